@@ -1,0 +1,5 @@
+//! Settings as plain values: parsing and checks, no files and no environment (those are read in `cli`).
+
+mod visibility;
+
+pub use visibility::{Audience, Visibility, allows};

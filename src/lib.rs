@@ -1,0 +1,7 @@
+//! modelswarm
+
+pub mod limits;
+
+pub mod config;
+
+pub mod dag;
