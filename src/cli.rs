@@ -1,0 +1,192 @@
+//! The command line: parse, resolve, ask the daemon or a node of our own, print, exit.
+//!
+//! Each command is a file of its own: its request from the arguments, its answer as text. This module decides only
+//! which is which and what the process's exit code is.
+
+mod args;
+mod converse;
+mod daemon;
+mod get;
+mod identity;
+mod keep;
+mod listing;
+mod output;
+mod resolve;
+mod seed;
+mod status;
+mod trust;
+mod verify;
+
+use std::{ffi::OsString, io, process::ExitCode};
+
+use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
+
+use self::{
+    args::{Cli, Command},
+    output::Screen,
+    resolve::Context,
+};
+use crate::rpc::{Answer, Code, Failure, Request};
+
+/// Runs the command line that this process was given.
+pub fn main() -> ExitCode {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let json = words.iter().any(|word| word == "--json");
+    let cli = match Cli::try_parse_from(&words) {
+        Ok(cli) => cli,
+        Err(why) => return refused(&why, json),
+    };
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::failure(&failure, json);
+            ExitCode::from(u8::from(failure.code))
+        }
+    }
+}
+
+fn refused(why: &clap::Error, json: bool) -> ExitCode {
+    let asked = matches!(why.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    if asked {
+        output::print_text(&why.render().to_string());
+        return ExitCode::SUCCESS;
+    }
+    if json {
+        let text = why.render().to_string();
+        let message = text.trim().trim_start_matches("error: ").to_owned();
+        output::failure(&Failure::new(Code::Usage, message), true);
+    } else if why.print().is_err() {
+        tracing::debug!("stderr was closed by its reader");
+    }
+    ExitCode::from(u8::from(Code::Usage))
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    if let Command::Completions { shell } = cli.command {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Cli::command(), "modelswarm", &mut script);
+        output::print_text(&String::from_utf8_lossy(&script));
+        return Ok(());
+    }
+    let mut context = resolve::resolve(&cli.global)?;
+    log(context.output.verbose, matches!(cli.command, Command::Daemon { .. }));
+    match cli.command {
+        Command::Daemon { http } => {
+            daemon::apply(&mut context, http)?;
+            daemon::run(context)
+        }
+        command => {
+            let request = request(command)?;
+            let mut screen = Screen::new(context.output);
+            let answer = converse::ask(&context, &request, &mut screen)?;
+            if screen.json() {
+                screen.answer(&answer);
+            } else {
+                print(&context, &request, &answer, &screen);
+            }
+            verdict(&answer)
+        }
+    }
+}
+
+fn request(command: Command) -> Result<Request, Failure> {
+    Ok(match command {
+        Command::Init { alias } => Request::Init { alias },
+        Command::Seed(args) => seed::request(args)?,
+        Command::Get(args) => get::request(args)?,
+        Command::Repair => Request::Repair,
+        Command::Ls => Request::Ls,
+        Command::Show { reference } => Request::Show { reference },
+        Command::Verify { target } => verify::request(&target)?,
+        Command::Rm { reference } => Request::Rm { reference },
+        Command::Gc => Request::Gc,
+        Command::Pin { reference } => Request::Pin { reference },
+        Command::Unpin { reference } => Request::Unpin { reference },
+        Command::Share { reference, to } => Request::Share { reference, to: to.into() },
+        Command::Trust { action } => trust::request(action),
+        Command::Id => Request::Id,
+        Command::Status => Request::Status,
+        Command::Peers => Request::Peers,
+        Command::Connect { address } => Request::Connect { address },
+        Command::Daemon { .. } | Command::Completions { .. } => {
+            unreachable!("these two have no request and were handled before")
+        }
+    })
+}
+
+fn print(context: &Context, request: &Request, answer: &Answer, screen: &Screen) {
+    match answer {
+        Answer::Seeded(answer) => seed::print(answer, screen),
+        Answer::Fetched(answer) => get::print(answer, screen),
+        Answer::Repos(answer) => listing::print_repos(answer, screen),
+        Answer::Shown(answer) => listing::print_shown(answer),
+        Answer::Verified(answer) => verify::print(answer),
+        Answer::Removed(answer) => keep::print_removed(answer),
+        Answer::Collected(answer) => keep::print_collected(answer),
+        Answer::Shared(answer) => keep::print_shared(answer, request),
+        Answer::Rebuilt(answer) => keep::print_rebuilt(answer, screen),
+        Answer::Trust(answer) => trust::print(answer),
+        Answer::Identity(answer) => identity::print(answer),
+        Answer::Initialised(answer) => identity::print_initialised(answer, screen),
+        Answer::Status(answer) => status::print(answer, context, screen),
+        Answer::Peers(answer) => status::print_peers(answer, screen),
+    }
+}
+
+/// Answers that are a failure all the same: scripts see it in the exit code.
+fn verdict(answer: &Answer) -> Result<(), Failure> {
+    match answer {
+        Answer::Verified(verified) if !verified.ok => Err(Failure::new(
+            Code::Refused,
+            format!("{} not as signed or indexed", output::count(verified.bad.len() as u64, "file")),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn log(verbose: u8, daemon: bool) {
+    let default = match (verbose, daemon) {
+        (0, false) => "error",
+        (0, true) => "warn,modelswarm=info",
+        (1, _) => "warn,modelswarm=debug",
+        _ => "debug,modelswarm=trace",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("MODELSWARM_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_target(verbose > 0)
+        .init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_help_ends_with_examples() {
+        fn check(command: &clap::Command) {
+            for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+                if sub.has_subcommands() {
+                    check(sub);
+                }
+                let after = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(after.starts_with("Examples:"), "{} has no examples", sub.get_name());
+            }
+        }
+        check(&Cli::command());
+    }
+
+    #[test]
+    fn global_flags_may_stand_after_the_command() {
+        let cli = Cli::try_parse_from(["modelswarm", "ls", "--json", "--home", "/h"]).expect("valid");
+        assert!(cli.global.json);
+        assert_eq!(cli.global.home.as_deref(), Some(std::path::Path::new("/h")));
+    }
+}

@@ -1,0 +1,334 @@
+//! The command line as typed: what clap parses, validated for form only. What it means together with environment,
+//! file and defaults is `resolve`'s to say. The contract is the command table in the README's reference.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// Share machine-learning models and datasets peer to peer: signed, verified, no server.
+#[derive(Debug, Parser)]
+#[command(
+    name = "modelswarm",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Examples:
+  modelswarm daemon                       run a node; keep it running so that peers can fetch from it
+  modelswarm seed ./my-model              share a folder, signed with your key
+  modelswarm get bafybei…                 fetch a model by its CID, every byte verified
+  modelswarm get bafybei… -o ./model --json"
+)]
+pub struct Cli {
+    /// Settings that hold for every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags that may stand before or after the command.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Global {
+    /// Keep all of the node's files under DIR [env: MODELSWARM_HOME]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Node")]
+    pub home: Option<PathBuf>,
+    /// How the node meets others [env: MODELSWARM_NETWORK_PRESET or MODELSWARM_NETWORK]
+    #[arg(long, global = true, value_name = "PRESET", help_heading = "Node")]
+    pub network: Option<NetworkPreset>,
+    /// A peer to know from the start; may be given several times
+    #[arg(long, global = true, value_name = "MULTIADDR", help_heading = "Node")]
+    pub bootstrap: Vec<String>,
+    /// Where to listen for peers; may be given several times
+    #[arg(long, global = true, value_name = "MULTIADDR", help_heading = "Node")]
+    pub listen: Vec<String>,
+    /// Any setting, by its name in config.toml; may be given several times
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE", help_heading = "Node")]
+    pub set: Vec<String>,
+    /// Print the answer as one JSON object
+    #[arg(long, global = true, help_heading = "Output")]
+    pub json: bool,
+    /// With --json: print progress as JSON lines before the answer
+    #[arg(long, global = true, requires = "json", help_heading = "Output")]
+    pub progress: bool,
+    /// Say nothing but the answer and errors
+    #[arg(short, long, global = true, help_heading = "Output")]
+    pub quiet: bool,
+    /// Log what happens on stderr; -vv for more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Output")]
+    pub verbose: u8,
+    /// No colours
+    #[arg(long = "no-color", global = true, help_heading = "Output")]
+    pub no_color: bool,
+}
+
+/// Values of `--network`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum NetworkPreset {
+    /// This LAN and nothing beyond it
+    Lan,
+    /// Only peers given by hand, on loopback unless told otherwise
+    Isolated,
+    /// The public IPFS network
+    Public,
+}
+
+/// Values of `--visibility` and `--to`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum VisibilityArg {
+    /// Not shown to any peer
+    Private,
+    /// Shown to peers on this LAN
+    Lan,
+    /// Shown to everybody
+    Public,
+}
+
+/// Values of `--kind`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum KindArg {
+    /// Weights and what belongs to them
+    Model,
+    /// Data
+    Dataset,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make config and keys (other commands do it when they need to)
+    #[command(after_help = "Examples:
+  modelswarm init
+  modelswarm init --alias acme-lab")]
+    Init {
+        /// Your own short name, shown in your lists
+        #[arg(long)]
+        alias: Option<String>,
+    },
+    /// Run the node until Ctrl-C or SIGTERM
+    #[command(after_help = "Examples:
+  modelswarm daemon
+  modelswarm daemon --http off
+  modelswarm --network isolated daemon --listen /ip4/127.0.0.1/tcp/0 --bootstrap /ip4/127.0.0.1/tcp/8643/p2p/12D3…")]
+    Daemon {
+        /// Address of the local HTTP endpoint, or off [default: 127.0.0.1:8642]
+        #[arg(long, value_name = "ADDR|off")]
+        http: Option<String>,
+    },
+    /// Share a file or folder: index it in place, sign it, announce it
+    #[command(after_help = "Examples:
+  modelswarm seed ./all-MiniLM-L6-v2
+  modelswarm seed ./weights --name tiny-7b --version 1.0 --license apache-2.0
+  modelswarm seed ./corpus --kind dataset --visibility private --exclude '*.tmp'")]
+    Seed(SeedArgs),
+    /// Fetch by CID or name, verify every byte, put in place
+    #[command(after_help = "Examples:
+  modelswarm get bafybei…
+  modelswarm get bafybei… -o ./model --include '*.safetensors' --include config.json
+  modelswarm get bafybei…:config.json -o .
+  modelswarm get bafybei… --peer /ip4/192.168.1.7/tcp/8643/p2p/12D3… --dry-run")]
+    Get(GetArgs),
+    /// Rebuild a lost or damaged index from the plain records and the model files
+    #[command(after_help = "Examples:
+  modelswarm repair")]
+    Repair,
+    /// List what the library holds
+    #[command(after_help = "Examples:
+  modelswarm ls
+  modelswarm ls --json")]
+    Ls,
+    /// Show one repo: who signed what, and its files
+    #[command(after_help = "Examples:
+  modelswarm show all-MiniLM-L6-v2
+  modelswarm show bafybei…")]
+    Show {
+        /// A CID or a name in the library
+        #[arg(value_name = "REF")]
+        reference: String,
+    },
+    /// Read every file where it lies and recompute all digests
+    #[command(after_help = "Examples:
+  modelswarm verify all-MiniLM-L6-v2
+  modelswarm verify ./all-MiniLM-L6-v2")]
+    Verify {
+        /// A CID, a name in the library, or a path (starting with /, ./, ../ or ~)
+        #[arg(value_name = "REF|PATH")]
+        target: String,
+    },
+    /// Forget a repo; your own files stay where they are
+    #[command(after_help = "Examples:
+  modelswarm rm all-MiniLM-L6-v2
+  modelswarm rm bafybei…")]
+    Rm {
+        /// A CID or a name in the library
+        #[arg(value_name = "REF")]
+        reference: String,
+    },
+    /// Drop what no pin needs
+    #[command(after_help = "Examples:
+  modelswarm gc")]
+    Gc,
+    /// Keep a repo from gc
+    #[command(after_help = "Examples:
+  modelswarm pin bafybei…")]
+    Pin {
+        /// A CID or a name in the library
+        #[arg(value_name = "REF")]
+        reference: String,
+    },
+    /// Let gc drop a repo
+    #[command(after_help = "Examples:
+  modelswarm unpin bafybei…")]
+    Unpin {
+        /// A CID or a name in the library
+        #[arg(value_name = "REF")]
+        reference: String,
+    },
+    /// Set how far a repo may be announced and served
+    #[command(after_help = "Examples:
+  modelswarm share all-MiniLM-L6-v2 --to private
+  modelswarm share bafybei… --to lan")]
+    Share {
+        /// A CID or a name in the library
+        #[arg(value_name = "REF")]
+        reference: String,
+        /// How far
+        #[arg(long)]
+        to: VisibilityArg,
+    },
+    /// The publishers you trust
+    #[command(after_help = "Examples:
+  modelswarm trust add sbert did:key:z6Mk…
+  modelswarm trust list
+  modelswarm trust rm sbert")]
+    Trust {
+        /// What to do with the list
+        #[command(subcommand)]
+        action: TrustAction,
+    },
+    /// Show this node's and this publisher's identity
+    #[command(after_help = "Examples:
+  modelswarm id
+  modelswarm id --json")]
+    Id,
+    /// Show what the node holds and does
+    #[command(after_help = "Examples:
+  modelswarm status
+  modelswarm status --json")]
+    Status,
+    /// List connected peers
+    #[command(after_help = "Examples:
+  modelswarm peers")]
+    Peers,
+    /// Connect the running daemon to a peer
+    #[command(after_help = "Examples:
+  modelswarm connect /ip4/192.168.1.7/tcp/8643/p2p/12D3…")]
+    Connect {
+        /// Where the peer listens
+        #[arg(value_name = "MULTIADDR")]
+        address: String,
+    },
+    /// Print a completion script for your shell
+    #[command(after_help = "Examples:
+  modelswarm completions bash > ~/.local/share/bash-completion/completions/modelswarm")]
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+}
+
+/// What to do with the list of trusted publishers.
+#[derive(Debug, Subcommand)]
+pub enum TrustAction {
+    /// Trust a key under a name of your own
+    #[command(after_help = "Examples:
+  modelswarm trust add sbert did:key:z6Mk…")]
+    Add {
+        /// Your name for the publisher
+        alias: String,
+        /// The publisher's key
+        #[arg(value_name = "DID")]
+        publisher: String,
+    },
+    /// List them
+    #[command(after_help = "Examples:
+  modelswarm trust list --json")]
+    List,
+    /// Trust a key no longer
+    #[command(after_help = "Examples:
+  modelswarm trust rm sbert")]
+    Rm {
+        /// Your name for the publisher
+        alias: String,
+    },
+}
+
+/// Arguments of `seed`.
+#[derive(Debug, Args)]
+pub struct SeedArgs {
+    /// The file or folder
+    pub path: PathBuf,
+    /// Repo name [default: the folder's]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Version, used once per repo [default: 1, 2, 3 …]
+    #[arg(long = "version", value_name = "V")]
+    pub revision: Option<String>,
+    /// What it is [default: model]
+    #[arg(long)]
+    pub kind: Option<KindArg>,
+    /// Licence: an SPDX id, or a name
+    #[arg(long, value_name = "ID")]
+    pub license: Option<String>,
+    /// How far it may be announced and served [default: lan]
+    #[arg(long)]
+    pub visibility: Option<VisibilityArg>,
+    /// Only paths that match; may be given several times
+    #[arg(long, value_name = "GLOB")]
+    pub include: Vec<String>,
+    /// No path that matches; may be given several times
+    #[arg(long, value_name = "GLOB")]
+    pub exclude: Vec<String>,
+    /// Import what symbolic links point to as plain files
+    #[arg(long)]
+    pub follow_symlinks: bool,
+    /// Copy into the home's library instead of indexing in place
+    #[arg(long)]
+    pub copy: bool,
+    /// No card: share the bare files
+    #[arg(long)]
+    pub unsigned: bool,
+}
+
+/// Arguments of `get`.
+#[derive(Debug, Args)]
+pub struct GetArgs {
+    /// A CID, or a name in the library; `:path` behind it for a part
+    #[arg(value_name = "REF")]
+    pub reference: String,
+    /// Put the files here [default: the home's library]
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Only paths that match; may be given several times
+    #[arg(long, value_name = "GLOB")]
+    pub include: Vec<String>,
+    /// No path that matches; may be given several times
+    #[arg(long, value_name = "GLOB")]
+    pub exclude: Vec<String>,
+    /// Ask this peer too; may be given several times
+    #[arg(long, value_name = "MULTIADDR")]
+    pub peer: Vec<String>,
+    /// Refuse any card that is not this publisher's
+    #[arg(long, value_name = "DID")]
+    pub publisher: Option<String>,
+    /// Say what would be fetched, and fetch nothing of it
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Replace files that differ
+    #[arg(long)]
+    pub force: bool,
+    /// Give up after so many seconds without progress
+    #[arg(long, value_name = "SECS", default_value_t = 30)]
+    pub timeout: u64,
+}

@@ -1,0 +1,59 @@
+//! `ls` and `show`.
+
+use super::{
+    get::whose,
+    output::{Screen, count, print_text, size},
+    seed::reach,
+};
+use crate::rpc::{Repos, Shown};
+
+pub(super) fn print_repos(answer: &Repos, screen: &Screen) {
+    if answer.repos.is_empty() {
+        print_text("  the library is empty\n");
+        screen.hint("modelswarm seed ./my-model    or    modelswarm get CID");
+        return;
+    }
+    let mut text = String::new();
+    for repo in &answer.repos {
+        let version = repo.version.as_deref().map(|version| format!("@{version}")).unwrap_or_default();
+        text += &format!(
+            "  {}{version}  {}, {}  {}  {}\n    {}\n",
+            repo.name,
+            count(repo.files, "file"),
+            size(repo.bytes),
+            reach(repo.visibility),
+            repo.state,
+            repo.release.as_ref().unwrap_or(&repo.root)
+        );
+    }
+    print_text(&text);
+}
+
+pub(super) fn print_shown(answer: &Shown) {
+    let repo = &answer.repo;
+    let mut text = match &repo.version {
+        Some(version) => format!("  {}@{version}\n", repo.name),
+        None => format!("  {}\n", repo.name),
+    };
+    if let Some(release) = &repo.release {
+        text += &format!("  release  {release}\n");
+    }
+    text += &format!("  root     {}\n", repo.root);
+    if let Some(card) = &answer.card {
+        text += &format!("  card     {card}\n");
+    }
+    text += &format!(
+        "  commit   {}\n  {}\n  {}, {}, visible on: {}, {}\n  {}\n",
+        answer.commit,
+        whose(&answer.provenance),
+        count(repo.files, "file"),
+        size(repo.bytes),
+        reach(repo.visibility),
+        repo.state,
+        repo.path.display()
+    );
+    for file in &answer.entries {
+        text += &format!("    {:>10}  {}\n", size(file.size), file.path);
+    }
+    print_text(&text);
+}

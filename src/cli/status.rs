@@ -1,0 +1,77 @@
+//! `status`, `peers` and `connect`.
+
+use super::{
+    output::{Screen, count, print_text, size},
+    resolve::Context,
+};
+use crate::rpc::{Peers, Status};
+
+pub(super) fn print(answer: &Status, context: &Context, screen: &Screen) {
+    let mut text = match (answer.health.daemon, answer.health.pid) {
+        (true, Some(pid)) => format!(
+            "  daemon   pid {pid}, up {} s, network {}\n",
+            answer.health.uptime_seconds, answer.network
+        ),
+        _ => format!("  no daemon runs on {}\n", context.home.dir().display()),
+    };
+    for address in &answer.addrs {
+        text += &format!("  address  {address}\n");
+    }
+    text += &format!(
+        "  library  {}, {}, index {}, {} free\n",
+        count(answer.repos, "version"),
+        count(answer.store.blocks, "block"),
+        size(answer.store.index_bytes),
+        size(answer.store.free_bytes)
+    );
+    if answer.health.daemon {
+        text += &format!(
+            "  peers    {}, received {}, sent {}\n",
+            answer.peers,
+            size(answer.bytes_in),
+            size(answer.bytes_out)
+        );
+        let when = answer.last_announced.as_deref().unwrap_or("never: no peer to tell");
+        text += &format!("  findable {}, last announced {when}\n", count(answer.announced, "CID"));
+    }
+    for transfer in &answer.transfers {
+        let total = transfer.total.map(|total| format!(" / {}", size(total))).unwrap_or_default();
+        text += &format!(
+            "  fetching {}  {}{total}  to {}\n",
+            transfer.root,
+            size(transfer.bytes),
+            transfer.path.display()
+        );
+    }
+    for file in &answer.changed {
+        text += &format!("  {:8} {}\n", file.state, file.path.display());
+    }
+    print_text(&text);
+    if !answer.changed.is_empty() {
+        screen.hint("seed the folder again to share what it holds now, or `modelswarm get` to restore");
+    }
+}
+
+pub(super) fn print_peers(answer: &Peers, screen: &Screen) {
+    if answer.peers.is_empty() {
+        print_text("  no peers\n");
+        screen.hint("modelswarm connect MULTIADDR");
+        return;
+    }
+    let lines: String = answer
+        .peers
+        .iter()
+        .map(|peer| {
+            let rtt = peer.rtt_ms.map(|rtt| format!("  {rtt:.1} ms")).unwrap_or_default();
+            format!(
+                "  {}{rtt}  in {}  out {}  {}\n    {}\n",
+                peer.peer_id,
+                size(peer.bytes_in),
+                size(peer.bytes_out),
+                peer.agent.as_deref().unwrap_or("unknown software"),
+                peer.address
+            )
+        })
+        .collect();
+    print_text(&lines);
+}

@@ -1,0 +1,135 @@
+//! Speaks [`rpc`](crate::rpc) to the home's daemon over its control socket. One connection carries one request;
+//! closing it tells the daemon to stop working on it.
+//!
+//! Also the one place that knows where the socket is: `run/control.sock` in the home, or, where that path is too long
+//! for a socket, where the note `run/control.path` says.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use futures::{SinkExt as _, StreamExt as _};
+use tokio::net::{
+    UnixStream,
+    unix::{OwnedReadHalf, OwnedWriteHalf},
+};
+use tokio_util::codec::{FramedRead, FramedWrite, LinesCodec};
+
+use crate::{
+    config::Home,
+    limits,
+    rpc::{Code, Event, Failure, Hello, Request},
+};
+
+/// A connection to a daemon.
+#[derive(Debug)]
+pub struct Client {
+    hello: Hello,
+    events: FramedRead<OwnedReadHalf, LinesCodec>,
+    requests: FramedWrite<OwnedWriteHalf, LinesCodec>,
+}
+
+/// The socket inside the home.
+pub fn socket_in(home: &Home) -> PathBuf {
+    home.run().join("control.sock")
+}
+
+/// The note that says where the socket is when it could not be in the home.
+pub fn note_in(home: &Home) -> PathBuf {
+    home.run().join("control.path")
+}
+
+fn socket(home: &Home) -> PathBuf {
+    match fs::read_to_string(note_in(home)) {
+        Ok(path) => PathBuf::from(path.trim_end()),
+        Err(_) => socket_in(home),
+    }
+}
+
+/// Connects to the home's daemon; `None` if none runs.
+///
+/// # Errors
+/// Permission (5) if the socket is somebody else's; failure (1) if what answers is no daemon of this version.
+pub async fn connect(home: &Home) -> Result<Option<Client>, Failure> {
+    let path = socket(home);
+    let stream = match UnixStream::connect(&path).await {
+        Ok(stream) => stream,
+        Err(why) => return absent(&path, why),
+    };
+    let (reader, writer) = stream.into_split();
+    let codec = || LinesCodec::new_with_max_length(limits::CONTROL_LINE_MAX);
+    let mut events = FramedRead::new(reader, codec());
+    let line = match events.next().await {
+        Some(Ok(line)) => line,
+        Some(Err(why)) => return Err(broken(&path, why)),
+        None => return Err(broken(&path, "it closed the connection")),
+    };
+    let hello: Hello = serde_json::from_str(&line).map_err(|why| {
+        broken(&path, why).hint("is it a daemon of another version? restart it: modelswarm daemon")
+    })?;
+    if hello.version != env!("CARGO_PKG_VERSION") {
+        return Err(Failure::new(
+            Code::Failure,
+            format!(
+                "the running daemon (pid {}) is version {}, this command is {}",
+                hello.pid,
+                hello.version,
+                env!("CARGO_PKG_VERSION")
+            ),
+        )
+        .hint("restart the daemon"));
+    }
+    Ok(Some(Client { hello, events, requests: FramedWrite::new(writer, codec()) }))
+}
+
+fn absent(path: &Path, why: io::Error) -> Result<Option<Client>, Failure> {
+    match why.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::NotADirectory => {
+            Ok(None)
+        }
+        io::ErrorKind::PermissionDenied => Err(Failure::new(
+            Code::Permission,
+            format!("the daemon's control socket {} is not yours to use", path.display()),
+        )
+        .hint("run the command as the daemon's user, or with another --home")),
+        _ => Err(broken(path, why)),
+    }
+}
+
+fn broken(path: &Path, why: impl std::fmt::Display) -> Failure {
+    Failure::new(Code::Failure, format!("the daemon at {} does not answer as one: {why}", path.display()))
+}
+
+impl Client {
+    /// What the daemon said of itself.
+    pub fn hello(&self) -> &Hello {
+        &self.hello
+    }
+
+    /// Sends the request; its events come from [`Client::next`].
+    ///
+    /// # Errors
+    /// Failure (1) if the daemon is gone.
+    pub async fn send(&mut self, request: &Request) -> Result<(), Failure> {
+        let line = serde_json::to_string(request).expect("requests are plain data with text keys");
+        self.requests
+            .send(line)
+            .await
+            .map_err(|why| Failure::new(Code::Failure, format!("the daemon went away: {why}")))
+    }
+
+    /// The next event of the request.
+    ///
+    /// # Errors
+    /// Failure (1) if the daemon went away before it said [`Event::Done`] or [`Event::Failed`].
+    pub async fn next(&mut self) -> Result<Event, Failure> {
+        let gone = || {
+            Failure::new(Code::Failure, "the daemon went away before it had finished")
+                .hint("see its log; `modelswarm status` tells whether it runs")
+        };
+        let line = self.events.next().await.ok_or_else(gone)?.map_err(|_| gone())?;
+        serde_json::from_str(&line)
+            .map_err(|why| Failure::new(Code::Failure, format!("the daemon's answer is unknown: {why}")))
+    }
+}

@@ -1,0 +1,176 @@
+//! What users do: seed, fetch, verify, keep, share, trust — over the store and, where there is one, the network.
+//!
+//! A [`Library`] is a handle to both and to the publisher's key; each verb is a function in a file of its own. Verbs
+//! that wait for peers are `async`; all others block and run on a blocking thread ([`blocking`]). Whatever fails here is
+//! said in the user's words, as an [`rpc::Failure`](crate::rpc::Failure): it names the thing, why, and what to do.
+//!
+//! Order of durability: bytes, then the index, then the card, then the announcement; see `store`.
+
+mod failure;
+mod fetch;
+mod figures;
+mod hash;
+mod import;
+mod keep;
+pub mod keys;
+mod listing;
+mod refs;
+mod repair;
+mod scan;
+mod seed;
+mod sign;
+pub mod trust;
+mod verify;
+mod watch;
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use ed25519_dalek::SigningKey;
+use libp2p::{PeerId, identity};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use self::{fetch::Fetches, keys::Keys};
+use crate::{
+    card::PublisherId,
+    config::{Config, Home},
+    network::Network,
+    rpc::{Code, Failure, TransferLine},
+    store::Store,
+};
+
+pub use self::{
+    fetch::get,
+    figures::{Figures, figures},
+    keep::{gc, pin, remove, share},
+    listing::{list, show},
+    repair::repair,
+    seed::seed,
+    verify::verify,
+    watch::Watch,
+};
+
+/// The library of one home.
+#[derive(Clone)]
+pub struct Library {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    home: Home,
+    config: Config,
+    store: Store,
+    network: Option<Network>,
+    key: SigningKey,
+    publisher: PublisherId,
+    peer_id: PeerId,
+    /// One import at a time: two would race for the next `seq`.
+    importing: tokio::sync::Mutex<()>,
+    fetches: Fetches,
+}
+
+impl fmt::Debug for Library {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Library").field("home", &self.inner.home).finish_non_exhaustive()
+    }
+}
+
+impl Library {
+    /// The library over an open store and, if it is online, a running network.
+    ///
+    /// # Errors
+    /// Failure (1) if a key is not usable.
+    pub fn new(
+        home: Home,
+        config: Config,
+        keys: Keys,
+        store: Store,
+        network: Option<Network>,
+    ) -> Result<Self, Failure> {
+        let unusable = |why: &dyn fmt::Display| {
+            Failure::new(Code::Failure, format!("a key of this home is unusable: {why}"))
+        };
+        let publisher = PublisherId::from_bytes(keys.publisher.verifying_key().as_bytes())
+            .map_err(|why| unusable(&why))?;
+        let node = identity::Keypair::ed25519_from_bytes(keys.node.to_bytes())
+            .map_err(|why| unusable(&why))?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                home,
+                config,
+                store,
+                network,
+                key: keys.publisher,
+                publisher,
+                peer_id: node.public().to_peer_id(),
+                importing: tokio::sync::Mutex::default(),
+                fetches: Fetches::default(),
+            }),
+        })
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    /// The key that signs cards here.
+    pub fn publisher(&self) -> &PublisherId {
+        &self.inner.publisher
+    }
+
+    /// The node, as peers know it.
+    pub fn peer_id(&self) -> String {
+        self.inner.peer_id.to_string()
+    }
+
+    /// The user's own alias.
+    pub fn alias(&self) -> Option<String> {
+        let alias = &self.inner.config.alias;
+        (!alias.is_empty()).then(|| alias.clone())
+    }
+
+    /// Fetches under way.
+    pub fn transfers(&self) -> Vec<TransferLine> {
+        self.inner.fetches.lines()
+    }
+
+    fn network(&self) -> Result<&Network, Failure> {
+        self.inner.network.as_ref().ok_or_else(|| Failure::new(Code::Network, "this node is offline"))
+    }
+}
+
+/// Runs blocking work on a thread for it.
+///
+/// # Errors
+/// What the work fails with; failure (1) if it panicked.
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|why| {
+        Err(Failure::new(Code::Failure, format!("a fault of modelswarm stopped the work: {why}")))
+    })
+}
+
+/// A time as RFC 3339 in UTC, to the second.
+pub fn rfc3339(at: SystemTime) -> Option<String> {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    let whole = SystemTime::UNIX_EPOCH + Duration::from_secs(since.as_secs());
+    OffsetDateTime::from(whole).format(&Rfc3339).ok()
+}
+
+/// Makes the home's settings remember the user's alias; gives the alias that holds now.
+///
+/// # Errors
+/// Usage (2) for a name that can't be an alias; failure (1) if the config can't be written.
+pub fn init(library: &Library, alias: Option<&str>) -> Result<Option<String>, Failure> {
+    let Some(alias) = alias else { return Ok(library.alias()) };
+    let alias: crate::card::Alias = alias.parse().map_err(|why: crate::card::name::Error| {
+        Failure::new(Code::Usage, why.to_string())
+    })?;
+    trust::set_own_alias(&library.inner.home, alias.as_str())?;
+    Ok(Some(alias.as_str().to_owned()))
+}

@@ -1,0 +1,121 @@
+//! `get`: from a REF to files in their place, every byte verified.
+//!
+//! The steps, each a file: a [`jobs`] registry, so that two calls for one thing share the work; [`origin`], what the
+//! REF leads to and who vouches for it — a release's card is verified before the bulk moves; [`plan`], what is asked
+//! for, where it goes, what is there already; [`transfer`], leaves into files; all through [`source`], which knows the
+//! store and the peers. Interrupted at any point, the same call goes on where it stopped: what was written is found
+//! again by `store`. Design section 4.
+
+mod jobs;
+mod origin;
+mod place;
+mod plan;
+mod source;
+mod transfer;
+
+use std::{sync::Arc, time::Instant};
+
+use self::{
+    jobs::{Job, Key, Outcome},
+    origin::Origin,
+    plan::Plan,
+    source::Source,
+};
+use super::{Library, Watch, blocking, sign, watch};
+use crate::{
+    config::{Audience, allows},
+    rpc::{Fetched, Failure, Get, Progress, Stage},
+};
+
+pub(super) use self::jobs::Fetches;
+
+/// Fetches what a REF means, or joins the fetch of it that is under way.
+///
+/// # Errors
+/// Not found (3), refused (4), network (6), no space (7), as the command line's contract says.
+pub async fn get(library: &Library, get: Get, watch: Watch) -> Result<Fetched, Failure> {
+    let started = Instant::now();
+    let key = Key::of(&get);
+    let peers = get.peers.clone();
+    let job = library.inner.fetches.join_or_start(key, || {
+        let library = library.clone();
+        let get = get.clone();
+        move |job| async move { run(library, get, job).await }
+    });
+    for peer in peers {
+        job.add_peer(peer)?;
+    }
+    let (outcome, fetched_bytes) = follow(&job, &watch).await?;
+    let provenance = {
+        let (library, named) = (library.clone(), get.publisher.is_some() || outcome.named);
+        let card = outcome.card.clone();
+        blocking(move || sign::provenance(&library, card.as_ref(), named)).await?
+    };
+    Ok(Fetched {
+        release: outcome.release.map(|cid| cid.to_string()),
+        root: outcome.root.to_string(),
+        path: outcome.path,
+        files: outcome.files,
+        bytes: outcome.bytes,
+        fetched_bytes: if get.dry_run { outcome.to_fetch } else { fetched_bytes },
+        seconds: started.elapsed().as_secs_f64(),
+        provenance,
+        dry_run: get.dry_run.then_some(true),
+    })
+}
+
+/// Tells the one who asked how far the job is, until its end.
+async fn follow(job: &jobs::Follower, watch: &Watch) -> Result<(Outcome, u64), Failure> {
+    let mut state = job.state();
+    let before = state.borrow().fetched;
+    let mut warned = 0;
+    loop {
+        {
+            let now = state.borrow_and_update();
+            for warning in now.warnings.iter().skip(warned) {
+                watch.warn(warning.clone());
+            }
+            warned = now.warnings.len();
+            watch.progress(|| Progress {
+                stage: if now.total.is_some() { Stage::Fetching } else { Stage::Finding },
+                name: now.name.clone(),
+                bytes: now.bytes,
+                total: now.total,
+                peers: now.peers,
+            });
+            if let Some(outcome) = &now.outcome {
+                let fetched = now.fetched.saturating_sub(before);
+                return outcome.clone().map(|outcome| (outcome, fetched));
+            }
+        }
+        tokio::select! {
+            changed = state.changed() => if changed.is_err() {
+                return Err(watch::stopped());
+            },
+            () = watch.abandoned() => return Err(watch::stopped()),
+        }
+    }
+}
+
+async fn run(library: Library, get: Get, job: Arc<Job>) -> Result<Outcome, Failure> {
+    let mut source = Source::open(&library, &get, &job).await?;
+    let origin = Origin::find(&library, &get, &mut source).await?;
+    let mut plan = Plan::make(&library, &get, &origin, &mut source).await?;
+    let outcome = plan.outcome(&origin);
+    if get.dry_run {
+        return Ok(outcome);
+    }
+    plan.begin(&library, &origin).await?;
+    let tree = plan.tree(&origin);
+    let findable = allows(tree.visibility, Audience::LanDht);
+    if findable && source.announces() {
+        library.announce(plan.id(), &tree).await?;
+    }
+    transfer::run(&library, &mut plan, &mut source, &job).await?;
+    plan.complete(&library, &origin).await?;
+    if let Some(card) = &origin.card {
+        let (library, card) = (library.clone(), card.clone());
+        blocking(move || sign::remember(&library, &card)).await?;
+    }
+    Ok(outcome)
+}

@@ -1,0 +1,232 @@
+//! Fetches under way. Two calls for the same thing and place follow one job; a job ends with its last follower.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::{mpsc, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    card::Verified,
+    dag::Cid,
+    library::watch::stopped,
+    limits,
+    rpc::{Code, Failure, Get, TransferLine},
+};
+
+/// What makes two calls the same fetch.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    reference: String,
+    output: Option<PathBuf>,
+    include: Vec<String>,
+    exclude: Vec<String>,
+    publisher: Option<String>,
+    dry_run: bool,
+    force: bool,
+}
+
+impl Key {
+    pub(super) fn of(get: &Get) -> Self {
+        Self {
+            reference: get.reference.clone(),
+            output: get.output.clone(),
+            include: get.include.clone(),
+            exclude: get.exclude.clone(),
+            publisher: get.publisher.clone(),
+            dry_run: get.dry_run,
+            force: get.force,
+        }
+    }
+}
+
+/// What a fetch ends with.
+#[derive(Debug, Clone)]
+pub(super) struct Outcome {
+    pub release: Option<Cid>,
+    pub root: Cid,
+    pub path: PathBuf,
+    pub files: u64,
+    pub bytes: u64,
+    /// Bytes that were not here when the fetch began.
+    pub to_fetch: u64,
+    pub card: Option<Verified>,
+    /// Whether the publisher's key stood in the REF.
+    pub named: bool,
+}
+
+/// How far a fetch is.
+#[derive(Debug, Clone, Default)]
+pub(super) struct State {
+    pub name: String,
+    pub root: Option<Cid>,
+    pub path: Option<PathBuf>,
+    pub bytes: u64,
+    pub total: Option<u64>,
+    /// Payload taken from peers.
+    pub fetched: u64,
+    pub peers: usize,
+    pub warnings: Vec<String>,
+    pub outcome: Option<Result<Outcome, Failure>>,
+}
+
+/// A fetch under way, as its worker sees it.
+#[derive(Debug)]
+pub(super) struct Job {
+    state: watch::Sender<State>,
+    peers: mpsc::Sender<String>,
+    new_peers: tokio::sync::Mutex<mpsc::Receiver<String>>,
+    stop: CancellationToken,
+}
+
+impl Job {
+    fn new(name: String) -> Self {
+        let (peers, new_peers) = mpsc::channel(limits::FETCH_PEERS);
+        Self {
+            state: watch::Sender::new(State { name, ..State::default() }),
+            peers,
+            new_peers: tokio::sync::Mutex::new(new_peers),
+            stop: CancellationToken::new(),
+        }
+    }
+
+    /// Notes how far the work is.
+    pub(super) fn update(&self, change: impl FnOnce(&mut State)) {
+        self.state.send_modify(change);
+    }
+
+    /// Payload taken from peers so far.
+    pub(super) fn fetched(&self) -> u64 {
+        self.state.borrow().fetched
+    }
+
+    /// Says something the user should know.
+    pub(super) fn warn(&self, message: impl Into<String>) {
+        self.update(|state| {
+            if state.warnings.len() < limits::FETCH_WARNINGS {
+                state.warnings.push(message.into());
+            }
+        });
+    }
+
+    /// The next peer that a follower named. Cancel-safe.
+    pub(super) async fn next_peer(&self) -> String {
+        match self.new_peers.lock().await.recv().await {
+            Some(peer) => peer,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// A call's hold on a job: while one is held, the job goes on.
+#[derive(Debug)]
+pub(super) struct Follower {
+    job: Arc<Job>,
+    state: watch::Receiver<State>,
+}
+
+impl Follower {
+    pub(super) fn state(&self) -> watch::Receiver<State> {
+        self.state.clone()
+    }
+
+    pub(super) fn add_peer(&self, peer: String) -> Result<(), Failure> {
+        self.job.peers.try_send(peer).map_err(|_| {
+            Failure::new(Code::Usage, format!("more than {} peers were named", limits::FETCH_PEERS))
+        })
+    }
+}
+
+/// All fetches of a library.
+#[derive(Debug, Default)]
+pub struct Fetches {
+    jobs: Arc<Mutex<HashMap<Key, Arc<Job>>>>,
+    tasks: TaskTracker,
+}
+
+impl Fetches {
+    /// Follows the job of this key; if there is none, starts it with the work that `make` gives.
+    pub(super) fn join_or_start<W, F>(&self, key: Key, make: impl FnOnce() -> W) -> Follower
+    where
+        W: FnOnce(Arc<Job>) -> F,
+        F: Future<Output = Result<Outcome, Failure>> + Send + 'static,
+    {
+        let mut jobs = lock(&self.jobs);
+        if let Some(job) = jobs.get(&key) {
+            return Follower { job: Arc::clone(job), state: job.state.subscribe() };
+        }
+        let job = Arc::new(Job::new(key.reference.clone()));
+        jobs.insert(key.clone(), Arc::clone(&job));
+        let follower = Follower { job: Arc::clone(&job), state: job.state.subscribe() };
+        let work = make()(Arc::clone(&job));
+        let registry = Arc::clone(&self.jobs);
+        self.tasks.spawn(async move {
+            let outcome = tokio::select! {
+                outcome = work => outcome,
+                () = abandoned(&registry, &key, &job) => Err(stopped()),
+                () = job.stop.cancelled() => Err(stopped()),
+            };
+            lock(&registry).remove(&key);
+            job.update(|state| state.outcome = Some(outcome));
+        });
+        follower
+    }
+
+    /// Stops the fetches of this root, and waits until they have.
+    pub(super) async fn stop(&self, root: &Cid) {
+        let jobs: Vec<Arc<Job>> = lock(&self.jobs)
+            .values()
+            .filter(|job| job.state.borrow().root.as_ref() == Some(root))
+            .cloned()
+            .collect();
+        for job in jobs {
+            let mut state = job.state.subscribe();
+            job.stop.cancel();
+            if state.wait_for(|state| state.outcome.is_some()).await.is_err() {
+                tracing::debug!(%root, "the fetch had ended already");
+            }
+        }
+    }
+
+    /// Waits until no fetch is under way; their followers must be gone.
+    pub async fn wait(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// All fetches, for `status`.
+    pub fn lines(&self) -> Vec<TransferLine> {
+        let jobs = lock(&self.jobs);
+        let lines = jobs.values().filter_map(|job| {
+            let state = job.state.borrow();
+            Some(TransferLine {
+                root: state.root?.to_string(),
+                path: state.path.clone()?,
+                bytes: state.bytes,
+                total: state.total,
+            })
+        });
+        lines.collect()
+    }
+}
+
+/// Resolves when a job has no follower, and takes it from the registry in the same breath, so that nobody can join a
+/// job that is about to end.
+async fn abandoned(registry: &Mutex<HashMap<Key, Arc<Job>>>, key: &Key, job: &Job) {
+    loop {
+        job.state.closed().await;
+        let mut jobs = lock(registry);
+        if job.state.receiver_count() == 0 {
+            jobs.remove(key);
+            return;
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,180 @@
+//! What a REF leads to, and who vouches for it.
+//!
+//! A directory with a top-level `card.sigstore.json` is a release: its card is verified here, before the bulk of the
+//! bytes moves, or the fetch is refused. A bare root is unsigned, unless the library already holds a verified card for
+//! it. Design section 5.
+
+use super::source::Source;
+use crate::{
+    card::{
+        PublisherId, Unverified, Verified,
+        reference::{Publisher, Target},
+        release::{self, CARD},
+    },
+    dag::{
+        Block, Cid,
+        unixfs::{self, Node},
+    },
+    library::{Library, blocking, keep::findable, refs, sign},
+    limits,
+    rpc::{Code, Failure, Get},
+};
+
+/// What a REF names, before anything was fetched.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    /// A release, a root, or a file or directory of one.
+    pub cid: Cid,
+    /// A path below it.
+    pub path: Option<String>,
+    /// What providers are looked for.
+    pub hints: Vec<Cid>,
+    /// The only publisher whose card will do.
+    pub publisher: Option<PublisherId>,
+    /// Whether that key itself was written by the user.
+    pub named: bool,
+}
+
+impl Wanted {
+    /// Reads the REF; names and card ids mean what the library knows.
+    ///
+    /// # Errors
+    /// Usage (2); not found (3) for names that the library does not know.
+    pub(super) fn read(library: &Library, get: &Get) -> Result<Self, Failure> {
+        let reference = refs::parse(&get.reference)?;
+        let asked: Option<PublisherId> = match &get.publisher {
+            None => None,
+            Some(text) => Some(text.parse().map_err(|why: crate::card::did::Error| {
+                Failure::new(Code::Usage, format!("--publisher {text}: {why}"))
+            })?),
+        };
+        let (publisher, named) = match &reference.target {
+            Target::Repo { publisher, .. } => {
+                let id = refs::publisher_id(library, publisher)?;
+                (Some(id), matches!(publisher, Publisher::Id(_)))
+            }
+            _ => (None, false),
+        };
+        if let (Some(asked), Some(publisher)) = (&asked, &publisher)
+            && asked != publisher
+        {
+            return Err(Failure::new(
+                Code::Refused,
+                format!("{} is {publisher}'s, not {asked}'s", get.reference),
+            ));
+        }
+        let known = refs::matching(library, &reference.target)?.pop();
+        let (cid, hints) = match (&reference.target, known) {
+            (Target::Cid(cid), known) => {
+                let mut hints = vec![*cid];
+                hints.extend(known.iter().flat_map(|held| findable(&held.tree)));
+                (*cid, hints)
+            }
+            (_, Some(held)) => (held.tree.release.unwrap_or(held.tree.root), findable(&held.tree)),
+            (_, None) => {
+                return Err(Failure::new(
+                    Code::NotFound,
+                    format!("{} is not known here: names are what the local library knows", get.reference),
+                )
+                .hint("ask its publisher for the release CID: modelswarm get CID"));
+            }
+        };
+        let named = named || asked.is_some();
+        Ok(Self { cid, path: reference.path, hints, publisher: asked.or(publisher), named })
+    }
+}
+
+/// Where a fetch starts from: a root, and its card if it has one.
+#[derive(Debug, Clone)]
+pub(super) struct Origin {
+    /// The release, if the REF led to one.
+    pub release: Option<Cid>,
+    /// The files.
+    pub root: Cid,
+    /// Entries of the release beside the files.
+    pub extras: Vec<(String, Cid)>,
+    /// The verified card over the root.
+    pub card: Option<Verified>,
+    /// Blocks of the release itself, to be kept with the files.
+    pub blocks: Vec<Block>,
+    /// As in the REF.
+    pub path: Option<String>,
+    /// Whether the publisher's key was written by the user.
+    pub named: bool,
+}
+
+impl Origin {
+    /// Fetches the first block and, for a release, its card; verifies it.
+    ///
+    /// # Errors
+    /// Refused (4) for a release that is not valid, or is not the asked publisher's; as [`Source::arrived`].
+    pub(super) async fn find(
+        library: &Library,
+        wanted: Wanted,
+        source: &mut Source,
+    ) -> Result<Self, Failure> {
+        let first = source.block(wanted.cid).await?;
+        let entries = match unixfs::decode(&first) {
+            Ok(Node::Directory(entries)) if entries.iter().any(|entry| entry.name == CARD) => entries,
+            _ => return Self::bare(library, wanted, first).await,
+        };
+        let bundle = entries.iter().find(|entry| entry.name == CARD).map(|entry| entry.cid);
+        let bundle = bundle.expect("the arm above found the card");
+        let (bundle, mut blocks) = source.small_file(bundle, limits::CARD_BUNDLE_MAX).await?;
+        let refused = |why: String| {
+            Failure::new(Code::Refused, format!("the release {} is refused: {why}", wanted.cid))
+                .hint("it was changed, or is not what it says; nothing of it was put in place")
+        };
+        let card = Unverified::from_bundle(bundle)
+            .and_then(Unverified::verify)
+            .map_err(|why| refused(why.to_string()))?;
+        let names = entries.iter().map(|entry| (entry.name.as_str(), entry.cid));
+        let release = release::check(names, &card).map_err(|why| refused(why.to_string()))?;
+        expect_publisher(&wanted, Some(&card))?;
+        let extras: Vec<(String, Cid)> = entries
+            .iter()
+            .filter(|entry| entry.cid != release.root && entry.name != CARD)
+            .map(|entry| (entry.name.clone(), entry.cid))
+            .collect();
+        for (_, cid) in &extras {
+            blocks.extend(source.small_file(*cid, limits::FETCH_SMALL_FILE).await?.1);
+        }
+        blocks.push(first);
+        Ok(Self {
+            release: Some(wanted.cid),
+            root: release.root,
+            extras,
+            card: Some(card),
+            blocks,
+            path: wanted.path,
+            named: wanted.named,
+        })
+    }
+
+    /// A root, file or directory by itself.
+    async fn bare(library: &Library, wanted: Wanted, first: Block) -> Result<Self, Failure> {
+        let root = wanted.cid;
+        let library = library.clone();
+        let (card, release) = blocking(move || sign::known_card(&library, &root)).await?;
+        expect_publisher(&wanted, card.as_ref())?;
+        Ok(Self {
+            release,
+            root,
+            extras: Vec::new(),
+            card,
+            blocks: vec![first],
+            path: wanted.path,
+            named: wanted.named,
+        })
+    }
+}
+
+fn expect_publisher(wanted: &Wanted, card: Option<&Verified>) -> Result<(), Failure> {
+    let Some(asked) = &wanted.publisher else { return Ok(()) };
+    let why = match card {
+        Some(card) if card.publisher() == asked => return Ok(()),
+        Some(card) => format!("it is signed by {}, not by {asked}", card.publisher()),
+        None => format!("nobody signed it, and {asked} was asked for"),
+    };
+    Err(Failure::new(Code::Refused, format!("{} is refused: {why}", wanted.cid)))
+}

@@ -1,0 +1,387 @@
+//! What is asked for, where it goes, and what of it is there already; said before anything is written.
+
+mod compare;
+
+use std::{collections::HashMap, path::PathBuf, time::SystemTime};
+
+use self::compare::Verdict;
+use super::{
+    jobs::Outcome,
+    origin::Origin,
+    place::{Place, Repo},
+    source::Source,
+};
+use crate::{
+    card::release::CARD,
+    dag::{
+        Block, Cid,
+        resolve::{self, Resolve},
+        walk::{Found, Leaf, Size, Walk},
+    },
+    library::{Library, blocking, scan::Selection, trust},
+    rpc::{Code, Failure, Get},
+    store::{FileId, Repo as StoredRepo, Reservation, Store, Tree, TreeFile, TreeId, TreeState},
+};
+
+/// A file that was asked for.
+#[derive(Debug, Clone)]
+pub(super) struct Planned {
+    /// Path inside the repo.
+    pub path: String,
+    /// Path below the place's base.
+    pub on_disk: String,
+    /// Bytes; a hint only where the tree does not say.
+    pub size: Size,
+    /// The file's root.
+    pub cid: Cid,
+    /// Its leaves, in order.
+    pub leaves: Vec<Leaf>,
+    /// Its record, once it lies whole in its place.
+    pub file: Option<FileId>,
+    /// Whether its place must be replaced.
+    pub replace: bool,
+}
+
+/// What one fetch does.
+pub(super) struct Plan {
+    id: TreeId,
+    /// Spares what is written from gc until the tree is saved.
+    _reservation: Option<Reservation>,
+    /// Where it all goes.
+    pub place: Place,
+    /// What was asked for.
+    pub files: Vec<Planned>,
+    /// The walk, which knows how to read leaves.
+    pub walk: Walk,
+    /// Files of this tree that an earlier fetch put there and this one did not ask for.
+    others: Vec<TreeFile>,
+    partial: bool,
+    visibility: crate::config::Visibility,
+    nodes: Vec<Block>,
+    folders: Vec<String>,
+}
+
+impl Plan {
+    /// Walks the tree, names the files, looks at what is in their places.
+    ///
+    /// # Errors
+    /// Failure (1) if a place is taken by something else and `--force` was not given; refused (4) for a hostile
+    /// tree; not found (3) if the REF's path is not in it; as [`Source::arrived`].
+    pub(super) async fn make(
+        library: &Library,
+        get: &Get,
+        origin: &Origin,
+        source: &mut Source,
+    ) -> Result<Self, Failure> {
+        let selection = Selection::new(&get.include, &get.exclude)?;
+        let (subject, on_the_way) = find_subject(origin, source).await?;
+        let path = origin.path.clone().unwrap_or_default();
+        let mut walk = {
+            let (selection, path) = (selection.clone(), path.clone());
+            Walk::new(subject)?.select(move |walked| {
+                let whole = [path.as_str(), walked].into_iter().filter(|part| !part.is_empty());
+                selection.takes(&whole.collect::<Vec<_>>().join("/"))
+            })
+        };
+        let (found, mut nodes) = source.walk(&mut walk).await?;
+        nodes.extend(on_the_way);
+        let is_file = !found.iter().any(|found| matches!(found, Found::Directory { .. }));
+        let repo = match &origin.card {
+            None => None,
+            Some(card) => {
+                let (library, publisher) = (library.clone(), *card.publisher());
+                let name = blocking(move || trust::folder_name(&library, &publisher)).await?;
+                Some(Repo { publisher: name, card })
+            }
+        };
+        let place = Place::new(
+            get.output.as_deref(),
+            &library.inner.home.library(),
+            repo.as_ref(),
+            &origin.root,
+            &path,
+            is_file,
+        );
+        let sorted = sort(found, &place);
+        if origin.card.is_none() && sorted.files.iter().any(|file| file.path == CARD) {
+            return Err(Failure::new(
+                Code::Refused,
+                format!("{} holds a {CARD} at its top but is no release", origin.root),
+            ));
+        }
+        if sorted.files.is_empty() {
+            return Err(Failure::new(Code::NotFound, format!("{} holds no file that was asked for", get.reference))
+                .hint("check --include and --exclude; `get REF --dry-run` tells what there is"));
+        }
+        let mut plan = Self::in_store(library, origin, place, sorted, walk, nodes).await?;
+        plan.partial |= !path.is_empty();
+        plan.look(library, get).await?;
+        Ok(plan)
+    }
+
+    /// Finds the tree in the store if a fetch began it before, else reserves one.
+    async fn in_store(
+        library: &Library,
+        origin: &Origin,
+        place: Place,
+        sorted: Sorted,
+        walk: Walk,
+        nodes: Vec<Block>,
+    ) -> Result<Self, Failure> {
+        let store = library.store().clone();
+        let (root, base) = (origin.root, place.base.clone());
+        let asked: std::collections::HashSet<String> =
+            sorted.files.iter().map(|file| file.path.clone()).collect();
+        let (known, others, reservation) = blocking(move || {
+            let known = store
+                .trees()?
+                .into_iter()
+                .find(|(_, tree)| tree.root == root && tree.location == base);
+            let mut others = Vec::new();
+            if let Some((id, _)) = &known {
+                for file in store.tree_files(*id)? {
+                    let file = file?;
+                    if !asked.contains(&file.path) {
+                        others.push(file);
+                    }
+                }
+            }
+            let reservation = if known.is_none() { Some(store.reserve()?) } else { None };
+            Ok((known, others, reservation))
+        })
+        .await?;
+        let id = match (&known, &reservation) {
+            (Some((id, _)), _) => *id,
+            (None, Some(reservation)) => reservation.id(),
+            (None, None) => unreachable!("one of both was made above"),
+        };
+        let fetched = library.inner.config.seed.fetched;
+        Ok(Self {
+            id,
+            _reservation: reservation,
+            place,
+            files: sorted.files,
+            walk,
+            others,
+            partial: sorted.partial,
+            visibility: known.map_or(fetched, |(_, tree)| tree.visibility),
+            nodes,
+            folders: sorted.folders,
+        })
+    }
+
+    /// Looks at what is in the files' places: adopts equal files, refuses others.
+    async fn look(&mut self, library: &Library, get: &Get) -> Result<(), Failure> {
+        let (library, id) = (library.clone(), self.id);
+        let (base, owner) = (self.place.base.clone(), self.place.owner);
+        let files = std::mem::take(&mut self.files);
+        let (files, verdicts) = blocking(move || {
+            let verdicts = compare::all(&library, id, &base, owner, &files)?;
+            Ok((files, verdicts))
+        })
+        .await?;
+        self.files = files;
+        let mut taken = Vec::new();
+        for (file, verdict) in self.files.iter_mut().zip(verdicts) {
+            match verdict {
+                Verdict::Absent => {}
+                Verdict::Equal(record) => file.file = Some(record),
+                Verdict::Other if get.force => file.replace = true,
+                Verdict::Other => taken.push(file.on_disk.clone()),
+            }
+        }
+        if taken.is_empty() {
+            return Ok(());
+        }
+        let more = if taken.len() > 3 { format!(" and {} more", taken.len() - 3) } else { String::new() };
+        taken.truncate(3);
+        Err(Failure::new(
+            Code::Failure,
+            format!(
+                "{} already holds something else: {}{more}",
+                self.place.base.display(),
+                taken.join(", ")
+            ),
+        )
+        .hint("--force replaces it; -o DIR puts the files elsewhere"))
+    }
+
+    /// Makes the plan durable: from here on an interrupted fetch goes on.
+    pub(super) async fn begin(&mut self, library: &Library, origin: &Origin) -> Result<(), Failure> {
+        self.check_space()?;
+        let store = library.store().clone();
+        let tree = Tree { state: TreeState::Arriving, ..self.tree(origin) };
+        let (id, files) = (self.id, self.tree_files());
+        let mut nodes = std::mem::take(&mut self.nodes);
+        nodes.extend(origin.blocks.iter().cloned());
+        let card = origin.card.clone();
+        let (base, folders) = (self.place.base.clone(), std::mem::take(&mut self.folders));
+        blocking(move || {
+            store.add_nodes(id, &nodes)?;
+            if let Some(card) = card {
+                store.save_card(card.id(), card.bundle())?;
+            }
+            for folder in folders {
+                store.make_folder(&base, &folder)?;
+            }
+            Ok(store.save_tree(id, tree, &files)?)
+        })
+        .await
+    }
+
+    /// Every file is in its place: the tree is whole.
+    pub(super) async fn complete(&mut self, library: &Library, origin: &Origin) -> Result<(), Failure> {
+        let store = library.store().clone();
+        let tree = self.tree(origin);
+        let (id, files) = (self.id, self.tree_files());
+        blocking(move || Ok(store.save_tree(id, tree, &files)?)).await
+    }
+
+    /// The tree as it is once everything is there.
+    pub(super) fn tree(&self, origin: &Origin) -> Tree {
+        let statement = origin.card.as_ref().map(|card| card.statement());
+        Tree {
+            root: origin.root,
+            release: origin.release,
+            card: origin.card.as_ref().map(|card| *card.id()),
+            repo: statement.map(|statement| StoredRepo {
+                publisher: statement.publisher.to_string(),
+                name: statement.name.to_string(),
+            }),
+            kind: statement.map(|statement| statement.kind).unwrap_or_default(),
+            version: statement.map(|statement| statement.version.to_string()),
+            seq: statement.map(|statement| statement.seq),
+            visibility: self.visibility,
+            pinned: true,
+            location: self.place.base.clone(),
+            owner: self.place.owner,
+            state: TreeState::Whole,
+            created_at: SystemTime::now(),
+            note: self.partial.then(|| "partial".into()),
+        }
+    }
+
+    fn tree_files(&self) -> Vec<TreeFile> {
+        let asked = self.files.iter().map(|file| TreeFile {
+            path: file.path.clone(),
+            size: file.size.expected(),
+            cid: file.cid,
+            file: file.file,
+        });
+        let mut files: Vec<TreeFile> = asked.chain(self.others.iter().cloned()).collect();
+        files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        files
+    }
+
+    fn check_space(&self) -> Result<(), Failure> {
+        let needed = self.to_fetch();
+        let free = Store::free_space(&self.place.base)?;
+        if self._reservation.is_some() && needed > free {
+            return Err(Failure::new(
+                Code::NoSpace,
+                format!(
+                    "{} has {free} bytes free, {needed} are needed",
+                    self.place.base.display()
+                ),
+            )
+            .hint("free some space, choose another place with -o DIR, or fetch less with --include"));
+        }
+        Ok(())
+    }
+
+    /// Bytes that are not in their place.
+    fn to_fetch(&self) -> u64 {
+        let missing = self.files.iter().filter(|file| file.file.is_none());
+        missing.map(|file| file.size.expected()).sum()
+    }
+
+    /// The tree's id in the store.
+    pub(super) fn id(&self) -> TreeId {
+        self.id
+    }
+
+    /// What the fetch ends with if all goes well.
+    pub(super) fn outcome(&self, origin: &Origin) -> Outcome {
+        Outcome {
+            release: origin.release,
+            root: origin.root,
+            path: self.answer(),
+            files: self.files.len() as u64,
+            bytes: self.files.iter().map(|file| file.size.expected()).sum(),
+            to_fetch: self.to_fetch(),
+            card: origin.card.clone(),
+            named: origin.named,
+        }
+    }
+
+    fn answer(&self) -> PathBuf {
+        self.place.answer()
+    }
+}
+
+/// Follows the REF's path: in the files, then among the release's own entries.
+async fn find_subject(origin: &Origin, source: &mut Source) -> Result<(Cid, Vec<Block>), Failure> {
+    let Some(path) = &origin.path else { return Ok((origin.root, Vec::new())) };
+    let refused = |why: &resolve::Error| {
+        let code = match why {
+            resolve::Error::NotFound { .. } | resolve::Error::NotDirectory { .. } => Code::NotFound,
+            _ => Code::Refused,
+        };
+        Failure::new(code, why.to_string())
+    };
+    let mut resolve = Resolve::new(origin.root, path).map_err(|why| refused(&why))?;
+    let mut nodes = Vec::new();
+    while let Some(cid) = resolve.wanted() {
+        let block = source.block(cid).await?;
+        if let Err(why) = resolve.supply(&block) {
+            let extra = origin.extras.iter().find(|(name, _)| name == path);
+            return match (&why, extra) {
+                (resolve::Error::NotFound { .. }, Some((_, cid))) => Ok((*cid, nodes)),
+                _ => Err(refused(&why)),
+            };
+        }
+        nodes.push(block);
+    }
+    let end = resolve.end().expect("a path that wants no more block has come to its end");
+    Ok((end, nodes))
+}
+
+struct Sorted {
+    files: Vec<Planned>,
+    /// Folders that hold nothing, below the place's base.
+    folders: Vec<String>,
+    partial: bool,
+}
+
+fn sort(found: Vec<Found>, place: &Place) -> Sorted {
+    let mut partial = false;
+    let mut files = Vec::new();
+    let mut folders = Vec::new();
+    let mut leaves: HashMap<u64, Vec<Leaf>> = HashMap::new();
+    let mut names = Vec::new();
+    for found in found {
+        match found {
+            Found::Directory { path, .. } => folders.push(path.to_string()),
+            Found::File { selected: false, .. } => partial = true,
+            Found::File { index, path, cid, size, .. } => names.push((index, path, cid, size)),
+            Found::Leaf(leaf) => leaves.entry(leaf.file).or_default().push(leaf),
+        }
+    }
+    for (index, path, cid, size) in names {
+        let mut leaves = leaves.remove(&index).unwrap_or_default();
+        leaves.sort_unstable_by_key(|leaf| leaf.offset);
+        files.push(Planned {
+            path: place.in_repo(&path),
+            on_disk: place.on_disk(&path),
+            size,
+            cid,
+            leaves,
+            file: None,
+            replace: false,
+        });
+    }
+    files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    folders.retain(|folder| !folder.is_empty() && !partial);
+    let folders = folders.iter().map(|folder| place.on_disk(folder)).collect();
+    Sorted { files, folders, partial }
+}

@@ -1,0 +1,292 @@
+//! Blocks from the store where they are, from peers where they are not; and when to give up.
+//!
+//! A time-out means "no progress": it counts from the last block. A fetch gives up sooner where waiting is no use:
+//! when all peers that were asked lack the content and no search or dial is under way, or when there is no peer at all.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    task::JoinSet,
+    time::{Instant, MissedTickBehavior},
+};
+
+use super::jobs::Job;
+use crate::{
+    config::network::Preset,
+    dag::{
+        Block, Cid,
+        walk::{Found, Size, Walk},
+    },
+    library::{Library, blocking},
+    limits,
+    network::{Arrived, Event, Multiaddr, Network, Session, Sources},
+    rpc::{Code, Failure},
+    store::Store,
+};
+
+/// Where one fetch gets its blocks.
+pub(super) struct Source {
+    store: Store,
+    network: Network,
+    session: Session,
+    preset: Preset,
+    job: Arc<Job>,
+    /// What the user asked for, for messages.
+    reference: String,
+    timeout: Duration,
+    last_block: Instant,
+    /// Since when there has been nobody left to ask.
+    hopeless_since: Option<Instant>,
+    not_held: bool,
+    dials: JoinSet<Result<(), (String, Failure)>>,
+    tick: tokio::time::Interval,
+}
+
+impl Source {
+    /// Begins a session that looks for providers of `hints`.
+    pub(super) async fn open(
+        library: &Library,
+        reference: &str,
+        timeout: u64,
+        hints: Vec<Cid>,
+        job: &Arc<Job>,
+    ) -> Result<Self, Failure> {
+        let network = library.network()?.clone();
+        let session = network.session(hints).await?;
+        let mut tick = tokio::time::interval(Duration::from_millis(250));
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Ok(Self {
+            store: library.store().clone(),
+            network,
+            session,
+            preset: library.inner.config.network.preset,
+            job: Arc::clone(job),
+            reference: reference.to_owned(),
+            timeout: Duration::from_secs(timeout),
+            last_block: Instant::now(),
+            hopeless_since: None,
+            not_held: false,
+            dials: JoinSet::new(),
+            tick,
+        })
+    }
+
+    /// Asks peers for blocks; they come from [`Source::arrived`].
+    pub(super) async fn want(&self, wants: Vec<(Cid, usize)>) -> Result<(), Failure> {
+        if !wants.is_empty() {
+            self.session.want(wants).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells peers that wait what has just been written.
+    pub(super) async fn stored(&self, blocks: Vec<(Cid, usize)>) -> Result<(), Failure> {
+        Ok(self.network.stored(blocks).await?)
+    }
+
+    /// The next block from a peer, verified. Cancel-safe.
+    ///
+    /// # Errors
+    /// Not found (3) or network (6) when there is no use in waiting longer.
+    pub(super) async fn arrived(&mut self) -> Result<Arrived, Failure> {
+        loop {
+            tokio::select! {
+                event = self.session.recv() => match event {
+                    None => return Err(Failure::new(Code::Network, "the network was stopped")),
+                    Some(Event::Block(arrived)) => {
+                        self.last_block = Instant::now();
+                        self.not_held = false;
+                        let len = arrived.data().len() as u64;
+                        self.job.update(|state| state.fetched += len);
+                        return Ok(arrived);
+                    }
+                    Some(Event::NotHeld(_)) => self.not_held = true,
+                    Some(Event::Sources(sources)) => {
+                        self.job.update(|state| state.peers = sources.connected);
+                    }
+                },
+                peer = self.job.next_peer() => self.dial(peer),
+                Some(dialled) = self.dials.join_next() => {
+                    if let Ok(Err((peer, why))) = dialled {
+                        self.job.warn(format!("the peer {peer} was not reached: {why}"));
+                    }
+                }
+                _ = self.tick.tick() => self.check()?,
+            }
+        }
+    }
+
+    /// One block, from the store or from peers; others that arrive meanwhile are dropped.
+    pub(super) async fn block(&mut self, cid: Cid) -> Result<Block, Failure> {
+        if let Some(block) = self.local(cid).await? {
+            return Ok(block);
+        }
+        self.want(vec![(cid, limits::CHUNK)]).await?;
+        self.last_block = Instant::now();
+        loop {
+            let arrived = self.arrived().await?;
+            if *arrived.cid() == cid {
+                return Ok(arrived.block().clone());
+            }
+        }
+    }
+
+    /// A block that the store holds.
+    pub(super) async fn local(&self, cid: Cid) -> Result<Option<Block>, Failure> {
+        let store = self.store.clone();
+        let data = blocking(move || Ok(store.read(cid.hash())?)).await?;
+        Ok(data.and_then(|data| Block::verify(cid, data).ok()))
+    }
+
+    /// Walks to the end of what it wants, many nodes at once; gives what was found and the nodes.
+    pub(super) async fn walk(&mut self, walk: &mut Walk) -> Result<(Vec<Found>, Vec<Block>), Failure> {
+        let (mut found, mut nodes) = (Vec::new(), Vec::new());
+        let mut outstanding = 0usize;
+        self.last_block = Instant::now();
+        loop {
+            let mut wants = Vec::new();
+            while let Some(cid) = walk.next_wanted() {
+                match self.local(cid).await? {
+                    Some(block) => {
+                        found.extend(walk.supply(&block)?);
+                        nodes.push(block);
+                    }
+                    None => wants.push((cid, limits::CHUNK)),
+                }
+            }
+            outstanding += wants.len();
+            self.want(wants).await?;
+            if outstanding == 0 {
+                return Ok((found, nodes));
+            }
+            let arrived = self.arrived().await?;
+            found.extend(walk.supply(arrived.block())?);
+            nodes.push(arrived.block().clone());
+            outstanding -= 1;
+        }
+    }
+
+    /// A whole small file, and the blocks it came in.
+    ///
+    /// # Errors
+    /// Refused (4) if it is larger than `max` or no file.
+    pub(super) async fn small_file(
+        &mut self,
+        cid: Cid,
+        max: usize,
+    ) -> Result<(Vec<u8>, Vec<Block>), Failure> {
+        let refused = |why: &str| Failure::new(Code::Refused, format!("{cid} {why}"));
+        let mut walk = Walk::new(cid)?;
+        let (found, mut nodes) = self.walk(&mut walk).await?;
+        let mut leaves = Vec::new();
+        for found in found {
+            match found {
+                Found::Leaf(leaf) => leaves.push(leaf),
+                Found::File { size, .. } if size.expected() > max as u64 => {
+                    return Err(refused(&format!("is larger than the {max} bytes it may have")));
+                }
+                Found::File { .. } => {}
+                Found::Directory { .. } => return Err(refused("is a directory where a file belongs")),
+            }
+        }
+        let mut bytes = Vec::new();
+        while let Some(leaf) = leaves.pop() {
+            let block = self.block(leaf.cid).await?;
+            let filled = walk.fill(&leaf, &block)?;
+            let start = leaf.offset as usize;
+            let end = start + filled.bytes.len();
+            if end > max {
+                return Err(refused(&format!("is larger than the {max} bytes it may have")));
+            }
+            if bytes.len() < end {
+                bytes.resize(end, 0);
+            }
+            bytes[start..end].copy_from_slice(&block.data()[filled.bytes]);
+            leaves.extend(filled.found.into_iter().filter_map(|found| match found {
+                Found::Leaf(leaf) => Some(leaf),
+                Found::Directory { .. } | Found::File { .. } => None,
+            }));
+            nodes.push(block);
+        }
+        Ok((bytes, nodes))
+    }
+
+    fn dial(&mut self, peer: String) {
+        self.hopeless_since = None;
+        let network = self.network.clone();
+        self.dials.spawn(async move {
+            let connect = async {
+                let address: Multiaddr = peer.parse().map_err(|why| {
+                    Failure::new(Code::Usage, format!("--peer '{peer}' is not a multiaddr: {why}"))
+                })?;
+                network.connect(address).await?;
+                Ok(())
+            };
+            let connected: Result<(), Failure> = connect.await;
+            connected.map_err(|why| (peer, why))
+        });
+    }
+
+    fn check(&mut self) -> Result<(), Failure> {
+        let sources = self.session.sources();
+        let waited = self.last_block.elapsed();
+        if waited >= self.timeout {
+            return Err(self.gave_up(sources, waited));
+        }
+        let nobody = sources.connected == 0 || self.not_held;
+        if !nobody || sources.searching || !self.dials.is_empty() {
+            self.hopeless_since = None;
+            return Ok(());
+        }
+        let since = *self.hopeless_since.get_or_insert_with(Instant::now);
+        if since.elapsed() >= limits::FETCH_LAST_CHANCE {
+            return Err(self.gave_up(sources, waited));
+        }
+        Ok(())
+    }
+
+    fn gave_up(&self, sources: Sources, waited: Duration) -> Failure {
+        let place = match self.preset {
+            Preset::Lan => "on this LAN",
+            Preset::Isolated => "among the peers given by hand",
+            Preset::Public => "on the public network",
+        };
+        let what = &self.reference;
+        if sources.asked == 0 && sources.connected == 0 {
+            let found = match sources.found {
+                0 => String::new(),
+                found => format!(" ({found} were found in the DHT, none of them answered)"),
+            };
+            return Failure::new(
+                Code::Network,
+                format!("no peer could be reached {place} to ask for {what}{found}"),
+            )
+            .hint("name one with --peer MULTIADDR or --bootstrap MULTIADDR; `modelswarm id` on the other machine shows its addresses");
+        }
+        let peers = if sources.asked == 1 { "1 peer".into() } else { format!("{} peers", sources.asked) };
+        if self.not_held || sources.connected > 0 && !self.has_moved() {
+            return Failure::new(
+                Code::NotFound,
+                format!("{what} was not found: {peers} {place} were asked, none has it"),
+            )
+            .hint("is a daemon that seeds it running? of a single file or folder ask for the root instead: get ROOT:path");
+        }
+        Failure::new(
+            Code::Network,
+            format!("no progress for {} s on {what}: {peers} {place} were asked", waited.as_secs()),
+        )
+        .hint("the same command goes on where this one stopped")
+    }
+
+    fn has_moved(&self) -> bool {
+        self.job.fetched() > 0
+    }
+}
+
+/// The bytes to expect of a leaf, for the exchange's windows.
+pub(super) fn expected(size: Size) -> usize {
+    match size.expected() {
+        0 => limits::CHUNK,
+        size => usize::try_from(size).unwrap_or(limits::BLOCK_MAX),
+    }
+}

@@ -1,0 +1,311 @@
+//! Leaves into files: asks for many at once, writes each where it belongs, makes them durable in steps.
+//!
+//! What is here already — from an earlier run, or in another file of the store — is never asked for. A chunk that
+//! occurs several times is asked for once. Writing runs on blocking threads, a few blocks at a time; a block's memory is
+//! given back when it is written, which is what lets the exchange ask for the next. Files are opened when their turn
+//! comes and finished when their last leaf is written, so neither a large repo nor a million small files opens more
+//! than a window of them.
+
+mod open;
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+use tokio::{task::JoinSet, time::Instant};
+
+use self::open::{OpenFile, Opened};
+use super::{jobs::Job, plan::Plan, source::{Source, expected}};
+use crate::{
+    dag::{Block, Cid, walk::{Filled, Found, Leaf}},
+    library::{Library, blocking},
+    limits,
+    network::Arrived,
+    rpc::{Code, Failure},
+    store::{self, Arriving, FileId, Store},
+};
+
+/// Fetches all of the plan's files that are not in their place.
+///
+/// # Errors
+/// As [`Source::arrived`] and the store; refused (4) for a tree that lies about its sizes.
+pub(super) async fn run(
+    library: &Library,
+    plan: &mut Plan,
+    source: &mut Source,
+    job: &Arc<Job>,
+) -> Result<(), Failure> {
+    let queue = (0..plan.files.len()).filter(|index| plan.files[*index].file.is_none()).collect();
+    let here: u64 = plan
+        .files
+        .iter()
+        .filter(|file| file.file.is_some())
+        .map(|file| file.size.expected())
+        .sum();
+    let total = plan.files.iter().map(|file| file.size.expected()).sum();
+    job.update(|state| {
+        state.path = Some(plan.place.answer());
+        state.bytes = here;
+        state.total = Some(total);
+    });
+    let mut transfer = Transfer {
+        store: library.store().clone(),
+        plan,
+        source,
+        job,
+        queue,
+        leaves: VecDeque::new(),
+        open: HashMap::new(),
+        asked: HashMap::new(),
+        done: Vec::new(),
+        tasks: JoinSet::new(),
+        writing: 0,
+        committing: false,
+        uncommitted: 0,
+        committed_at: Instant::now(),
+    };
+    let outcome = transfer.run().await;
+    // Writes under way end before the job does: what they wrote is found again.
+    while transfer.tasks.join_next().await.is_some() {}
+    outcome
+}
+
+struct Transfer<'a> {
+    store: Store,
+    plan: &'a mut Plan,
+    source: &'a mut Source,
+    job: &'a Arc<Job>,
+    /// Files whose turn has not come, as indices into the plan.
+    queue: VecDeque<usize>,
+    /// Leaves of open files that are not asked for yet.
+    leaves: VecDeque<(usize, Leaf)>,
+    /// Files being written.
+    open: HashMap<usize, OpenFile>,
+    /// Blocks asked for, and every place where each belongs.
+    asked: HashMap<Cid, Vec<(usize, Leaf)>>,
+    /// Files whose every leaf is written.
+    done: Vec<usize>,
+    tasks: JoinSet<Result<Step, Failure>>,
+    writing: usize,
+    committing: bool,
+    uncommitted: u64,
+    committed_at: Instant,
+}
+
+/// A piece of blocking work that ended.
+enum Step {
+    Wrote { files: Vec<usize>, block: Cid, block_len: usize, bytes: u64 },
+    Committed,
+    Finished(Vec<(usize, FileId)>),
+}
+
+impl Transfer<'_> {
+    async fn run(&mut self) -> Result<(), Failure> {
+        loop {
+            self.ask().await?;
+            self.finish();
+            self.commit();
+            if self.asked.is_empty() && self.tasks.is_empty() {
+                if self.open.is_empty() && self.queue.is_empty() {
+                    return Ok(());
+                }
+                continue;
+            }
+            let may_write = self.writing < limits::FETCH_WRITES && !self.asked.is_empty();
+            tokio::select! {
+                arrived = self.source.arrived(), if may_write => self.write(arrived?)?,
+                Some(step) = self.tasks.join_next() => self.on_step(step).await?,
+            }
+        }
+    }
+
+    /// Fills the window of blocks asked for, opening files as their turn comes.
+    async fn ask(&mut self) -> Result<(), Failure> {
+        let mut wants = Vec::new();
+        while self.asked.len() < limits::FETCH_WANTS {
+            let Some((index, leaf)) = self.leaves.pop_front() else {
+                if !self.open_next().await? {
+                    break;
+                }
+                continue;
+            };
+            let places = self.asked.entry(leaf.cid).or_default();
+            if places.is_empty() {
+                wants.push((leaf.cid, expected(leaf.size)));
+            }
+            places.push((index, leaf));
+        }
+        self.source.want(wants).await
+    }
+
+    /// Opens the next file: finds what of it is here, queues the rest. False if there is none, or enough are open.
+    async fn open_next(&mut self) -> Result<bool, Failure> {
+        if self.open.len() >= limits::FETCH_OPEN_FILES {
+            return Ok(false);
+        }
+        let Some(index) = self.queue.pop_front() else { return Ok(false) };
+        let opened = {
+            let (store, tree) = (self.store.clone(), self.plan.id());
+            let (base, owner) = (self.plan.place.base.clone(), self.plan.place.owner);
+            let file = self.plan.files[index].clone();
+            blocking(move || open::open(&store, tree, &base, owner, &file)).await?
+        };
+        let Opened { file, missing, here } = opened;
+        self.job.update(|state| state.bytes += here);
+        if missing.is_empty() {
+            self.done.push(index);
+        }
+        self.leaves.extend(missing.into_iter().map(|leaf| (index, leaf)));
+        self.open.insert(index, file);
+        Ok(true)
+    }
+
+    /// Starts writing a block to every place where it belongs.
+    fn write(&mut self, arrived: Arrived) -> Result<(), Failure> {
+        let Some(places) = self.asked.remove(arrived.cid()) else { return Ok(()) };
+        let mut writes = Vec::new();
+        for (index, leaf) in places {
+            let Filled { bytes, found } = self.plan.walk.fill(&leaf, arrived.block())?;
+            let Some(file) = self.open.get_mut(&index) else { continue };
+            file.left -= 1;
+            // A node that was taken for a leaf: its parts are the leaves.
+            for found in found {
+                if let Found::Leaf(part) = found {
+                    file.left += 1;
+                    self.leaves.push_front((index, part));
+                }
+            }
+            let arriving = file.arriving(arrived.block().data().len())?;
+            file.writes += 1;
+            writes.push((index, arriving, leaf.offset, bytes));
+        }
+        self.writing += 1;
+        let block = arrived.block().clone();
+        self.tasks.spawn_blocking(move || {
+            let step = write_all(&block, writes);
+            // Only now may the exchange ask for more: the bytes have left memory.
+            arrived.consumed();
+            step
+        });
+        Ok(())
+    }
+
+    async fn on_step(
+        &mut self,
+        step: Result<Result<Step, Failure>, tokio::task::JoinError>,
+    ) -> Result<(), Failure> {
+        let step = step.map_err(|why| {
+            Failure::new(Code::Failure, format!("a fault of modelswarm stopped a write: {why}"))
+        })??;
+        match step {
+            Step::Wrote { files, block, block_len, bytes } => {
+                self.writing -= 1;
+                self.uncommitted += bytes;
+                self.job.update(|state| state.bytes += bytes);
+                for index in files {
+                    let Some(file) = self.open.get_mut(&index) else { continue };
+                    file.writes -= 1;
+                    if file.left == 0 && file.writes == 0 {
+                        self.done.push(index);
+                    }
+                }
+                self.source.stored(vec![(block, block_len)]).await?;
+            }
+            Step::Committed => self.committing = false,
+            Step::Finished(records) => {
+                self.committing = false;
+                for (index, record) in records {
+                    self.plan.files[index].file = Some(record);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives files whose every leaf is written their names, many small ones with one flush.
+    fn finish(&mut self) {
+        let enough = self.done.len() >= limits::FETCH_FINISH_FILES
+            || (self.queue.is_empty() && self.leaves.is_empty())
+            || self.open.len() >= limits::FETCH_OPEN_FILES
+            || self.is_time();
+        if self.committing || self.done.is_empty() || !enough {
+            return;
+        }
+        let mut plain = Vec::new();
+        let mut replacing = Vec::new();
+        for index in self.done.drain(..) {
+            let Some(file) = self.open.remove(&index) else { continue };
+            let place = if self.plan.files[index].replace { &mut replacing } else { &mut plain };
+            place.push((index, file));
+        }
+        self.committing = true;
+        let store = self.store.clone();
+        self.tasks.spawn_blocking(move || {
+            let mut records = finish_all(&store, plain, false)?;
+            records.extend(finish_all(&store, replacing, true)?);
+            Ok(Step::Finished(records))
+        });
+    }
+
+    fn is_time(&self) -> bool {
+        self.committed_at.elapsed() >= limits::FETCH_COMMIT_PAUSE
+            || self.uncommitted >= limits::FETCH_COMMIT_BYTES
+    }
+
+    /// Makes durable what was written since the last time.
+    fn commit(&mut self) {
+        if self.committing || self.uncommitted == 0 || !self.is_time() {
+            return;
+        }
+        self.committing = true;
+        self.uncommitted = 0;
+        self.committed_at = Instant::now();
+        let files: Vec<Arc<Arriving>> =
+            self.open.values().filter_map(|file| file.begun().cloned()).collect();
+        self.tasks.spawn_blocking(move || {
+            for file in files {
+                file.commit()?;
+            }
+            Ok(Step::Committed)
+        });
+    }
+}
+
+fn write_all(
+    block: &Block,
+    writes: Vec<(usize, Arc<Arriving>, u64, std::ops::Range<usize>)>,
+) -> Result<Step, Failure> {
+    let data = block.data();
+    let mut bytes = 0;
+    let mut files = Vec::new();
+    for (index, file, offset, range) in writes {
+        let leaf = store::Leaf {
+            key: *block.cid().hash(),
+            head: data.slice(..range.start),
+            tail: data.slice(range.end..),
+        };
+        if !range.is_empty() || data.is_empty() {
+            file.write(offset, &data[range.clone()], leaf)?;
+        }
+        bytes += range.len() as u64;
+        files.push(index);
+    }
+    Ok(Step::Wrote { files, block: *block.cid(), block_len: data.len(), bytes })
+}
+
+fn finish_all(
+    store: &Store,
+    files: Vec<(usize, OpenFile)>,
+    replace: bool,
+) -> Result<Vec<(usize, FileId)>, Failure> {
+    let mut begun = Vec::with_capacity(files.len());
+    let mut records = Vec::with_capacity(files.len());
+    for (index, file) in files {
+        let arriving = file.into_arriving()?;
+        records.push((index, arriving.id()));
+        begun.push(arriving);
+    }
+    store.finish_all(begun, replace)?;
+    Ok(records)
+}

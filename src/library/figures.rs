@@ -1,0 +1,52 @@
+//! What `status` and the metrics say of the library.
+
+use super::{
+    Library,
+    listing::{Problem, problem},
+};
+use crate::{
+    limits,
+    rpc::{ChangedFile, Failure},
+    store::{Counters, Store},
+};
+
+/// The library in figures.
+#[derive(Debug, Clone)]
+pub struct Figures {
+    /// The store's own.
+    pub counters: Counters,
+    /// Versions in the library.
+    pub repos: u64,
+    /// Free bytes where the library lies.
+    pub free_bytes: u64,
+    /// Files changed or missing, as many as `limits::CHANGED_FILES_LISTED`.
+    pub changed: Vec<ChangedFile>,
+}
+
+/// Counts and looks; reads no file.
+///
+/// # Errors
+/// As the store fails.
+pub fn figures(library: &Library) -> Result<Figures, Failure> {
+    let store = library.store();
+    let trees = store.trees()?;
+    let repos = trees.len() as u64;
+    let mut changed = Vec::new();
+    for (id, tree) in trees {
+        for file in store.tree_files(id)? {
+            let file = file?;
+            if changed.len() >= limits::CHANGED_FILES_LISTED {
+                break;
+            }
+            let state = match problem(library, &file)? {
+                Some(Problem::Changed) => "changed",
+                Some(Problem::Missing) => "missing",
+                None => continue,
+            };
+            let place = tree.location.join(&file.path);
+            changed.push(ChangedFile { path: place, state: state.into() });
+        }
+    }
+    let free_bytes = Store::free_space(&library.inner.home.library())?;
+    Ok(Figures { counters: store.counters()?, repos, free_bytes, changed })
+}

@@ -1,0 +1,178 @@
+//! From a list of files to a tree: digests, nodes, root; and, where there is a store, file records and extents.
+//!
+//! `seed` and `repair` index what they read; `verify` reads the same way and indexes nothing, so what it finds is
+//! found from the bytes alone.
+
+use bytes::Bytes;
+
+use super::{
+    hash::{self, Digest, Hashed, Hasher, Step},
+    scan::{Found, Scan},
+    watch::Meter,
+};
+use crate::{
+    dag::{
+        Block, Cid, block,
+        build::{self, Built, FileBuilder},
+    },
+    limits,
+    rpc::{Code, Failure},
+    store::{FileId, NewBlock, NewFile, Owner, Place, Store, TreeId},
+};
+
+/// Where an import puts what it reads.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Index<'a> {
+    /// The index.
+    pub store: &'a Store,
+    /// The tree that holds it all.
+    pub tree: TreeId,
+    /// Whose the files are.
+    pub owner: Owner,
+}
+
+/// A file as it lies in the tree.
+#[derive(Debug, Clone)]
+pub(super) struct Imported {
+    /// Path inside the repo.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    /// CID of the file.
+    pub cid: Cid,
+    /// SHA2-256 of all its bytes, if it was asked for.
+    pub sha256: Option<Digest>,
+    /// Its record, unless all of it lies in the index itself.
+    pub file: Option<FileId>,
+}
+
+/// A tree as it was read.
+#[derive(Debug, Clone)]
+pub(super) struct Tree {
+    /// Its CID.
+    pub root: Cid,
+    /// Its files, by path.
+    pub files: Vec<Imported>,
+}
+
+/// Reads, hashes and builds a tree; `whole` asks for each file's own digest too.
+///
+/// # Errors
+/// As [`Hasher::read`]; no space (7) or another failure of the index; usage (2) for names that no tree may have.
+pub(super) fn import(
+    scan: &Scan,
+    index: Option<Index<'_>>,
+    whole: bool,
+    meter: &Meter,
+) -> Result<Tree, Failure> {
+    let hasher = Hasher::new(meter, whole)?;
+    let read = hash::for_each(&scan.files, |found| import_file(found, &hasher, index))?;
+    let mut entries: Vec<(&str, Built)> =
+        read.iter().map(|(file, built)| (file.path.as_str(), *built)).collect();
+    let mut nodes = Vec::new();
+    if !scan.empty.is_empty() {
+        let empty = build::directory(Vec::new(), &mut |node| nodes.push(node)).map_err(refused)?;
+        entries.extend(scan.empty.iter().map(|path| (path.as_str(), empty)));
+        entries.sort_unstable_by_key(|(path, _)| *path);
+    }
+    let root = build::tree(entries, &mut |node| nodes.push(node)).map_err(refused)?;
+    if let Some(index) = index {
+        index.store.add_nodes(index.tree, &nodes)?;
+    }
+    Ok(Tree { root: root.cid, files: read.into_iter().map(|(file, _)| file).collect() })
+}
+
+fn refused(why: build::Error) -> Failure {
+    Failure::new(Code::Usage, why.to_string()).hint("rename it, or leave it out with --exclude")
+}
+
+fn import_file(
+    found: &Found,
+    hasher: &Hasher<'_>,
+    index: Option<Index<'_>>,
+) -> Result<(Imported, Built), Failure> {
+    let mut reading = Reading::default();
+    let hashed = hasher.read(&found.source, |step| {
+        match step {
+            Step::Begin { stat, started } => {
+                reading = Reading::default();
+                if let Some(index) = index.filter(|index| !keeps_everything(index.store)) {
+                    let new = NewFile {
+                        path: found.source.clone(),
+                        owner: index.owner,
+                        stat,
+                        hashed_at: started,
+                    };
+                    reading.file = index.store.add_files(index.tree, &[new])?.first().copied();
+                }
+            }
+            Step::Chunks(chunks) => reading.take(&chunks, index)?,
+        }
+        Ok(())
+    })?;
+    reading.finish(found, hashed, index)
+}
+
+/// At this setting the index keeps every block's bytes, and the file need not stay where it is.
+fn keeps_everything(store: &Store) -> bool {
+    store.inline_max() >= limits::BLOCK_MAX
+}
+
+/// A file while it is read.
+#[derive(Default)]
+struct Reading {
+    file: Option<FileId>,
+    builder: FileBuilder,
+}
+
+impl Reading {
+    fn take(&mut self, chunks: &[hash::Chunk<'_>], index: Option<Index<'_>>) -> Result<(), Failure> {
+        let mut nodes = Vec::new();
+        let mut leaves = Vec::with_capacity(chunks.len());
+        for chunk in chunks {
+            let len = chunk.data.len();
+            let cid = block::cid_v1(block::RAW, chunk.digest);
+            self.builder.push(cid, len as u64, &mut |node| nodes.push(node));
+            let Some(index) = index else { continue };
+            let inline = self.file.is_none() || len <= index.store.inline_max();
+            leaves.push(NewBlock {
+                key: *cid.hash(),
+                len: len as u32,
+                place: self.file.map(|file| Place {
+                    file,
+                    offset: chunk.offset,
+                    len: len as u32,
+                    head: Bytes::new(),
+                    tail: Bytes::new(),
+                }),
+                data: inline.then(|| Bytes::copy_from_slice(chunk.data)),
+            });
+        }
+        if let Some(index) = index {
+            index.store.add_blocks(index.tree, &leaves)?;
+            index.store.add_nodes(index.tree, &nodes)?;
+        }
+        Ok(())
+    }
+
+    fn finish(
+        self,
+        found: &Found,
+        hashed: Hashed,
+        index: Option<Index<'_>>,
+    ) -> Result<(Imported, Built), Failure> {
+        let mut nodes: Vec<Block> = Vec::new();
+        let built = self.builder.finish(&mut |node| nodes.push(node));
+        if let Some(index) = index {
+            index.store.add_nodes(index.tree, &nodes)?;
+        }
+        let imported = Imported {
+            path: found.path.clone(),
+            size: hashed.size,
+            cid: built.cid,
+            sha256: hashed.sha256,
+            file: self.file,
+        };
+        Ok((imported, built))
+    }
+}

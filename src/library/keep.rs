@@ -1,0 +1,153 @@
+//! What is kept and how far it goes: `rm`, `gc`, `pin`, `unpin`, `share`.
+
+use std::ops::ControlFlow;
+
+use super::{Library, Watch, blocking, refs};
+use crate::{
+    config::{Audience, Visibility, allows},
+    dag::Cid,
+    rpc::{Collected, Failure, Removed, Shared},
+    store::Tree,
+};
+
+/// Forgets what a REF means: all versions of a name, or the one that a CID or version names.
+///
+/// # Errors
+/// Not found (3); as the store fails.
+pub async fn remove(library: &Library, reference: &str) -> Result<Removed, Failure> {
+    let held = {
+        let (library, reference) = (library.clone(), reference.to_owned());
+        blocking(move || refs::versions(&library, &reference)).await?
+    };
+    for one in &held {
+        library.inner.fetches.stop(&one.tree.root).await;
+    }
+    let cids: Vec<Cid> = held.iter().flat_map(|held| findable(&held.tree)).collect();
+    let removed = {
+        let store = library.store().clone();
+        blocking(move || {
+            let mut total = Removed {
+                forgotten: Vec::new(),
+                deleted_files: 0,
+                deleted_bytes: 0,
+                kept_user_files: 0,
+            };
+            for held in &held {
+                let removed = store.remove_tree(held.id)?;
+                total.forgotten.push(held.tree.root.to_string());
+                total.deleted_files += removed.files;
+                total.deleted_bytes += removed.bytes;
+                total.kept_user_files += removed.kept;
+            }
+            Ok(total)
+        })
+        .await?
+    };
+    if let Some(network) = &library.inner.network {
+        network.withdraw(cids).await?;
+    }
+    Ok(removed)
+}
+
+/// Keeps what a REF means from gc, or lets gc have it.
+///
+/// # Errors
+/// Not found (3); as the store fails.
+pub async fn pin(library: &Library, reference: &str, pinned: bool) -> Result<Shared, Failure> {
+    let (library, reference) = (library.clone(), reference.to_owned());
+    blocking(move || {
+        let held = refs::versions(&library, &reference)?;
+        for one in &held {
+            library.store().set_pinned(one.id, pinned)?;
+        }
+        let head = &held[held.len() - 1].tree;
+        Ok(Shared {
+            name: name_of(head),
+            visibility: head.visibility,
+            pinned,
+            versions: held.len() as u64,
+        })
+    })
+    .await
+}
+
+/// Sets how far what a REF means may go, and tells the DHT.
+///
+/// # Errors
+/// Not found (3); as the store and the network fail.
+pub async fn share(
+    library: &Library,
+    reference: &str,
+    to: Visibility,
+    watch: &Watch,
+) -> Result<Shared, Failure> {
+    let held = {
+        let (library, reference) = (library.clone(), reference.to_owned());
+        blocking(move || {
+            let held = refs::versions(&library, &reference)?;
+            for one in &held {
+                library.store().set_visibility(one.id, to)?;
+            }
+            Ok(held)
+        })
+        .await?
+    };
+    if to == Visibility::Public {
+        watch.warn("the public network is not reached by this version: it goes as far as this LAN");
+    }
+    let cids = held.iter().flat_map(|held| findable(&held.tree)).collect();
+    if let Some(network) = &library.inner.network {
+        if allows(to, Audience::LanDht) {
+            network.announce(cids).await?;
+        } else {
+            network.withdraw(cids).await?;
+        }
+    }
+    let head = &held[held.len() - 1].tree;
+    Ok(Shared {
+        name: name_of(head),
+        visibility: to,
+        pinned: head.pinned,
+        versions: held.len() as u64,
+    })
+}
+
+/// Drops what no pin needs.
+///
+/// # Errors
+/// As the store fails; interrupted (130) if nobody waits any more.
+pub fn gc(library: &Library, watch: &Watch) -> Result<Collected, Failure> {
+    let swept = library.store().gc(&mut |_| match watch.check() {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(_) => ControlFlow::Break(()),
+    })?;
+    watch.check()?;
+    Ok(Collected { blocks: swept.blocks, files: swept.files, bytes: swept.file_bytes })
+}
+
+/// A version's name as a person knows it.
+pub(super) fn name_of(tree: &Tree) -> String {
+    tree.repo.as_ref().map_or_else(|| tree.root.to_string(), |repo| repo.name.clone())
+}
+
+/// The CIDs under which a version is looked for.
+pub(super) fn findable(tree: &Tree) -> Vec<Cid> {
+    tree.release.into_iter().chain([tree.root]).collect()
+}
+
+impl Library {
+    /// Tells the DHT of everything that is kept and may be told.
+    ///
+    /// # Errors
+    /// As the store and the network fail.
+    pub async fn announce_all(&self) -> Result<(), Failure> {
+        let store = self.store().clone();
+        let trees = blocking(move || Ok(store.trees()?)).await?;
+        for (id, tree) in trees {
+            if tree.pinned && allows(tree.visibility, Audience::LanDht) {
+                self.announce(id, &tree).await?;
+            }
+        }
+        Ok(())
+    }
+}

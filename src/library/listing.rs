@@ -1,0 +1,93 @@
+//! `ls` and `show`: what the library holds.
+
+use super::{Library, keep::name_of, refs::{self, Held}, sign};
+use crate::{
+    card::CommitId,
+    rpc::{Failure, FileLine, RepoLine, Repos, Shown},
+    store::{Look, Tree, TreeFile, TreeId, TreeState},
+};
+
+/// All versions in the library.
+///
+/// # Errors
+/// As the store fails.
+pub fn list(library: &Library) -> Result<Repos, Failure> {
+    let mut repos = Vec::new();
+    for (id, tree) in library.store().trees()? {
+        repos.push(line(library, id, &tree)?);
+    }
+    repos.sort_by(|a, b| (&a.name, &a.version).cmp(&(&b.name, &b.version)));
+    Ok(Repos { repos })
+}
+
+/// One version and its files.
+///
+/// # Errors
+/// Not found (3); as the store fails.
+pub fn show(library: &Library, reference: &str) -> Result<Shown, Failure> {
+    let Held { id, tree } = refs::newest(library, reference)?;
+    let mut entries = Vec::new();
+    for file in library.store().tree_files(id)? {
+        let file = file?;
+        entries.push(FileLine { path: file.path, size: file.size, cid: file.cid.to_string() });
+    }
+    let card = sign::card_of(library, &tree)?;
+    Ok(Shown {
+        repo: line(library, id, &tree)?,
+        card: tree.card.map(|card| card.to_string()),
+        commit: CommitId::of(&tree.root).to_string(),
+        provenance: sign::provenance(library, card.as_ref(), false)?,
+        predicate: card.as_ref().map(sign::predicate).transpose()?,
+        entries,
+    })
+}
+
+fn line(library: &Library, id: TreeId, tree: &Tree) -> Result<RepoLine, Failure> {
+    let (mut files, mut bytes) = (0, 0);
+    let mut worst = None;
+    for file in library.store().tree_files(id)? {
+        let file = file?;
+        files += 1;
+        bytes += file.size;
+        worst = worst.max(problem(library, &file)?);
+    }
+    let state = match (tree.state, worst) {
+        (TreeState::Arriving, _) => "arriving",
+        (TreeState::Whole, Some(Problem::Missing)) => "missing",
+        (TreeState::Whole, Some(Problem::Changed)) => "changed",
+        (TreeState::Whole, None) => "whole",
+    };
+    Ok(RepoLine {
+        name: name_of(tree),
+        kind: tree.kind,
+        version: tree.version.clone(),
+        release: tree.release.map(|release| release.to_string()),
+        root: tree.root.to_string(),
+        visibility: tree.visibility,
+        state: state.into(),
+        pinned: tree.pinned,
+        files,
+        bytes,
+        publisher: tree.repo.as_ref().map(|repo| repo.publisher.clone()),
+        path: tree.location.clone(),
+    })
+}
+
+/// What is wrong with a file on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Problem {
+    /// Its record no longer fits it.
+    Changed,
+    /// It is not where it was.
+    Missing,
+}
+
+/// What is wrong with a version's file, as far as its record tells.
+pub(super) fn problem(library: &Library, file: &TreeFile) -> Result<Option<Problem>, Failure> {
+    let Some(id) = file.file else { return Ok(None) };
+    Ok(match library.store().look(id)? {
+        Look::Missing => Some(Problem::Missing),
+        Look::Differs => Some(Problem::Changed),
+        Look::Same | Look::Unsettled | Look::Arriving => None,
+    })
+}

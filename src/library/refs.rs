@@ -1,0 +1,131 @@
+//! What a REF means in this library.
+
+use super::{Library, trust};
+use crate::{
+    card::{
+        CommitId, PublisherId, Reference,
+        reference::{Publisher, Revision, Target},
+    },
+    dag::Cid,
+    rpc::{Code, Failure},
+    store::{Tree, TreeId},
+};
+
+/// One version in the library.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    /// Its id in the store.
+    pub id: TreeId,
+    /// What it is.
+    pub tree: Tree,
+}
+
+/// Reads a REF as typed.
+pub(super) fn parse(text: &str) -> Result<Reference, Failure> {
+    text.parse().map_err(|why: crate::card::reference::Error| {
+        Failure::new(Code::Usage, why.to_string())
+            .hint("a REF is a CID, a name in the library, or PUBLISHER/NAME[@VERSION]; a path starts with ./")
+    })
+}
+
+/// All versions that a REF means, the newest last. A path behind it is not looked at.
+///
+/// # Errors
+/// Not found (3) if there is none; usage (2) if a bare name means repos of several publishers.
+pub(super) fn versions(library: &Library, text: &str) -> Result<Vec<Held>, Failure> {
+    let reference = parse(text)?;
+    let found = matching(library, &reference.target)?;
+    if found.is_empty() {
+        return Err(Failure::new(Code::NotFound, format!("{text} is not in the library"))
+            .hint("modelswarm ls shows what is; modelswarm get CID fetches what is not"));
+    }
+    Ok(found)
+}
+
+/// The newest version that a REF means.
+pub(super) fn newest(library: &Library, text: &str) -> Result<Held, Failure> {
+    let mut found = versions(library, text)?;
+    Ok(found.pop().expect("`versions` gives at least one"))
+}
+
+/// All versions of this target, the newest last; none is no error.
+pub(super) fn matching(library: &Library, target: &Target) -> Result<Vec<Held>, Failure> {
+    let all = library.store().trees()?.into_iter().map(|(id, tree)| Held { id, tree });
+    let mut found: Vec<Held> = match target {
+        Target::Cid(cid) => all.filter(|held| is_named(&held.tree, cid)).collect(),
+        Target::Card(card) => all.filter(|held| held.tree.card == Some(*card)).collect(),
+        Target::Local { name, revision } => {
+            let named: Vec<Held> = all.filter(|held| has_name(&held.tree, name.as_str())).collect();
+            with_revision(only_one_publisher(library, named)?, revision)
+        }
+        Target::Repo { publisher, name, revision } => {
+            let publisher = publisher_id(library, publisher)?.to_string();
+            let named = all.filter(|held| {
+                has_name(&held.tree, name.as_str())
+                    && held.tree.repo.as_ref().is_some_and(|repo| repo.publisher == publisher)
+            });
+            with_revision(named.collect(), revision)
+        }
+    };
+    found.sort_by_key(|held| (held.tree.seq, held.tree.created_at));
+    Ok(found)
+}
+
+/// The key behind a publisher as written.
+pub(super) fn publisher_id(library: &Library, publisher: &Publisher) -> Result<PublisherId, Failure> {
+    match publisher {
+        Publisher::Id(id) => Ok(*id),
+        Publisher::Alias(alias) => trust::resolve(library, alias.as_str())?.ok_or_else(|| {
+            Failure::new(Code::NotFound, format!("nobody is trusted under the alias {}", alias.as_str()))
+                .hint("modelswarm trust list shows the aliases; a publisher's key works as well")
+        }),
+    }
+}
+
+fn has_name(tree: &Tree, name: &str) -> bool {
+    tree.repo.as_ref().is_some_and(|repo| repo.name == name)
+}
+
+/// Codec and version are part of the question, not of the content: `Qm…` and its `bafy…` are one.
+fn is_named(tree: &Tree, cid: &Cid) -> bool {
+    [Some(tree.root), tree.release, tree.card].iter().flatten().any(|own| own.hash() == cid.hash())
+}
+
+fn only_one_publisher(library: &Library, named: Vec<Held>) -> Result<Vec<Held>, Failure> {
+    let publisher = |held: &Held| held.tree.repo.as_ref().map(|repo| repo.publisher.clone());
+    let own = library.publisher().to_string();
+    if named.iter().any(|held| publisher(held).as_deref() == Some(own.as_str())) {
+        return Ok(named.into_iter().filter(|held| publisher(held).as_deref() == Some(&own)).collect());
+    }
+    let mut publishers: Vec<String> = named.iter().filter_map(publisher).collect();
+    publishers.sort_unstable();
+    publishers.dedup();
+    if publishers.len() > 1 {
+        return Err(Failure::new(
+            Code::Usage,
+            format!("that name belongs to several publishers here: {}", publishers.join(", ")),
+        )
+        .hint("write PUBLISHER/NAME"));
+    }
+    Ok(named)
+}
+
+fn with_revision(named: Vec<Held>, revision: &Revision) -> Vec<Held> {
+    let keep = |matches: &dyn Fn(&Held) -> bool| -> Vec<Held> {
+        named.iter().filter(|held| matches(held)).cloned().collect()
+    };
+    match revision {
+        Revision::Head => named,
+        Revision::Commit(commit) => keep(&|held| CommitId::of(&held.tree.root) == *commit),
+        Revision::Cid(cid) => keep(&|held| is_named(&held.tree, cid)),
+        Revision::Version(version) => {
+            let exact = keep(&|held| held.tree.version.as_deref() == Some(version.as_str()));
+            match revision.short_commit() {
+                Some(short) if exact.is_empty() => {
+                    keep(&|held| CommitId::of(&held.tree.root).to_string().starts_with(short))
+                }
+                _ => exact,
+            }
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The composition root: opens the store, starts the network where the role needs one, stops both in order.
+//!
+//! A [`Node`] is the whole program less its faces: the daemon's gateway and a command without a daemon both call
+//! [`Node::dispatch`], the one way in. What it does with a request is `dispatch`'s; what users can do is `library`'s.
+//!
+//! Order of the end: the gateway (above) first, then work under way, then the network, then the store, whose lock goes
+//! last.
+
+mod dispatch;
+mod listen;
+
+use std::{path::PathBuf, sync::Arc, time::Instant};
+
+use tokio::sync::mpsc;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    config::{Config, Home},
+    library::{self, Library, keys},
+    limits,
+    network::{Keypair, Network},
+    rpc::{Code, Event, Failure, Request},
+    store::{self, Store},
+};
+
+/// What a node is for, and so what it opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The store alone.
+    Offline,
+    /// The store, and the network for one fetch: it serves while it lasts, listens only where told, announces nothing.
+    Fetch,
+    /// Everything, until told to stop.
+    Daemon,
+    /// The store with a new index, to be filled from the plain records.
+    Repair,
+}
+
+/// A running node. Cloning shares it.
+#[derive(Debug, Clone)]
+pub struct Node {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    home: Home,
+    config: Config,
+    role: Role,
+    library: Library,
+    network: Option<Network>,
+    made_home: bool,
+    started: Instant,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Node {
+    /// Opens a node on this home, making the home if there is none.
+    ///
+    /// # Errors
+    /// Failure (1) if another process holds the store, the index is damaged, or a port given by hand is taken;
+    /// usage (2) for an address that is none; permission (5) and no space (7) as the disk says.
+    pub async fn open(home: Home, config: Config, role: Role) -> Result<Self, Failure> {
+        let keys = {
+            let home = home.clone();
+            library::blocking(move || keys::load(&home)).await?
+        };
+        let store = open_store(&home, &config, role).await?;
+        let network = match role {
+            Role::Offline | Role::Repair => None,
+            Role::Fetch | Role::Daemon => {
+                let identity = Keypair::ed25519_from_bytes(keys.node.to_bytes()).map_err(|why| {
+                    Failure::new(Code::Failure, format!("the node key is unusable: {why}"))
+                })?;
+                Some(listen::start(identity, &config, role, &store).await?)
+            }
+        };
+        let made_home = keys.made;
+        let library = Library::new(home.clone(), config.clone(), keys, store, network.clone())?;
+        let node = Self {
+            inner: Arc::new(Inner {
+                home,
+                config,
+                role,
+                library,
+                network,
+                made_home,
+                started: Instant::now(),
+                tasks: TaskTracker::new(),
+                stop: CancellationToken::new(),
+            }),
+        };
+        if role == Role::Daemon {
+            node.inner.library.announce_all().await?;
+        }
+        Ok(node)
+    }
+
+    /// Works on a request. Dropping the receiver stops the work at its next step.
+    pub fn dispatch(&self, request: Request) -> mpsc::Receiver<Event> {
+        let (events, receiver) = mpsc::channel(limits::EVENTS_QUEUED);
+        let node = self.clone();
+        self.inner.tasks.spawn(async move {
+            let stop = node.inner.stop.clone();
+            let outcome = tokio::select! {
+                outcome = dispatch::answer(&node, request, &events) => outcome,
+                () = stop.cancelled() => Err(Failure::new(Code::Interrupted, "the node was stopped")),
+            };
+            let last = match outcome {
+                Ok(answer) => Event::Done { answer: Box::new(answer) },
+                Err(error) => Event::Failed { error },
+            };
+            if events.send(last).await.is_err() {
+                tracing::debug!("nobody waited for the answer");
+            }
+        });
+        receiver
+    }
+
+    /// Stops work under way, the network and the store, in this order.
+    pub async fn shutdown(&self) {
+        self.inner.stop.cancel();
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+        if let Some(network) = &self.inner.network {
+            network.shutdown().await;
+        }
+        let store = self.inner.library.store().clone();
+        let closed = library::blocking(move || Ok(store.flush()?)).await;
+        if let Err(failure) = closed {
+            tracing::error!(%failure, "the index could not be flushed");
+        }
+    }
+
+    /// Resolves when the network stopped by itself, which only a fault makes it do.
+    pub async fn failed(&self) {
+        match &self.inner.network {
+            Some(network) => network.stopped().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Whether the network still runs.
+    pub fn is_well(&self) -> bool {
+        self.inner.network.as_ref().is_some_and(Network::is_running)
+    }
+
+    /// Where the node's files are.
+    pub fn home(&self) -> &Home {
+        &self.inner.home
+    }
+
+    /// The settings it runs with.
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// Whether the home was made by this process.
+    pub fn made_home(&self) -> bool {
+        self.inner.made_home
+    }
+
+    /// Who the node is.
+    pub fn peer_id(&self) -> String {
+        self.inner.library.peer_id()
+    }
+
+    /// Where peers reach the node, with `/p2p/…`; empty without a network.
+    pub async fn addresses(&self) -> Vec<String> {
+        let Some(network) = &self.inner.network else { return Vec::new() };
+        let addresses = network.listen_addrs().await.unwrap_or_default();
+        addresses.iter().map(ToString::to_string).collect()
+    }
+
+    fn network(&self) -> Result<&Network, Failure> {
+        self.inner.network.as_ref().ok_or_else(|| {
+            Failure::new(Code::Failure, "no daemon runs on this home")
+                .hint("start one: modelswarm daemon")
+        })
+    }
+}
+
+async fn open_store(home: &Home, config: &Config, role: Role) -> Result<Store, Failure> {
+    let dir: PathBuf = home.store();
+    let mut options = store::Options::new(home.library());
+    options.inline_max = usize::try_from(config.store.inline_max).unwrap_or(usize::MAX);
+    library::blocking(move || {
+        let opened = match role {
+            Role::Repair => Store::open_for_repair(&dir, options),
+            Role::Offline | Role::Fetch | Role::Daemon => Store::open(&dir, options),
+        };
+        Ok(opened?)
+    })
+    .await
+}

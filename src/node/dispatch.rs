@@ -1,0 +1,149 @@
+//! The one dispatcher: a request to the library or the network, and its answer.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::{Node, Role, listen::address_of};
+use crate::{
+    library::{self, Library, Watch},
+    network,
+    rpc::{
+        Answer, Event, Failure, Health, Identity, Initialised, PeerLine, Peers, Request, Status,
+        StoreFigures,
+    },
+};
+
+/// Works on a request to its end.
+pub(super) async fn answer(
+    node: &Node,
+    request: Request,
+    events: &mpsc::Sender<Event>,
+) -> Result<Answer, Failure> {
+    let library = &node.inner.library;
+    let watch = Watch::new(events.clone());
+    Ok(match request {
+        Request::Seed(seed) => Answer::Seeded(library::seed(library, seed, watch).await?),
+        Request::Get(get) => Answer::Fetched(library::get(library, get, watch).await?),
+        Request::Verify { target } => Answer::Verified(library::verify(library, target, watch).await?),
+        Request::Repair => Answer::Rebuilt(library::repair(library, watch).await?),
+        Request::Gc => Answer::Collected(blocking(library, move |library| library::gc(library, &watch)).await?),
+        Request::Ls => Answer::Repos(blocking(library, library::list).await?),
+        Request::Show { reference } => {
+            Answer::Shown(blocking(library, move |library| library::show(library, &reference)).await?)
+        }
+        Request::Rm { reference } => Answer::Removed(library::remove(library, &reference).await?),
+        Request::Pin { reference } => Answer::Shared(library::pin(library, &reference, true).await?),
+        Request::Unpin { reference } => Answer::Shared(library::pin(library, &reference, false).await?),
+        Request::Share { reference, to } => {
+            Answer::Shared(library::share(library, &reference, to, &watch).await?)
+        }
+        Request::TrustAdd { alias, publisher } => Answer::Trust(
+            blocking(library, move |library| library::trust::add(library, &alias, &publisher)).await?,
+        ),
+        Request::TrustList => Answer::Trust(blocking(library, library::trust::list).await?),
+        Request::TrustRm { alias } => {
+            Answer::Trust(blocking(library, move |library| library::trust::remove(library, &alias)).await?)
+        }
+        Request::Init { alias } => {
+            let alias = blocking(library, move |library| library::init(library, alias.as_deref())).await?;
+            Answer::Initialised(initialised(node, alias))
+        }
+        Request::Id => Answer::Identity(identity(node).await),
+        Request::Status => Answer::Status(Box::new(status(node).await?)),
+        Request::Peers => Answer::Peers(peers(node).await?),
+        Request::Connect { address } => {
+            let address = address_of("the address", &address)?;
+            node.network()?.connect(address).await?;
+            Answer::Peers(peers(node).await?)
+        }
+    })
+}
+
+async fn blocking<T: Send + 'static>(
+    library: &Library,
+    work: impl FnOnce(&Library) -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let library = library.clone();
+    library::blocking(move || work(&library)).await
+}
+
+async fn identity(node: &Node) -> Identity {
+    Identity {
+        peer_id: node.peer_id(),
+        publisher: node.inner.library.publisher().to_string(),
+        alias: node.inner.library.alias(),
+        addrs: node.addresses().await,
+    }
+}
+
+fn initialised(node: &Node, alias: Option<String>) -> Initialised {
+    Initialised {
+        home: node.home().dir().to_owned(),
+        peer_id: node.peer_id(),
+        publisher: node.inner.library.publisher().to_string(),
+        alias,
+        publisher_key: node.home().publisher_key(),
+        created: node.made_home(),
+    }
+}
+
+async fn peers(node: &Node) -> Result<Peers, Failure> {
+    let peers = node.network()?.peers().await?;
+    Ok(Peers { peers: peers.into_iter().map(line).collect() })
+}
+
+fn line(peer: network::Peer) -> PeerLine {
+    PeerLine {
+        peer_id: peer.id.to_string(),
+        address: peer.addrs.first().map(ToString::to_string).unwrap_or_default(),
+        agent: peer.agent,
+        rtt_ms: peer.rtt.map(|rtt| rtt.as_secs_f64() * 1000.0),
+        bytes_in: peer.bytes_in,
+        bytes_out: peer.bytes_out,
+    }
+}
+
+impl Node {
+    /// Store and transfer figures.
+    ///
+    /// # Errors
+    /// As the store and the network fail.
+    pub async fn status(&self) -> Result<Status, Failure> {
+        let inner = Arc::clone(&self.inner);
+        let held = blocking(&inner.library, library::figures).await?;
+        let mut status = Status {
+            health: Health {
+                daemon: inner.role == Role::Daemon,
+                pid: (inner.role == Role::Daemon).then(std::process::id),
+                uptime_seconds: inner.started.elapsed().as_secs(),
+            },
+            network: inner.config.network.preset.to_string(),
+            addrs: self.addresses().await,
+            store: StoreFigures {
+                blocks: held.counters.blocks,
+                index_bytes: held.counters.index_bytes,
+                free_bytes: held.free_bytes,
+            },
+            repos: held.repos,
+            peers: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            transfers: inner.library.transfers(),
+            changed: held.changed,
+            announced: 0,
+            last_announced: None,
+        };
+        if let Some(network) = &inner.network {
+            let live = network.status().await?;
+            status.peers = live.connections as u64;
+            status.bytes_in = live.bytes_in;
+            status.bytes_out = live.bytes_out;
+            let announced = network.announced().await?;
+            status.announced = announced.len() as u64;
+            status.last_announced =
+                announced.iter().filter_map(|one| one.at).max().and_then(library::rfc3339);
+        }
+        Ok(status)
+    }
+}

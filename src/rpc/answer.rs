@@ -1,0 +1,424 @@
+//! The answers: one struct a command, its fields the contract of `--json`.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::Kind;
+use crate::config::Visibility;
+
+/// What a request asked for. On the socket a field `answer` says which it is; `--json` prints the fields without it
+/// ([`Answer::fields`]).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "kebab-case")]
+pub enum Answer {
+    /// To `seed`.
+    Seeded(Seeded),
+    /// To `get`.
+    Fetched(Fetched),
+    /// To `ls`.
+    Repos(Repos),
+    /// To `show`.
+    Shown(Shown),
+    /// To `verify`.
+    Verified(Verified),
+    /// To `rm`.
+    Removed(Removed),
+    /// To `gc`.
+    Collected(Collected),
+    /// To `pin`, `unpin` and `share`.
+    Shared(Shared),
+    /// To `trust`.
+    Trust(TrustedPublishers),
+    /// To `id`.
+    Identity(Identity),
+    /// To `init`.
+    Initialised(Initialised),
+    /// To `status`.
+    Status(Box<Status>),
+    /// To `peers` and `connect`.
+    Peers(Peers),
+    /// To `repair`.
+    Rebuilt(Rebuilt),
+}
+
+impl Answer {
+    /// The answer's own fields, as `--json` prints them.
+    pub fn fields(&self) -> serde_json::Value {
+        let mut value = serde_json::to_value(self).expect("answers are plain data with text keys");
+        if let Some(fields) = value.as_object_mut() {
+            fields.remove("answer");
+        }
+        value
+    }
+}
+
+/// Whose content it is, and how that is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// Cryptography: is there a valid signature over every byte.
+    pub status: ProvenanceStatus,
+    /// The user's view of the key: `own`, `trusted`, `named` or `new`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trust: Option<String>,
+    /// `did:key:z6Mk…`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub publisher: Option<String>,
+    /// The user's alias for the key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alias: Option<String>,
+}
+
+/// Whether a signature covers the content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProvenanceStatus {
+    /// A valid signature covers every byte.
+    Verified,
+    /// Nobody signed it, as far as this node knows.
+    Unsigned,
+}
+
+/// Answer to `seed`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seeded {
+    /// Repo name.
+    pub name: String,
+    /// Version; absent for unsigned content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// CID of files and card together: the thing to share.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub release: Option<String>,
+    /// CID of the files.
+    pub root: String,
+    /// Card id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub card: Option<String>,
+    /// Number of files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// The key that signed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub publisher: Option<String>,
+    /// Whether a running daemon serves it now.
+    pub serving: bool,
+    /// How far it may go.
+    pub visibility: Visibility,
+    /// Whether nothing had changed since the last version.
+    pub unchanged: bool,
+    /// What was left out, as paths relative to the folder.
+    pub left_out: Vec<String>,
+}
+
+/// Answer to `get`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Fetched {
+    /// CID of files and card, where the REF led to one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub release: Option<String>,
+    /// CID of the files.
+    pub root: String,
+    /// Where they lie.
+    pub path: PathBuf,
+    /// Files asked for: fetched, adopted or already there.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Payload taken from peers in this call.
+    pub fetched_bytes: u64,
+    /// How long it took.
+    pub seconds: f64,
+    /// Whose it is.
+    pub provenance: Provenance,
+    /// With `--dry-run`: what would be fetched, and what is here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dry_run: Option<bool>,
+}
+
+/// Answer to `ls`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repos {
+    /// One entry a version.
+    pub repos: Vec<RepoLine>,
+}
+
+/// One version in the library.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepoLine {
+    /// Repo name; the root for unnamed content.
+    pub name: String,
+    /// Model or dataset.
+    pub kind: Kind,
+    /// Version; absent for unsigned content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// CID of files and card.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub release: Option<String>,
+    /// CID of the files.
+    pub root: String,
+    /// How far it may go.
+    pub visibility: Visibility,
+    /// `whole`, `arriving`, `partial`, `changed` or `missing`.
+    pub state: String,
+    /// Whether gc keeps it.
+    pub pinned: bool,
+    /// Number of files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// The key that signed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub publisher: Option<String>,
+    /// Where the files lie.
+    pub path: PathBuf,
+}
+
+/// One file of a repo.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileLine {
+    /// Path inside the repo.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    /// CID of the file.
+    pub cid: String,
+}
+
+/// Answer to `show`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Shown {
+    /// The version itself.
+    #[serde(flatten)]
+    pub repo: RepoLine,
+    /// Card id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub card: Option<String>,
+    /// Commit id that Hugging Face clients know the files by.
+    pub commit: String,
+    /// Whose it is.
+    pub provenance: Provenance,
+    /// The signed statement's predicate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub predicate: Option<serde_json::Value>,
+    /// The files.
+    pub entries: Vec<FileLine>,
+}
+
+/// Answer to `verify`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verified {
+    /// Whether all digests hold.
+    pub ok: bool,
+    /// Files read.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// CID of the files as they lie.
+    pub root: String,
+    /// Whose it is.
+    pub provenance: Provenance,
+    /// Files that are not what they should be, each with why.
+    pub bad: Vec<String>,
+}
+
+/// Answer to `rm`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removed {
+    /// Roots that were forgotten.
+    pub forgotten: Vec<String>,
+    /// Files deleted under the home's library.
+    pub deleted_files: u64,
+    /// Their bytes.
+    pub deleted_bytes: u64,
+    /// Whether files of the user's own were left where they lie.
+    pub kept_user_files: u64,
+}
+
+/// Answer to `gc`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Collected {
+    /// Blocks dropped from the index.
+    pub blocks: u64,
+    /// Files deleted under the home's library.
+    pub files: u64,
+    /// Bytes given back to the disk, as far as files go.
+    pub bytes: u64,
+}
+
+/// Answer to `share`, `pin` and `unpin`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shared {
+    /// Repo name, or root.
+    pub name: String,
+    /// How far it may go.
+    pub visibility: Visibility,
+    /// Whether gc keeps it.
+    pub pinned: bool,
+    /// Versions concerned.
+    pub versions: u64,
+}
+
+/// A publisher the user trusts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustLine {
+    /// The user's name for the key.
+    pub alias: String,
+    /// `did:key:z6Mk…`
+    pub publisher: String,
+}
+
+/// Answer to `trust add`, `trust list` and `trust rm`: the list as it is now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustedPublishers {
+    /// All of them.
+    pub publishers: Vec<TrustLine>,
+}
+
+/// Answer to `id`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The node.
+    pub peer_id: String,
+    /// The key that signs cards.
+    pub publisher: String,
+    /// The user's own alias.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alias: Option<String>,
+    /// Where peers reach the node, with `/p2p/…`; empty without a daemon.
+    pub addrs: Vec<String>,
+}
+
+/// Answer to `init`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Initialised {
+    /// Where all files of this node are.
+    pub home: PathBuf,
+    /// The node.
+    pub peer_id: String,
+    /// The key that signs cards.
+    pub publisher: String,
+    /// The user's own alias.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alias: Option<String>,
+    /// The file to back up: whoever holds it is the publisher.
+    pub publisher_key: PathBuf,
+    /// Whether anything was made.
+    pub created: bool,
+}
+
+/// A connected peer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PeerLine {
+    /// Who.
+    pub peer_id: String,
+    /// Where.
+    pub address: String,
+    /// Its software, as it says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// Round trip in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rtt_ms: Option<f64>,
+    /// Payload bytes from it.
+    pub bytes_in: u64,
+    /// Payload bytes to it.
+    pub bytes_out: u64,
+}
+
+/// Answer to `peers` and `connect`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Peers {
+    /// All connected peers.
+    pub peers: Vec<PeerLine>,
+}
+
+/// Answer to `repair`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rebuilt {
+    /// Versions back in the index.
+    pub repos: u64,
+    /// Files hashed.
+    pub files: u64,
+    /// Blocks in the index.
+    pub blocks: u64,
+    /// What could not be brought back, and why.
+    pub lost: Vec<String>,
+}
+
+/// What the store holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreFigures {
+    /// Blocks in the index.
+    pub blocks: u64,
+    /// Bytes of the index on the disk.
+    pub index_bytes: u64,
+    /// Free bytes where the library lies.
+    pub free_bytes: u64,
+}
+
+/// A fetch that is under way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransferLine {
+    /// What is fetched.
+    pub root: String,
+    /// Where it goes.
+    pub path: PathBuf,
+    /// Bytes here.
+    pub bytes: u64,
+    /// Bytes in all.
+    pub total: Option<u64>,
+}
+
+/// A file that is not as it was when it was indexed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangedFile {
+    /// Where it lies, or lay.
+    pub path: PathBuf,
+    /// `changed` or `missing`.
+    pub state: String,
+}
+
+/// Whether the node is well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// Whether a daemon runs.
+    pub daemon: bool,
+    /// Its process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// Seconds since it started.
+    pub uptime_seconds: u64,
+}
+
+/// Answer to `status`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The process.
+    pub health: Health,
+    /// The network preset.
+    pub network: String,
+    /// Where peers reach the node.
+    pub addrs: Vec<String>,
+    /// The store.
+    pub store: StoreFigures,
+    /// Versions in the library.
+    pub repos: u64,
+    /// Connected peers.
+    pub peers: u64,
+    /// Payload bytes received since the start.
+    pub bytes_in: u64,
+    /// Payload bytes sent since the start.
+    pub bytes_out: u64,
+    /// Fetches under way.
+    pub transfers: Vec<TransferLine>,
+    /// Files changed or missing.
+    pub changed: Vec<ChangedFile>,
+    /// CIDs that peers can find this node by.
+    pub announced: u64,
+    /// When they were last announced, RFC 3339; absent if never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_announced: Option<String>,
+}
