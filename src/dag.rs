@@ -13,11 +13,15 @@ pub mod build;
 pub mod hamt;
 pub mod name;
 pub mod pb;
+pub mod resolve;
 pub mod unixfs;
+pub mod walk;
 
 pub use block::{Block, Cid, Multihash};
 pub use build::{Built, FileBuilder};
+pub use resolve::Resolve;
 pub use unixfs::{Entry, links};
+pub use walk::Walk;
 
 #[cfg(test)]
 mod tests;

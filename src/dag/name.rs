@@ -158,6 +158,26 @@ pub fn check_path(path: &str) -> Result<(), Error> {
     fault.map_or(Ok(()), |fault| Err(refuse(path, fault)))
 }
 
+/// `name` inside the folder `parent` ("" for the root), checked; `parent` was checked before.
+///
+/// # Errors
+/// [`Error`] on the name, or on a path that becomes too long or deep.
+pub fn join(parent: &str, name: &str) -> Result<String, Error> {
+    check_name(name)?;
+    if parent.is_empty() {
+        return Ok(name.to_owned());
+    }
+    let path = format!("{parent}/{name}");
+    let fault = if path.len() > limits::PATH_MAX {
+        Fault::LongPath
+    } else if path.split('/').count() > limits::PATH_DEPTH_MAX {
+        Fault::Deep
+    } else {
+        return Ok(path);
+    };
+    Err(refuse(&path, fault))
+}
+
 /// What two names share if some file system takes them for one: canonical caseless matching (Unicode, D145), and
 /// without the dots and spaces at the end that Windows drops.
 fn fold(name: &str) -> String {
