@@ -36,7 +36,7 @@ pub struct Built {
 }
 
 fn emit(block: Block, below: u64, sink: &mut dyn FnMut(Block)) -> (Cid, u64) {
-    let (cid, tsize) = (*block.cid(), below + block.data().len() as u64);
+    let (cid, tsize) = (*block.cid(), below.saturating_add(block.data().len() as u64));
     sink(block);
     (cid, tsize)
 }
@@ -108,7 +108,8 @@ pub fn directory(mut entries: Vec<Entry>, sink: &mut dyn FnMut(Block)) -> Result
     }
     let (cid, tsize) = if unixfs::directory_len(&entries) <= limits::DIRECTORY_BLOCK_MAX {
         entries.sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
-        let below = entries.iter().map(|entry| entry.tsize).sum();
+        // Saturating, here and below: what we link to may be a stranger's tree, with any number at all.
+        let below = entries.iter().map(|entry| entry.tsize).fold(0, u64::saturating_add);
         emit(unixfs::encode_directory(&entries), below, sink)
     } else {
         let mut hashed: Vec<_> = entries.into_iter().map(|e| (hamt::hash(&e.name), e)).collect();
@@ -138,13 +139,13 @@ fn shard(
     for (bucket, mut group) in groups {
         let child = match group.pop() {
             Some((_, entry)) if group.is_empty() => {
-                below += entry.tsize;
+                below = entry.tsize.saturating_add(below);
                 Child::Entry(entry)
             }
             last => {
                 group.extend(last);
                 let (cid, tsize) = shard(group, depth + 1, sink)?;
-                below += tsize;
+                below = tsize.saturating_add(below);
                 Child::Shard { cid, tsize }
             }
         };
