@@ -19,7 +19,7 @@ pub enum Error {
         /// How far the path was followed.
         path: String,
         /// The block.
-        cid: Cid,
+        cid: Box<Cid>,
         /// What is wrong with it.
         why: unixfs::Error,
     },
@@ -44,7 +44,7 @@ pub enum Error {
         /// Where it stands.
         path: String,
         /// The CID.
-        cid: Cid,
+        cid: Box<Cid>,
     },
 }
 
@@ -86,7 +86,11 @@ impl Resolve {
     fn go(&mut self, cid: Cid) -> Result<(), Error> {
         self.cid = cid;
         let path = || self.path[..self.done].to_owned();
-        if readable(&cid) { Ok(()) } else { Err(Error::Unsupported { path: path(), cid }) }
+        if readable(&cid) {
+            Ok(())
+        } else {
+            Err(Error::Unsupported { path: path(), cid: cid.into() })
+        }
     }
 
     /// Reads the wanted block and takes the next step. What was not wanted is ignored.
@@ -104,7 +108,7 @@ impl Resolve {
         let name = &self.path[from..until];
         let node = match unixfs::decode(block) {
             Ok(node) => node,
-            Err(why) => return Err(Error::Node { path: here, cid, why }),
+            Err(why) => return Err(Error::Node { path: here, cid: cid.into(), why }),
         };
         let next = match (node, self.shard) {
             (Node::Directory(entries), None) => {
@@ -125,7 +129,7 @@ impl Resolve {
             }
             (_, Some(_)) => {
                 let why = unixfs::Error::Shard("of the same fanout was expected here");
-                return Err(Error::Node { path: here, cid, why });
+                return Err(Error::Node { path: here, cid: cid.into(), why });
             }
             _ => return Err(Error::NotDirectory { path: here }),
         };

@@ -146,7 +146,7 @@ impl Walk {
                 Ok(node) => self.place(&cid, &place, node, &mut step)?,
                 Err(why) => {
                     let path = place.path().to_string();
-                    return Err(Error::Node { path, cid, why: why.clone() });
+                    return Err(Error::Node { path, cid: cid.into(), why: why.clone() });
                 }
             }
         }
@@ -165,15 +165,21 @@ impl Walk {
         let path = || leaf.path.to_string();
         let file = match unixfs::decode(block) {
             Ok(Node::File(file)) => file,
-            Ok(_) => return Err(Error::Kind { path: path(), cid, expected: "a part of a file" }),
-            Err(why) => return Err(Error::Node { path: path(), cid, why }),
+            Ok(_) => {
+                return Err(Error::Kind {
+                    path: path(),
+                    cid: cid.into(),
+                    expected: "a part of a file",
+                });
+            }
+            Err(why) => return Err(Error::Node { path: path(), cid: cid.into(), why }),
         };
         let bytes = file.data.clone();
         let actual = if leaf.depth.is_some() { file.size } else { bytes.len() as u64 };
         if let Size::Declared(declared) = leaf.size
             && declared != actual
         {
-            return Err(Error::Size { path: path(), cid, declared, actual });
+            return Err(Error::Size { path: path(), cid: cid.into(), declared, actual });
         }
         let mut step = Step::default();
         if let Some(depth) = leaf.depth {
@@ -208,7 +214,8 @@ impl Walk {
 
     fn place(&mut self, cid: &Cid, at: &Place, node: &Node, step: &mut Step) -> Result<(), Error> {
         let path = at.path();
-        let kind = |expected| Err(Error::Kind { path: path.to_string(), cid: *cid, expected });
+        let kind =
+            |expected| Err(Error::Kind { path: path.to_string(), cid: (*cid).into(), expected });
         match (at, node) {
             (_, Node::Symlink(target)) => {
                 let target = name::escape(&String::from_utf8_lossy(target));
@@ -243,7 +250,7 @@ impl Walk {
                 let (declared, actual) = (*size, file.size);
                 if declared != actual {
                     let path = path.to_string();
-                    return Err(Error::Size { path, cid: *cid, declared, actual });
+                    return Err(Error::Size { path, cid: (*cid).into(), declared, actual });
                 }
                 self.own(target, *offset, *cid, file, step);
                 self.parts(target, offset + file.data.len() as u64, *depth, file, step)
@@ -267,7 +274,7 @@ impl Walk {
         let expected = size.expected();
         if expected > limits::FILE_MAX {
             let (path, size, max) = (path.to_string(), expected, limits::FILE_MAX);
-            return Err(Error::TooLarge { path, cid, size, max });
+            return Err(Error::TooLarge { path, cid: cid.into(), size, max });
         }
         let index = self.files;
         self.files += 1;
@@ -310,7 +317,7 @@ impl Walk {
                 step.leaf(file, offset, Size::Declared(size), cid, Some(below));
             } else if cid.codec() == RAW {
                 let max = limits::BLOCK_MAX as u64;
-                return Err(Error::TooLarge { path: path(), cid, size, max });
+                return Err(Error::TooLarge { path: path(), cid: cid.into(), size, max });
             } else {
                 let place = Place::Part { file: file.clone(), offset, size, depth: below };
                 step.wanted.push((cid, place));
@@ -365,7 +372,11 @@ impl Walk {
                 Child::Entry(entry) => {
                     if hamt::hash(&entry.name) >> (64 - bits * (depth + 1)) != prefix {
                         let why = unixfs::Error::Shard("has a name whose hash belongs elsewhere");
-                        return Err(Error::Node { path: path.to_string(), cid: *cid, why });
+                        return Err(Error::Node {
+                            path: path.to_string(),
+                            cid: (*cid).into(),
+                            why,
+                        });
                     }
                     self.entry(path, entry, &mut state.names, step)?;
                 }
@@ -392,7 +403,7 @@ fn supported(path: &str, cid: &Cid) -> Result<(), Error> {
     if readable(cid) {
         Ok(())
     } else {
-        Err(Error::Unsupported { path: path.to_owned(), cid: *cid })
+        Err(Error::Unsupported { path: path.to_owned(), cid: (*cid).into() })
     }
 }
 

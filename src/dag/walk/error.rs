@@ -12,7 +12,7 @@ pub enum Error {
         /// Where it stands.
         path: String,
         /// The block.
-        cid: Cid,
+        cid: Box<Cid>,
         /// What is wrong with it.
         why: unixfs::Error,
     },
@@ -41,7 +41,7 @@ pub enum Error {
         /// Where it stands.
         path: String,
         /// The CID.
-        cid: Cid,
+        cid: Box<Cid>,
     },
     /// A block does not hold as many bytes of the file as the node above it says.
     #[error(
@@ -52,7 +52,7 @@ pub enum Error {
         /// The file.
         path: String,
         /// The block.
-        cid: Cid,
+        cid: Box<Cid>,
         /// Bytes that the node above declares.
         declared: u64,
         /// Bytes there are.
@@ -64,7 +64,7 @@ pub enum Error {
         /// Where it stands.
         path: String,
         /// The block.
-        cid: Cid,
+        cid: Box<Cid>,
         /// What can stand there.
         expected: &'static str,
     },
@@ -77,7 +77,7 @@ pub enum Error {
         /// The file.
         path: String,
         /// The block.
-        cid: Cid,
+        cid: Box<Cid>,
         /// Bytes declared.
         size: u64,
         /// Bytes allowed.
