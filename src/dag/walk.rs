@@ -104,6 +104,13 @@ impl Walk {
         self
     }
 
+    /// As if so many files and nodes had been met: tests of the bounds need not meet them all.
+    #[cfg(test)]
+    pub(super) fn after(mut self, files: u64, nodes: u64) -> Self {
+        (self.files, self.nodes) = (files, nodes);
+        self
+    }
+
     /// The next node to fetch, each time another, depth first; `None` while enough are outstanding, and at the end. A
     /// node that stands in several places may be wanted again after it was supplied.
     pub fn next_wanted(&mut self) -> Option<Cid> {

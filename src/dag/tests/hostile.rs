@@ -207,8 +207,7 @@ fn codecs_and_hashes_we_do_not_read_are_refused_before_they_are_wanted() {
 }
 
 /// Takes one step after the other, keeping nothing of what is found but leaves that may be nodes.
-fn exhaust(root: Cid, blocks: &Blocks) -> (Error, usize) {
-    let mut walk = Walk::new(root).unwrap();
+fn exhaust(mut walk: Walk, blocks: &Blocks) -> (Error, usize) {
     let (mut leaves, mut most) = (Vec::new(), 0);
     loop {
         let step = match (walk.next_wanted(), leaves.pop()) {
@@ -232,15 +231,18 @@ fn exhaust(root: Cid, blocks: &Blocks) -> (Error, usize) {
     }
 }
 
+/// How far below the bounds the bombs begin.
+const REST: u64 = 1 << 20;
+
 #[test]
 fn a_file_that_repeats_its_parts_exponentially_is_given_up() {
     let mut blocks = Blocks::new();
-    let leaf = keep(Block::new(DAG_PB, encode_v0(2, b"", &[])), &mut blocks);
-    let mut cid = leaf;
+    let mut cid = keep(Block::new(DAG_PB, encode_v0(2, b"", &[])), &mut blocks);
     for _ in 0..5 {
         cid = keep(encode_file(&[part(cid, 0); 1024]), &mut blocks);
     }
-    let (error, most) = exhaust(cid, &blocks);
+    let walk = Walk::new(cid).unwrap().after(0, limits::TREE_NODES_MAX - REST);
+    let (error, most) = exhaust(walk, &blocks);
     assert!(matches!(error, Error::TooMany { what: "nodes", .. }), "{error}");
     assert!(most <= limits::WALK_PENDING + 1024);
 }
@@ -253,7 +255,34 @@ fn directories_that_repeat_exponentially_are_given_up() {
         let entries: Vec<_> = (0..1000).map(|i| entry(&format!("{i:03}"), cid)).collect();
         cid = directory(&entries, &mut blocks);
     }
-    let (error, most) = exhaust(cid, &blocks);
-    assert!(matches!(error, Error::TooMany { .. }), "{error}");
-    assert!(most <= limits::WALK_PENDING + 1024);
+    let (files, nodes) = (limits::TREE_FILES_MAX - REST, limits::TREE_NODES_MAX - REST);
+    for (files, nodes, what) in [(files, 0, "files"), (0, nodes, "nodes")] {
+        let walk = Walk::new(cid).unwrap().after(files, nodes);
+        let (error, most) = exhaust(walk, &blocks);
+        assert!(matches!(error, Error::TooMany { what: w, .. } if w == what), "{error}");
+        assert!(most <= limits::WALK_PENDING + 1024);
+    }
+}
+
+#[test]
+fn a_tree_of_nothing_but_wide_directories_is_given_up_before_memory_is() {
+    let mut blocks = Blocks::new();
+    let empty = directory(&[], &mut blocks);
+    let wide: Vec<_> = ('a'..='z')
+        .map(|c| {
+            let names = (0..42_000).map(|i| format!("{c}{i:x}"));
+            let entries: Vec<_> = names.map(|name| entry(&name, empty)).collect();
+            entry(&c.to_string(), directory(&entries, &mut blocks))
+        })
+        .collect();
+    let root = directory(&wide, &mut blocks);
+    assert!(blocks.values().all(|block| block.data().len() <= limits::BLOCK_MAX));
+    let mut walk = Walk::new(root).unwrap();
+    let first = walk.next_wanted().unwrap();
+    walk.supply(&blocks[&first]).unwrap();
+    // All are asked for before the first arrives.
+    let asked: Vec<_> = std::iter::from_fn(|| walk.next_wanted()).collect();
+    assert_eq!(asked.len(), 26);
+    let error = asked.iter().find_map(|cid| walk.supply(&blocks[cid]).err());
+    assert!(matches!(error, Some(Error::TooMany { what: "nodes side by side", .. })), "{error:?}");
 }
