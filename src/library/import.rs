@@ -49,8 +49,8 @@ pub(super) struct Imported {
 /// A tree as it was read.
 #[derive(Debug, Clone)]
 pub(super) struct Tree {
-    /// Its CID.
-    pub root: Cid,
+    /// Its root.
+    pub built: Built,
     /// Its files, by path.
     pub files: Vec<Imported>,
 }
@@ -75,11 +75,11 @@ pub(super) fn import(
         entries.extend(scan.empty.iter().map(|path| (path.as_str(), empty)));
         entries.sort_unstable_by_key(|(path, _)| *path);
     }
-    let root = build::tree(entries, &mut |node| nodes.push(node)).map_err(refused)?;
+    let built = build::tree(entries, &mut |node| nodes.push(node)).map_err(refused)?;
     if let Some(index) = index {
         index.store.add_nodes(index.tree, &nodes)?;
     }
-    Ok(Tree { root: root.cid, files: read.into_iter().map(|(file, _)| file).collect() })
+    Ok(Tree { built, files: read.into_iter().map(|(file, _)| file).collect() })
 }
 
 fn refused(why: build::Error) -> Failure {

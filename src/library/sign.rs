@@ -1,0 +1,230 @@
+//! Cards: making a new version's, and what is known of those that are here.
+//!
+//! A card read from the store is verified again: the word "verified" is said only of what was verified just now.
+
+use std::time::SystemTime;
+
+use super::{
+    Library,
+    import::{Imported, Tree as ReadTree},
+    trust,
+};
+use crate::{
+    card::{
+        self, Manifest, PublisherId, RepoName, Statement, Unverified, Verified, Version,
+        json::Map,
+        manifest::FileEntry,
+        policy::{self, Trust},
+        release::{CARD, MODEL},
+        statement::{FILES_LIST, Files, Status, Timestamp},
+    },
+    dag::{
+        Block, Cid, Entry,
+        block::{RAW, sha256},
+        build::{self, Built, FileBuilder},
+    },
+    limits,
+    rpc::{Code, Failure, Kind, Provenance, ProvenanceStatus},
+    store::{Mark, Tree},
+};
+
+/// What a new version says besides its files.
+#[derive(Debug, Clone)]
+pub(super) struct Draft {
+    pub name: RepoName,
+    pub kind: Kind,
+    pub version: Version,
+    pub seq: u64,
+    pub prev: Option<Cid>,
+    pub license: Option<String>,
+    pub metadata: Map,
+}
+
+/// A signed release: its card, and the blocks that make up everything but the files.
+#[derive(Debug)]
+pub(super) struct Release {
+    pub cid: Cid,
+    pub card: Verified,
+    pub blocks: Vec<Block>,
+}
+
+/// Signs a version and builds its release.
+pub(super) fn release(library: &Library, draft: Draft, tree: &ReadTree) -> Result<Release, Failure> {
+    let manifest = manifest(&tree.files)?;
+    let created_at = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .ok()
+        .and_then(|since| Timestamp::from_unix(since.as_secs() as i64).ok())
+        .ok_or_else(|| Failure::new(Code::Failure, "this machine's clock is wrong by centuries"))?;
+    let mut statement = Statement {
+        publisher: *library.publisher(),
+        name: draft.name,
+        kind: draft.kind,
+        version: draft.version,
+        seq: draft.seq,
+        prev: draft.prev,
+        created_at,
+        expires: None,
+        status: Status::Active,
+        license: draft.license,
+        root: tree.built.cid,
+        total_size: manifest.total_size(),
+        file_count: manifest.files().len() as u64,
+        tree: manifest.digests(),
+        files: Files::Inline(manifest.clone()),
+        metadata: draft.metadata,
+        companion_keys: Vec::new(),
+        resolves: Vec::new(),
+        other: Map::new(),
+        unread: Vec::new(),
+    };
+    let mut blocks = Vec::new();
+    let mut entries = Vec::new();
+    let inline = manifest.files().len() <= limits::CARD_FILES_INLINE_MAX
+        && statement.fits_inline().map_err(|why| cannot_sign(&why))?;
+    if !inline {
+        let list = manifest.to_jsonl();
+        let built = small_file(&list, &mut blocks);
+        statement.files = Files::List(FileEntry {
+            path: FILES_LIST.into(),
+            size: built.size,
+            sha256: sha256(&list),
+            cid: built.cid,
+        });
+        entries.push(entry(FILES_LIST, &built));
+    }
+    let card = card::envelope::sign(statement, &library.inner.key).map_err(|why| cannot_sign(&why))?;
+    entries.extend(with_card(&card, &tree.built, &mut blocks));
+    let built = build::directory(entries, &mut |node| blocks.push(node)).map_err(|why| cannot_sign(&why))?;
+    Ok(Release { cid: built.cid, card, blocks })
+}
+
+/// The release of a card that exists: the same card over the same tree gives the same release.
+pub(super) fn rebuild(card: &Verified, tree: &ReadTree) -> Result<(Cid, Vec<Block>), Failure> {
+    let mut blocks = Vec::new();
+    let mut entries = Vec::new();
+    if let Files::List(_) = &card.statement().files {
+        let list = manifest(&tree.files)?.to_jsonl();
+        entries.push(entry(FILES_LIST, &small_file(&list, &mut blocks)));
+    }
+    entries.extend(with_card(card, &tree.built, &mut blocks));
+    let built = build::directory(entries, &mut |node| blocks.push(node)).map_err(|why| cannot_sign(&why))?;
+    Ok((built.cid, blocks))
+}
+
+fn with_card(card: &Verified, root: &Built, blocks: &mut Vec<Block>) -> [Entry; 2] {
+    let bundle = small_file(card.bundle(), blocks);
+    [entry(CARD, &bundle), entry(MODEL, root)]
+}
+
+fn entry(name: &str, built: &Built) -> Entry {
+    Entry { name: name.into(), cid: built.cid, tsize: built.tsize }
+}
+
+/// A file of a release as blocks: it lies in the index, in no file of its own.
+fn small_file(bytes: &[u8], blocks: &mut Vec<Block>) -> Built {
+    let mut builder = FileBuilder::new();
+    for chunk in bytes.chunks(limits::CHUNK) {
+        let leaf = Block::new(RAW, chunk.to_vec());
+        builder.push(*leaf.cid(), chunk.len() as u64, &mut |node| blocks.push(node));
+        blocks.push(leaf);
+    }
+    builder.finish(&mut |node| blocks.push(node))
+}
+
+/// The signed list of files; each must have been read with its own digest.
+pub(super) fn manifest(files: &[Imported]) -> Result<Manifest, Failure> {
+    let entries = files.iter().map(|file| {
+        let sha256 = file.sha256.ok_or_else(|| {
+            Failure::new(Code::Failure, format!("{} was read without its digest", file.path))
+        })?;
+        Ok(FileEntry { path: file.path.clone(), size: file.size, sha256, cid: file.cid })
+    });
+    let entries: Result<Vec<FileEntry>, Failure> = entries.collect();
+    Manifest::new(entries?).map_err(|why| cannot_sign(&why))
+}
+
+fn cannot_sign(why: &dyn std::fmt::Display) -> Failure {
+    Failure::new(Code::Usage, format!("the card cannot be made: {why}"))
+}
+
+/// The card of a version, verified again.
+pub(super) fn card_of(library: &Library, tree: &Tree) -> Result<Option<Verified>, Failure> {
+    let Some(id) = &tree.card else { return Ok(None) };
+    let Some(bundle) = library.store().card(id)? else { return Ok(None) };
+    let card = Unverified::from_bundle(bundle).and_then(Unverified::verify).map_err(|why| {
+        Failure::new(Code::Refused, format!("the card {id} of this library is damaged: {why}"))
+            .hint("fetch the release again: modelswarm get CID")
+    })?;
+    if card.id() != id || card.statement().root != tree.root {
+        return Err(Failure::new(Code::Refused, format!("the card {id} of this library is another one's")));
+    }
+    Ok(Some(card))
+}
+
+/// The newest card that the library holds over a root, and its release.
+pub(super) fn known_card(library: &Library, root: &Cid) -> Result<(Option<Verified>, Option<Cid>), Failure> {
+    let mut trees: Vec<Tree> = library
+        .store()
+        .trees()?
+        .into_iter()
+        .map(|(_, tree)| tree)
+        .filter(|tree| tree.root == *root && tree.card.is_some())
+        .collect();
+    trees.sort_by_key(|tree| tree.seq);
+    match trees.pop() {
+        None => Ok((None, None)),
+        Some(tree) => Ok((card_of(library, &tree)?, tree.release)),
+    }
+}
+
+/// Whose content it is: cryptography's word and the user's, apart.
+pub(super) fn provenance(
+    library: &Library,
+    card: Option<&Verified>,
+    named: bool,
+) -> Result<Provenance, Failure> {
+    let Some(card) = card else {
+        return Ok(Provenance {
+            status: ProvenanceStatus::Unsigned,
+            trust: None,
+            publisher: None,
+            alias: None,
+        });
+    };
+    let publisher: PublisherId = *card.publisher();
+    let list = trust::load(&library.inner.home)?;
+    let names: &[PublisherId] = if named { &[publisher] } else { &[] };
+    let trust = policy::trust(&publisher, &[*library.publisher()], &list, names)
+        .map_err(|why| Failure::new(Code::Refused, why.to_string()))?;
+    let alias = match &trust {
+        Trust::Trusted(alias) => Some(alias.as_str().to_owned()),
+        Trust::Own => library.alias(),
+        Trust::Named | Trust::New => None,
+    };
+    Ok(Provenance {
+        status: ProvenanceStatus::Verified,
+        trust: Some(trust.as_str().to_owned()),
+        publisher: Some(publisher.to_string()),
+        alias,
+    })
+}
+
+/// The signed predicate, as JSON.
+pub(super) fn predicate(card: &Verified) -> Result<serde_json::Value, Failure> {
+    let payload: serde_json::Value = serde_json::from_slice(card.payload())
+        .map_err(|why| Failure::new(Code::Failure, format!("a verified card is no JSON: {why}")))?;
+    Ok(payload.get("predicate").cloned().unwrap_or_default())
+}
+
+/// Remembers that a card was accepted: its publisher can't go back behind it unnoticed.
+pub(super) fn remember(library: &Library, card: &Verified) -> Result<(), Failure> {
+    let statement = card.statement();
+    let (publisher, name) = (statement.publisher.to_string(), statement.name.to_string());
+    let known = library.store().mark(&publisher, &name)?;
+    if known.is_none_or(|mark| mark.seq < statement.seq) {
+        let mark = Mark { seq: statement.seq, card: *card.id() };
+        library.store().save_mark(&publisher, &name, &mark)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,122 @@
+//! The publishers a user trusts: `trust add | list | rm`, kept in `trust.toml`, and what a key is called here.
+//!
+//! Only `trust add` makes trust; first use is recorded nowhere and raises nothing. Design section 5.
+
+use std::{fs, io, path::Path};
+
+use super::Library;
+use crate::{
+    card::{Alias, PublisherId, trust::TrustList},
+    config::Home,
+    rpc::{Code, Failure, TrustLine, TrustedPublishers},
+};
+
+/// Trusts a key under a name of the user's own.
+///
+/// # Errors
+/// Usage (2) for a name or key that is none, or one that is taken; failure (1) if the list can't be written.
+pub fn add(library: &Library, alias: &str, publisher: &str) -> Result<TrustedPublishers, Failure> {
+    let alias = parse_alias(alias)?;
+    let publisher: PublisherId = publisher.parse().map_err(|why: crate::card::did::Error| {
+        Failure::new(Code::Usage, format!("{publisher} is not a publisher's key: {why}"))
+            .hint("keys look like did:key:z6Mk…; `modelswarm show REF` prints a repo's")
+    })?;
+    let mut list = load(&library.inner.home)?;
+    list.add(alias, publisher).map_err(|why| Failure::new(Code::Usage, why.to_string()))?;
+    save(&library.inner.home, &list)?;
+    Ok(lines(&list))
+}
+
+/// The publishers that are trusted.
+///
+/// # Errors
+/// Failure (1) if the list can't be read.
+pub fn list(library: &Library) -> Result<TrustedPublishers, Failure> {
+    Ok(lines(&load(&library.inner.home)?))
+}
+
+/// Trusts a key no longer.
+///
+/// # Errors
+/// Not found (3) if nobody has that alias; as [`add`].
+pub fn remove(library: &Library, alias: &str) -> Result<TrustedPublishers, Failure> {
+    let parsed = parse_alias(alias)?;
+    let mut list = load(&library.inner.home)?;
+    if list.remove(&parsed).is_none() {
+        return Err(Failure::new(Code::NotFound, format!("nobody is trusted under the alias {alias}"))
+            .hint("modelswarm trust list"));
+    }
+    save(&library.inner.home, &list)?;
+    Ok(lines(&list))
+}
+
+/// The key behind an alias: a trusted one's, or the user's own.
+pub(super) fn resolve(library: &Library, alias: &str) -> Result<Option<PublisherId>, Failure> {
+    if library.alias().as_deref() == Some(alias) {
+        return Ok(Some(*library.publisher()));
+    }
+    Ok(load(&library.inner.home)?.resolve(&parse_alias(alias)?).copied())
+}
+
+/// What the library's folders call a publisher: the user's alias for it, else the `z6Mk…` part of the key.
+pub(super) fn folder_name(library: &Library, publisher: &PublisherId) -> Result<String, Failure> {
+    if publisher == library.publisher() {
+        return Ok(library.alias().unwrap_or_else(|| publisher.part()));
+    }
+    let list = load(&library.inner.home)?;
+    Ok(list.alias_of(publisher).map_or_else(|| publisher.part(), |alias| alias.as_str().to_owned()))
+}
+
+/// The list as it is on the disk.
+pub(super) fn load(home: &Home) -> Result<TrustList, Failure> {
+    let path = home.trust_file();
+    match fs::read_to_string(&path) {
+        Ok(text) => TrustList::from_toml(&text)
+            .map_err(|why| Failure::new(Code::Failure, format!("{}: {why}", path.display()))),
+        Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(TrustList::default()),
+        Err(why) => Err(unusable(&path, &why)),
+    }
+}
+
+fn save(home: &Home, list: &TrustList) -> Result<(), Failure> {
+    let text = list.to_toml().map_err(|why| Failure::new(Code::Failure, why.to_string()))?;
+    write(&home.trust_file(), &text)
+}
+
+/// Notes the user's own alias in `config.toml`, leaving everything else there as it is.
+pub(super) fn set_own_alias(home: &Home, alias: &str) -> Result<(), Failure> {
+    let path = home.config_file();
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(why) if why.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(why) => return Err(unusable(&path, &why)),
+    };
+    let others = text.lines().filter(|line| {
+        line.split_once('=').is_none_or(|(name, _)| name.trim() != "alias")
+    });
+    let rest: String = others.map(|line| format!("{line}\n")).collect();
+    write(&path, &format!("alias = \"{alias}\"\n{rest}"))
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    let partial = path.with_extension("new");
+    fs::write(&partial, text)
+        .and_then(|()| fs::rename(&partial, path))
+        .map_err(|why| unusable(path, &why))
+}
+
+fn parse_alias(alias: &str) -> Result<Alias, Failure> {
+    alias.parse().map_err(|why: crate::card::name::Error| Failure::new(Code::Usage, why.to_string()))
+}
+
+fn unusable(path: &Path, why: &io::Error) -> Failure {
+    Failure::new(Code::Failure, format!("cannot use {}: {why}", path.display()))
+}
+
+fn lines(list: &TrustList) -> TrustedPublishers {
+    let line = |trusted: &crate::card::trust::Trusted| TrustLine {
+        alias: trusted.alias.as_str().to_owned(),
+        publisher: trusted.id.to_string(),
+    };
+    TrustedPublishers { publishers: list.publishers().iter().map(line).collect() }
+}
