@@ -17,6 +17,7 @@ use crate::dag::{Block, Cid};
 use crate::limits;
 
 use super::did::{self, PublisherId};
+use super::json::shortened;
 use super::statement::{self, Files, Statement};
 
 /// DSSE payload type of an in-toto statement.
@@ -162,8 +163,8 @@ impl Unverified {
     pub fn from_bundle(bundle: impl Into<Bytes>) -> Result<Self, Error> {
         let bundle = bundle.into();
         within("card.sigstore.json", bundle.len(), limits::CARD_BUNDLE_MAX)?;
-        let read: Bundle =
-            serde_json::from_slice(&bundle).map_err(|error| Error::Bundle(error.to_string()))?;
+        let read: Bundle = serde_json::from_slice(&bundle)
+            .map_err(|error| Error::Bundle(shortened(&error.to_string())))?;
         let [line] = read.dsse_envelope.signatures;
         let base64 = |what: &str, text: &str| {
             STANDARD.decode(text).map_err(|error| Error::Bundle(format!("{what}: {error}")))

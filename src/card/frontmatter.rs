@@ -12,7 +12,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, StrInput};
 
 use crate::limits;
 
-use super::json::{Map, Value};
+use super::json::{Map, Value, shortened};
 
 /// Why front matter gives no metadata. Lines count from 1 in the README.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -197,7 +197,7 @@ fn checked_key(
         return refused("a merge key (<<)");
     }
     if map.contains_key(&key) {
-        return Err(Error::Duplicate { line, key });
+        return Err(Error::Duplicate { line, key: shortened(&key) });
     }
     Ok(key)
 }

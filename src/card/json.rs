@@ -54,14 +54,19 @@ pub fn decode(bytes: &[u8], max: usize) -> Result<Value, Error> {
     if bytes.len() > max {
         return Err(Error::TooLarge { len: bytes.len(), max });
     }
-    let value: Value =
-        serde_json::from_slice(bytes).map_err(|error| Error::Syntax(error.to_string()))?;
+    let value: Value = serde_json::from_slice(bytes)
+        .map_err(|error| Error::Syntax(shortened(&error.to_string())))?;
     let canonical = encode(&value)?;
     if canonical != bytes {
         let same = canonical.iter().zip(bytes).take_while(|(a, b)| a == b).count();
         return Err(Error::NotCanonical { at: same });
     }
     Ok(value)
+}
+
+/// What of a text from outside goes into a message: a hostile card must not fill a terminal or a log.
+pub(crate) fn shortened(text: &str) -> String {
+    text.chars().take(200).collect()
 }
 
 /// Lower-case hex.

@@ -262,8 +262,7 @@ pub fn suggest(text: &str) -> Option<RepoName> {
             c if unicode_normalization::char::is_combining_mark(c) => continue,
             _ => '-',
         };
-        let last = name.chars().next_back();
-        if !(matches!(c, '-' | '.') && (last == Some(c) || last == Some('-'))) {
+        if !(matches!(c, '-' | '.') && name.ends_with(c)) {
             name.push(c);
         }
     }

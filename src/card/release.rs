@@ -31,17 +31,17 @@ pub enum Error {
     #[error("the release's files are not those of its card: model is {found}, signed was {signed}")]
     OtherRoot {
         /// The link.
-        found: Cid,
+        found: Box<Cid>,
         /// In the card.
-        signed: Cid,
+        signed: Box<Cid>,
     },
     /// The list of files is not the one that was signed.
     #[error("the release's files.jsonl is not its card's: it is {found}, signed was {signed}")]
     OtherList {
         /// The link.
-        found: Cid,
+        found: Box<Cid>,
         /// In the card.
-        signed: Cid,
+        signed: Box<Cid>,
     },
     /// An entry that its card does not vouch for.
     #[error("the release has an entry {name:?} that its card does not account for")]
@@ -108,7 +108,7 @@ pub fn check<'a>(
     let statement = card.statement();
     let signed = statement.root;
     if found != signed {
-        return Err(Error::OtherRoot { found, signed });
+        return Err(Error::OtherRoot { found: found.into(), signed: signed.into() });
     }
     match (&statement.files, files_list) {
         (Files::Inline(_), None) => {}
@@ -117,7 +117,7 @@ pub fn check<'a>(
         }
         (Files::List(_), None) => return Err(Error::Missing { name: FILES_LIST }),
         (Files::List(list), Some(found)) if found != list.cid => {
-            return Err(Error::OtherList { found, signed: list.cid });
+            return Err(Error::OtherList { found: found.into(), signed: list.cid.into() });
         }
         (Files::List(_), Some(_)) => {}
     }
@@ -147,7 +147,7 @@ mod tests {
         let swapped = [(CARD, cid("card")), (MODEL, cid("other weights"))];
         assert_eq!(
             check(swapped, &card),
-            Err(Error::OtherRoot { found: cid("other weights"), signed: root })
+            Err(Error::OtherRoot { found: cid("other weights").into(), signed: root.into() })
         );
         assert_eq!(check([(CARD, cid("card"))], &card), Err(Error::Missing { name: MODEL }));
         assert_eq!(check([(MODEL, root)], &card), Err(Error::Missing { name: CARD }));
@@ -196,7 +196,7 @@ mod tests {
         let other = base.into_iter().chain([(FILES_LIST, cid("x"))]);
         assert_eq!(
             check(other, &card),
-            Err(Error::OtherList { found: cid("x"), signed: list.cid })
+            Err(Error::OtherList { found: cid("x").into(), signed: list.cid.into() })
         );
         let right = base.into_iter().chain([(FILES_LIST, list.cid)]);
         assert_eq!(check(right, &card).unwrap().files_list, Some(list.cid));

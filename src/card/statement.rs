@@ -24,7 +24,7 @@ use super::json::{self, Map, Value};
 use super::manifest::{self, FileEntry, Manifest, TreeDigests};
 use super::name::{RepoName, Version};
 
-pub use time::Timestamp;
+pub use time::{NotATime, Timestamp};
 
 /// in-toto's `_type`.
 pub const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";

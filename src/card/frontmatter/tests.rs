@@ -207,7 +207,8 @@ fn bombs_are_refused_soon() {
 
 #[test]
 fn broken_yaml_names_its_line() {
-    assert!(matches!(refused("a: 1\n\tb: 2"), Error::Syntax { line: 3, .. }));
+    assert!(matches!(refused("a: 1\n\tb: 2"), Error::Syntax { line: 2, .. }));
+    assert!(matches!(refused("a:\n\t- b"), Error::Syntax { line: 3, .. }));
     assert!(matches!(refused("a: [1"), Error::Syntax { .. }));
     assert!(matches!(refused("a: \"x"), Error::Syntax { .. }));
     assert!(matches!(refused("a: b: c"), Error::Syntax { line: 2, .. }));

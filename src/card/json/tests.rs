@@ -62,7 +62,7 @@ fn every_other_byte_form_of_the_same_value_is_refused() {
         (r#""\u0041""#, 1),
         (r#""\/""#, 1),
         (r#""\u00e9""#, 1),
-        (r#""\u001F""#, 5),
+        (r#""\u001F""#, 6),
     ] {
         assert_eq!(read(text), Err(Error::NotCanonical { at }), "{text}");
     }

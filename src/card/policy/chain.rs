@@ -75,9 +75,9 @@ pub enum Refusal {
         /// The place that two cards claim.
         seq: u64,
         /// The one that was seen.
-        known: Cid,
+        known: Box<Cid>,
         /// The other one.
-        other: Cid,
+        other: Box<Cid>,
     },
     /// Cards between are missing.
     #[error(
@@ -103,10 +103,12 @@ pub fn admit(card: &Verified, mark: Option<&Mark>, explicit: bool) -> Result<Adm
     if mark.card == *card.id() {
         return Ok(Admission::Known);
     }
+    let fork =
+        |seq, other: &Cid| Refusal::Fork { seq, known: mark.card.into(), other: (*other).into() };
     let refusal = if seq < mark.seq {
         Refusal::Rollback { seq, mark: mark.seq }
     } else if seq == mark.seq {
-        Refusal::Fork { seq, known: mark.card, other: *card.id() }
+        fork(seq, card.id())
     } else if seq - mark.seq > 1 {
         Refusal::Gap { seq, mark: mark.seq }
     } else {
@@ -115,7 +117,7 @@ pub fn admit(card: &Verified, mark: Option<&Mark>, explicit: bool) -> Result<Adm
             Some(prev) if prev == mark.card || statement.resolves.contains(&mark.card) => {
                 return Ok(Admission::Next);
             }
-            Some(other) => Refusal::Fork { seq: mark.seq, known: mark.card, other },
+            Some(other) => fork(mark.seq, &other),
             None => Refusal::Gap { seq, mark: mark.seq },
         }
     };
@@ -170,7 +172,7 @@ mod tests {
         let one = card(1, None, "1");
         let twin = card(1, None, "1b");
         let after_twin = card(2, Some(&twin), "2");
-        let fork = Refusal::Fork { seq: 1, known: *one.id(), other: *twin.id() };
+        let fork = Refusal::Fork { seq: 1, known: (*one.id()).into(), other: (*twin.id()).into() };
         assert_eq!(admit(&twin, Some(&mark(&one)), false), Err(fork.clone()));
         assert_eq!(admit(&after_twin, Some(&mark(&one)), false), Err(fork));
         let healed = signed_with(|statement| {

@@ -3,7 +3,7 @@
 use crate::dag::Cid;
 
 use super::Error;
-use crate::card::json::{self, Map, Value, parse_hex};
+use crate::card::json::{self, Map, Value, parse_hex, shortened};
 
 /// An object and where it stands.
 pub(super) struct Fields {
@@ -49,8 +49,10 @@ impl Fields {
         if text == expected {
             return Ok(());
         }
-        let shown: String = text.chars().take(200).collect();
-        Err(Error::field(self.at(key), format_args!("is {shown:?}, expected {expected:?}")))
+        Err(Error::field(
+            self.at(key),
+            format_args!("is {:?}, expected {expected:?}", shortened(&text)),
+        ))
     }
 
     /// A text that reads as a `T`.
@@ -114,7 +116,8 @@ impl Fields {
     pub(super) fn note_rest(self, unread: &mut Vec<String>) {
         // A few say enough, and a hostile card cannot fill memory with their places.
         let room = 16usize.saturating_sub(unread.len());
-        let places: Vec<String> = self.map.keys().take(room).map(|key| self.at(key)).collect();
+        let places: Vec<String> =
+            self.map.keys().take(room).map(|key| self.at(&shortened(key))).collect();
         unread.extend(places);
     }
 }
