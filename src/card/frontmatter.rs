@@ -21,7 +21,7 @@ pub enum Error {
     #[error("the front matter starts with --- and has no closing ---")]
     Unclosed,
     /// More bytes than are read.
-    #[error("the front matter has more than {max} bytes", max = limits::FRONT_MATTER_MAX)]
+    #[error("the front matter, or its JSON, has more than {max} bytes", max = limits::FRONT_MATTER_MAX)]
     TooLarge,
     /// The bytes of the front matter are no UTF-8.
     #[error("the front matter is not UTF-8")]
@@ -69,7 +69,9 @@ pub fn metadata(readme: &[u8]) -> Result<Option<Map>, Error> {
     {
         *base = Value::List(vec![std::mem::replace(base, Value::Null)]);
     }
-    Ok(Some(map))
+    // Escapes make JSON longer than its YAML; what is signed is bounded, too.
+    let len = serde_json::to_vec(&map).map_or(usize::MAX, |json| json.len());
+    if len > limits::FRONT_MATTER_MAX { Err(Error::TooLarge) } else { Ok(Some(map)) }
 }
 
 /// The text between the `---` lines.

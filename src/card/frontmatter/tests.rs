@@ -201,6 +201,8 @@ fn bombs_are_refused_soon() {
         metadata(&[b"---\n".as_slice(), &vec![b'\n'; limits::FRONT_MATTER_MAX + 9]].concat()),
         Err(Error::TooLarge)
     );
+    let escaped = format!("a: \"{}\"", "\\x01".repeat(limits::FRONT_MATTER_MAX / 5));
+    assert_eq!(refused(&escaped), Error::TooLarge);
     let allowed = format!("a: {}{}", "[".repeat(31), "]".repeat(31));
     assert!(yaml(&allowed).contains("[["));
 }
