@@ -1,4 +1,4 @@
-use std::ops::{Add, Mul, Sub};
+use std::ops::{Add, Mul};
 
 use super::*;
 use crate::card::json::parse_hex;
@@ -207,13 +207,14 @@ fn a_weak_key_cannot_sign_for_anything() {
     );
 }
 
-/// Little-endian bytes as a scalar modulo the group's order; the type is that of `like`.
-fn reduced<S>(like: S, bytes: &[u8]) -> S
+/// Little-endian bytes as a scalar modulo the group's order; the type is that of the first argument, since dalek does
+/// not export its name.
+fn reduced<S>(_: S, bytes: &[u8]) -> S
 where
-    S: Copy + From<u64> + Add<Output = S> + Mul<Output = S> + Sub<Output = S>,
+    S: Copy + From<u64> + Add<Output = S> + Mul<Output = S>,
 {
     let base = S::from(256);
-    bytes.iter().rev().fold(like - like, |sum, byte| sum * base + S::from((*byte).into()))
+    bytes.iter().rev().fold(S::from(0), |sum, byte| sum * base + S::from((*byte).into()))
 }
 
 #[test]
