@@ -1,0 +1,125 @@
+//! What follows from a card: how far to trust it, whether it may replace what is known, what to sign next.
+//!
+//! Pure decisions over what the caller knows: own keys, the trust list, the keys in the request, the high-water mark.
+//! `status` is cryptography, `trust` is the user's, and neither raises the other (design section 5). Provenance
+//! section 6: rollback, fast-forward, equivocation.
+
+mod chain;
+mod next;
+
+use serde::{Deserialize, Serialize};
+
+use super::did::PublisherId;
+use super::name::Alias;
+use super::trust::TrustList;
+
+pub use chain::{Admission, Mark, Refusal, admit};
+pub use next::{Intent, Next, VersionUsed, next};
+
+/// Whether a signature vouches for the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Provenance {
+    /// The signature is valid for every byte.
+    Verified,
+    /// A bare root: nothing says whose it is.
+    Unsigned,
+}
+
+/// What the user knows of a key.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Trust {
+    /// A key of this node's owner.
+    Own,
+    /// By `trust add`, under this alias.
+    Trusted(Alias),
+    /// The key stood in the request.
+    Named,
+    /// Nothing.
+    New,
+}
+
+impl Trust {
+    /// As answers and people read it (cli.md).
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Trusted(_) => "trusted",
+            Self::Named => "named",
+            Self::New => "new",
+        }
+    }
+}
+
+/// Signed by another key than the request names.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the card is signed by {found}, not by {}", named.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or "))]
+pub struct OtherPublisher {
+    /// Who signed.
+    pub found: PublisherId,
+    /// Who was asked for.
+    pub named: Vec<PublisherId>,
+}
+
+/// How far a verified card's publisher is trusted. `named` are the keys in REF and `--publisher`; an alias in REF
+/// stands for its key there too.
+///
+/// # Errors
+/// [`OtherPublisher`] if keys were named and this is none of them, whatever else is known of it.
+pub fn trust(
+    publisher: &PublisherId,
+    own: &[PublisherId],
+    list: &TrustList,
+    named: &[PublisherId],
+) -> Result<Trust, OtherPublisher> {
+    if !named.is_empty() && !named.contains(publisher) {
+        return Err(OtherPublisher { found: *publisher, named: named.to_vec() });
+    }
+    if own.contains(publisher) {
+        return Ok(Trust::Own);
+    }
+    match list.alias_of(publisher) {
+        Some(alias) => Ok(Trust::Trusted(alias.clone())),
+        None if named.is_empty() => Ok(Trust::New),
+        None => Ok(Trust::Named),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ed25519_dalek::SigningKey;
+
+    fn id(seed: u8) -> PublisherId {
+        PublisherId::try_from(&SigningKey::from_bytes(&[seed; 32]).verifying_key()).unwrap()
+    }
+
+    #[test]
+    fn only_the_users_own_acts_make_trust() {
+        let mut list = TrustList::default();
+        let acme: Alias = "acme".parse().unwrap();
+        list.add(acme.clone(), id(2)).unwrap();
+        let trust = |seed, named: &[PublisherId]| trust(&id(seed), &[id(1)], &list, named);
+        assert_eq!(trust(1, &[]), Ok(Trust::Own));
+        assert_eq!(trust(2, &[]), Ok(Trust::Trusted(acme.clone())));
+        assert_eq!(trust(3, &[]), Ok(Trust::New));
+        assert_eq!(trust(3, &[id(3)]), Ok(Trust::Named));
+        assert_eq!(trust(2, &[id(2)]), Ok(Trust::Trusted(acme)));
+        assert_eq!(trust(1, &[id(1)]), Ok(Trust::Own));
+        assert_eq!(Trust::New.as_str(), "new");
+    }
+
+    #[test]
+    fn a_card_by_another_key_than_the_named_one_is_refused() {
+        let list = TrustList::default();
+        let refused = trust(&id(1), &[id(1)], &list, &[id(2)]).unwrap_err();
+        assert_eq!(refused, OtherPublisher { found: id(1), named: vec![id(2)] });
+        assert!(refused.to_string().contains(&id(2).to_string()));
+    }
+
+    #[test]
+    fn answers_spell_status_in_lower_case() {
+        let json = serde_json::to_string(&[Provenance::Verified, Provenance::Unsigned]).unwrap();
+        assert_eq!(json, r#"["verified","unsigned"]"#);
+    }
+}
