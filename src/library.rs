@@ -6,6 +6,7 @@
 //!
 //! Order of durability: bytes, then the index, then the card, then the announcement; see `store`.
 
+mod blocks;
 mod failure;
 mod fetch;
 mod figures;
@@ -14,6 +15,8 @@ mod import;
 mod keep;
 pub mod keys;
 mod listing;
+mod note;
+mod place;
 mod refs;
 mod repair;
 mod scan;

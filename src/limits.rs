@@ -211,3 +211,9 @@ pub const FETCH_SMALL_FILE: usize = 256 * MIB;
 
 /// Files that one fetch has open: with a descriptor each, far below the usual limit of 1,024.
 pub const FETCH_OPEN_FILES: usize = 512;
+
+/// Bytes of the largest README.md whose front matter is read; the Hub itself refuses larger ones' metadata.
+pub const README_MAX: u64 = 8 * MIB as u64;
+
+/// Extents of a file read from the index at once.
+pub const EXTENTS_PAGE: usize = 4096;

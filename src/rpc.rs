@@ -13,9 +13,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, Visibility};
 
+pub use crate::card::{policy::Provenance as ProvenanceStatus, statement::Kind};
+
 pub use answer::{
     Answer, ChangedFile, Collected, FileLine, Fetched, Health, Identity, Initialised, PeerLine, Peers,
-    Provenance, ProvenanceStatus, Rebuilt, Removed, RepoLine, Repos, Seeded, Shared, Shown, Status,
+    Provenance, Rebuilt, Removed, RepoLine, Repos, Seeded, Shared, Shown, Status,
     StoreFigures, TransferLine, TrustLine, TrustedPublishers, Verified,
 };
 
@@ -167,17 +169,6 @@ pub struct Get {
     pub force: bool,
     /// Seconds without progress after which to give up.
     pub timeout: u64,
-}
-
-/// What a repo holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// Weights and what belongs to them.
-    #[default]
-    Model,
-    /// Data.
-    Dataset,
 }
 
 /// What a node says while it works on a request. [`Event::Done`] or [`Event::Failed`] is the last.

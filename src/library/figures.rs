@@ -2,7 +2,7 @@
 
 use super::{
     Library,
-    listing::{Problem, problem},
+    listing::{Problem, place_of, problem},
 };
 use crate::{
     limits,
@@ -43,8 +43,8 @@ pub fn figures(library: &Library) -> Result<Figures, Failure> {
                 Some(Problem::Missing) => "missing",
                 None => continue,
             };
-            let place = tree.location.join(&file.path);
-            changed.push(ChangedFile { path: place, state: state.into() });
+            let path = place_of(library, &tree, &file)?;
+            changed.push(ChangedFile { path, state: state.into() });
         }
     }
     let free_bytes = Store::free_space(&library.inner.home.library())?;

@@ -6,6 +6,7 @@
 use bytes::Bytes;
 
 use super::{
+    blocks,
     hash::{self, Digest, Hashed, Hasher, Step},
     scan::{Found, Scan},
     watch::Meter,
@@ -77,7 +78,7 @@ pub(super) fn import(
     }
     let built = build::tree(entries, &mut |node| nodes.push(node)).map_err(refused)?;
     if let Some(index) = index {
-        index.store.add_nodes(index.tree, &nodes)?;
+        blocks::add_nodes(index.store, index.tree, &nodes)?;
     }
     Ok(Tree { built, files: read.into_iter().map(|(file, _)| file).collect() })
 }
@@ -150,7 +151,7 @@ impl Reading {
         }
         if let Some(index) = index {
             index.store.add_blocks(index.tree, &leaves)?;
-            index.store.add_nodes(index.tree, &nodes)?;
+            blocks::add_nodes(index.store, index.tree, &nodes)?;
         }
         Ok(())
     }
@@ -164,7 +165,7 @@ impl Reading {
         let mut nodes: Vec<Block> = Vec::new();
         let built = self.builder.finish(&mut |node| nodes.push(node));
         if let Some(index) = index {
-            index.store.add_nodes(index.tree, &nodes)?;
+            blocks::add_nodes(index.store, index.tree, &nodes)?;
         }
         let imported = Imported {
             path: found.path.clone(),

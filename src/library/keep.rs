@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::{Library, Watch, blocking, refs};
+use super::{Library, Watch, blocking, note::Note, refs};
 use crate::{
     config::{Audience, Visibility, allows},
     dag::Cid,
@@ -127,7 +127,10 @@ pub fn gc(library: &Library, watch: &Watch) -> Result<Collected, Failure> {
 
 /// A version's name as a person knows it.
 pub(super) fn name_of(tree: &Tree) -> String {
-    tree.repo.as_ref().map_or_else(|| tree.root.to_string(), |repo| repo.name.clone())
+    match &tree.repo {
+        Some(repo) => repo.name.clone(),
+        None => Note::of(tree).name.unwrap_or_else(|| tree.root.to_string()),
+    }
 }
 
 /// The CIDs under which a version is looked for.

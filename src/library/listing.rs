@@ -1,6 +1,8 @@
 //! `ls` and `show`: what the library holds.
 
-use super::{Library, keep::name_of, refs::{self, Held}, sign};
+use std::path::PathBuf;
+
+use super::{Library, keep::name_of, note::Note, refs::{self, Held}, sign};
 use crate::{
     card::CommitId,
     rpc::{Failure, FileLine, RepoLine, Repos, Shown},
@@ -55,6 +57,7 @@ fn line(library: &Library, id: TreeId, tree: &Tree) -> Result<RepoLine, Failure>
         (TreeState::Arriving, _) => "arriving",
         (TreeState::Whole, Some(Problem::Missing)) => "missing",
         (TreeState::Whole, Some(Problem::Changed)) => "changed",
+        (TreeState::Whole, None) if Note::of(tree).partial => "partial",
         (TreeState::Whole, None) => "whole",
     };
     Ok(RepoLine {
@@ -80,6 +83,12 @@ pub(super) enum Problem {
     Changed,
     /// It is not where it was.
     Missing,
+}
+
+/// Where a version's file lies.
+pub(super) fn place_of(library: &Library, tree: &Tree, file: &TreeFile) -> Result<PathBuf, Failure> {
+    let record = file.file.map(|id| library.store().file(id)).transpose()?.flatten();
+    Ok(record.map_or_else(|| tree.location.join(&file.path), |record| record.path))
 }
 
 /// What is wrong with a version's file, as far as its record tells.

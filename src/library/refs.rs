@@ -1,6 +1,6 @@
 //! What a REF means in this library.
 
-use super::{Library, trust};
+use super::{Library, note::Note, trust};
 use crate::{
     card::{
         CommitId, PublisherId, Reference,
@@ -83,7 +83,10 @@ pub(super) fn publisher_id(library: &Library, publisher: &Publisher) -> Result<P
 }
 
 fn has_name(tree: &Tree, name: &str) -> bool {
-    tree.repo.as_ref().is_some_and(|repo| repo.name == name)
+    match &tree.repo {
+        Some(repo) => repo.name == name,
+        None => Note::of(tree).name.as_deref() == Some(name),
+    }
 }
 
 /// Codec and version are part of the question, not of the content: `Qm…` and its `bafy…` are one.

@@ -148,18 +148,30 @@ fn cannot_sign(why: &dyn std::fmt::Display) -> Failure {
     Failure::new(Code::Usage, format!("the card cannot be made: {why}"))
 }
 
+/// A card of the library, verified again.
+pub(super) fn card_by_id(library: &Library, id: &Cid) -> Result<Option<Verified>, Failure> {
+    let Some(bundle) = library.store().card(id)? else { return Ok(None) };
+    let damaged = |why: String| {
+        Failure::new(Code::Refused, format!("the card {id} of this library is damaged: {why}"))
+            .hint("fetch its release again: modelswarm get CID")
+    };
+    let card = Unverified::from_bundle(bundle)
+        .and_then(Unverified::verify)
+        .map_err(|why| damaged(why.to_string()))?;
+    if card.id() != id {
+        return Err(damaged(format!("it is {}", card.id())));
+    }
+    Ok(Some(card))
+}
+
 /// The card of a version, verified again.
 pub(super) fn card_of(library: &Library, tree: &Tree) -> Result<Option<Verified>, Failure> {
     let Some(id) = &tree.card else { return Ok(None) };
-    let Some(bundle) = library.store().card(id)? else { return Ok(None) };
-    let card = Unverified::from_bundle(bundle).and_then(Unverified::verify).map_err(|why| {
-        Failure::new(Code::Refused, format!("the card {id} of this library is damaged: {why}"))
-            .hint("fetch the release again: modelswarm get CID")
-    })?;
-    if card.id() != id || card.statement().root != tree.root {
-        return Err(Failure::new(Code::Refused, format!("the card {id} of this library is another one's")));
+    let card = card_by_id(library, id)?;
+    if card.as_ref().is_some_and(|card| card.statement().root != tree.root) {
+        return Err(Failure::new(Code::Refused, format!("the card {id} is not over {}", tree.root)));
     }
-    Ok(Some(card))
+    Ok(card)
 }
 
 /// The newest card that the library holds over a root, and its release.
@@ -224,7 +236,7 @@ pub(super) fn remember(library: &Library, card: &Verified) -> Result<(), Failure
     let known = library.store().mark(&publisher, &name)?;
     if known.is_none_or(|mark| mark.seq < statement.seq) {
         let mark = Mark { seq: statement.seq, card: *card.id() };
-        library.store().save_mark(&publisher, &name, &mark)?;
+        library.store().save_mark(&publisher, &name, mark)?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::Kind;
+use super::{Kind, ProvenanceStatus};
 use crate::config::Visibility;
 
 /// What a request asked for. On the socket a field `answer` says which it is; `--json` prints the fields without it
@@ -67,16 +67,6 @@ pub struct Provenance {
     /// The user's alias for the key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alias: Option<String>,
-}
-
-/// Whether a signature covers the content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ProvenanceStatus {
-    /// A valid signature covers every byte.
-    Verified,
-    /// Nobody signed it, as far as this node knows.
-    Unsigned,
 }
 
 /// Answer to `seed`.

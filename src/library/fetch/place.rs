@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{card::Verified, dag::Cid, rpc::Kind, store::Owner};
+use crate::{dag::Cid, library::place::root_folder, store::Owner};
 
 /// Where the files of one fetch go, and what their owner may expect of us.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,11 +18,11 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// `output` is the user's folder; `subject` what the REF's path named; `is_file` whether that is a single file.
+    /// `output` is the user's folder; `repo` the library's folder for a signed version; `subject` what the REF's path named; `is_file` whether that is a single file.
     pub(super) fn new(
         output: Option<&Path>,
         library: &Path,
-        repo: Option<&Repo<'_>>,
+        repo: Option<PathBuf>,
         root: &Cid,
         subject: &str,
         is_file: bool,
@@ -33,9 +33,9 @@ impl Place {
             (Some(dir), _) if single => (dir.to_owned(), Owner::User, root.to_string()),
             (Some(dir), _) => (dir.to_owned(), Owner::User, last.to_owned()),
             (None, _) if single => (library.join("roots"), Owner::Library, root.to_string()),
-            (None, Some(repo)) => (repo.folder(library), Owner::Library, subject.to_owned()),
-            (None, None) => {
-                (library.join("roots").join(root.to_string()), Owner::Library, subject.to_owned())
+            (None, repo) => {
+                let folder = repo.unwrap_or_else(|| root_folder(library, root));
+                (folder, Owner::Library, subject.to_owned())
             }
         };
         let subject = if single { root.to_string() } else { subject.to_owned() };
@@ -63,28 +63,6 @@ fn join(above: &str, below: &str) -> String {
         (true, _) => below.to_owned(),
         (_, true) => above.to_owned(),
         _ => format!("{above}/{below}"),
-    }
-}
-
-/// A signed repo, as far as its folder is named after it.
-#[derive(Debug)]
-pub(super) struct Repo<'a> {
-    /// The alias of the publisher, or the `z6Mk…` part of the key.
-    pub publisher: String,
-    /// The verified card.
-    pub card: &'a Verified,
-}
-
-impl Repo<'_> {
-    fn folder(&self, library: &Path) -> PathBuf {
-        let statement = self.card.statement();
-        let kind = match statement.kind {
-            Kind::Model => "models",
-            Kind::Dataset => "datasets",
-        };
-        let commit = crate::card::CommitId::of(&statement.root);
-        let state = format!("{}@{}", statement.name, commit.short());
-        library.join(kind).join(&self.publisher).join(state)
     }
 }
 

@@ -8,7 +8,7 @@ use self::compare::Verdict;
 use super::{
     jobs::Outcome,
     origin::Origin,
-    place::{Place, Repo},
+    place::Place,
     source::Source,
 };
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
         resolve::{self, Resolve},
         walk::{Found, Leaf, Size, Walk},
     },
-    library::{Library, blocking, scan::Selection, trust},
+    library::{Library, blocking, blocks, note::Note, place::repo_folder, scan::Selection, trust},
     rpc::{Code, Failure, Get},
     store::{FileId, Repo as StoredRepo, Reservation, Store, Tree, TreeFile, TreeId, TreeState},
 };
@@ -89,15 +89,14 @@ impl Plan {
         let repo = match &origin.card {
             None => None,
             Some(card) => {
-                let (library, publisher) = (library.clone(), *card.publisher());
-                let name = blocking(move || trust::folder_name(&library, &publisher)).await?;
-                Some(Repo { publisher: name, card })
+    XX
+                Some(repo_folder(&library.inner.home.library(), &name, card))
             }
         };
         let place = Place::new(
             get.output.as_deref(),
             &library.inner.home.library(),
-            repo.as_ref(),
+            repo,
             &origin.root,
             &path,
             is_file,
@@ -217,14 +216,14 @@ impl Plan {
         let card = origin.card.clone();
         let (base, folders) = (self.place.base.clone(), std::mem::take(&mut self.folders));
         blocking(move || {
-            store.add_nodes(id, &nodes)?;
+            blocks::add_nodes(&store, id, &nodes)?;
             if let Some(card) = card {
                 store.save_card(card.id(), card.bundle())?;
             }
             for folder in folders {
                 store.make_folder(&base, &folder)?;
             }
-            Ok(store.save_tree(id, tree, &files)?)
+            Ok(store.save_tree(id, &tree, &files)?)
         })
         .await
     }
@@ -234,7 +233,7 @@ impl Plan {
         let store = library.store().clone();
         let tree = self.tree(origin);
         let (id, files) = (self.id, self.tree_files());
-        blocking(move || Ok(store.save_tree(id, tree, &files)?)).await
+        blocking(move || Ok(store.save_tree(id, &tree, &files)?)).await
     }
 
     /// The tree as it is once everything is there.
@@ -257,7 +256,7 @@ impl Plan {
             owner: self.place.owner,
             state: TreeState::Whole,
             created_at: SystemTime::now(),
-            note: self.partial.then(|| "partial".into()),
+            note: Note { partial: self.partial, ..Note::default() }.to_text(),
         }
     }
 

@@ -19,7 +19,7 @@ use crate::{
         block::{RAW, sha256},
         walk::Leaf,
     },
-    library::{Library, hash, scan::unreadable},
+    library::{Library, blocks, hash, scan::unreadable},
     rpc::Failure,
     store::{FileId, FileStat, Look, NewBlock, NewFile, Owner, Place, Store, TreeId},
 };
@@ -80,7 +80,7 @@ fn known(store: &Store, path: &Path, file: &Planned) -> Result<Option<FileId>, F
     if store.look(id)? != Look::Same {
         return Ok(None);
     }
-    let listed = store.file_blocks(id)?;
+    let listed = blocks::extents(store, id)?;
     let same = listed.len() == file.leaves.len()
         && listed.iter().zip(&file.leaves).all(|((key, place), leaf)| {
             *key == *leaf.cid.hash() && place.offset == leaf.offset
@@ -120,7 +120,7 @@ fn index(
     file: &Planned,
     size: u64,
 ) -> Result<(), Failure> {
-    let listed = store.file_blocks(id)?;
+    let listed = blocks::extents(store, id)?;
     let places = file.leaves.iter().zip(ends(&file.leaves, size)).map(|(leaf, end)| {
         let len = end.saturating_sub(leaf.offset) as u32;
         let wrapped = listed.iter().find(|(key, _)| key == leaf.cid.hash()).map(|(_, place)| place);

@@ -2,14 +2,12 @@
 
 use std::{ops::Range, path::Path, sync::Arc};
 
-use bytes::Bytes;
-
 use crate::{
     dag::{
         block::{RAW, sha256},
         walk::{Leaf, Size},
     },
-    library::fetch::plan::Planned,
+    library::{blocks, fetch::plan::Planned},
     limits,
     rpc::{Code, Failure},
     store::{self, Arriving, Owner, Store, Target, TreeId},
@@ -96,13 +94,13 @@ pub(super) fn open(
     };
     let (arriving, unlisted) = store.begin_file(tree, target(size))?;
     let listed: std::collections::HashSet<u64> =
-        store.file_blocks(arriving.id())?.into_iter().map(|(_, place)| place.offset).collect();
+        blocks::extents(store, arriving.id())?.into_iter().map(|(_, place)| place.offset).collect();
     let (mut missing, mut here) = (Vec::new(), 0);
     for leaf in &file.leaves {
         let len = leaf_len(leaf, size);
         if listed.contains(&leaf.offset)
             || found(&arriving, leaf, len, &unlisted)?
-            || copied(store, &arriving, leaf, len)?
+            || copied(store, &arriving, leaf)?
         {
             here += len;
         } else {
@@ -125,10 +123,6 @@ fn leaf_len(leaf: &Leaf, file_size: u64) -> u64 {
     }
 }
 
-fn plain(leaf: &Leaf) -> store::Leaf {
-    store::Leaf { key: *leaf.cid.hash(), head: Bytes::new(), tail: Bytes::new() }
-}
-
 /// Whether an earlier run wrote the leaf and was killed before it was listed.
 fn found(
     arriving: &Arriving,
@@ -145,14 +139,14 @@ fn found(
     if leaf.cid.hash().digest() != sha256(&bytes) {
         return Ok(false);
     }
-    arriving.found(leaf.offset, len as u32, plain(leaf))?;
+    arriving.found(leaf.offset, len as u32, store::Leaf::raw(*leaf.cid.hash()))?;
     Ok(true)
 }
 
 /// Whether another file of the store holds the leaf, and it was copied from there.
-fn copied(store: &Store, arriving: &Arriving, leaf: &Leaf, len: u64) -> Result<bool, Failure> {
+fn copied(store: &Store, arriving: &Arriving, leaf: &Leaf) -> Result<bool, Failure> {
     if leaf.cid.codec() != RAW || store.held(leaf.cid.hash())?.is_none() {
         return Ok(false);
     }
-    Ok(arriving.copy(leaf.offset, len as u32, plain(leaf))?)
+    Ok(arriving.copy(leaf.offset, store::Leaf::raw(*leaf.cid.hash()))?)
 }

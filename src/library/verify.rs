@@ -1,0 +1,214 @@
+//! `verify`: every file read where it lies, never the index's inline copy; all digests recomputed; the signature
+//! checked again.
+//!
+//! What lies on the disk is imported once more, without a store, and compared: the root, each file's CID, and what the
+//! card says. Files of trees that others built by other rules are compared leaf by leaf.
+
+mod foreign;
+
+use std::{collections::HashMap, fs, path::{Path, PathBuf}};
+
+use super::{
+    Library, Watch, blocking,
+    import::{self, Imported},
+    listing, note::Note,
+    refs::{self, Held},
+    scan::{self, Found, Scan, Selection},
+    sign,
+    watch::Meter,
+};
+use crate::{
+    card::{
+        Manifest, Unverified, Verified as VerifiedCard,
+        release::{self, CARD, MODEL},
+        statement::{FILES_LIST, Files},
+    },
+    dag::{Cid, name::escape},
+    limits,
+    rpc::{Code, Failure, Stage, Target, Verified},
+    store::{TreeFile, TreeState},
+};
+
+/// Verifies a version of the library, or a folder or file anywhere.
+///
+/// # Errors
+/// Not found (3); refused (4) for a release whose card is not valid; as the disk says. Files that are not what they
+/// should be are no error here: the answer names them.
+pub async fn verify(library: &Library, target: Target, watch: Watch) -> Result<Verified, Failure> {
+    let library = library.clone();
+    blocking(move || match target {
+        Target::Reference(reference) => {
+            let held = refs::newest(&library, &reference)?;
+            version(&library, &held, &watch)
+        }
+        Target::Path(path) if path.join(CARD).is_file() && path.join(MODEL).exists() => {
+            release_folder(&library, &path, &watch)
+        }
+        Target::Path(path) => folder(&library, &path, &watch),
+    })
+    .await
+}
+
+/// What was read, and what is wrong with it.
+struct Reading {
+    files: Vec<Imported>,
+    root: Cid,
+    bad: Vec<String>,
+}
+
+fn version(library: &Library, held: &Held, watch: &Watch) -> Result<Verified, Failure> {
+    let store = library.store();
+    let tree = &held.tree;
+    if tree.state == TreeState::Arriving {
+        return Err(Failure::new(Code::Failure, format!("{} is still arriving", tree.root))
+            .hint("modelswarm get fetches what is missing"));
+    }
+    let mut listed: HashMap<String, TreeFile> = HashMap::new();
+    let mut scan = Scan::default();
+    let mut bad = Vec::new();
+    for file in store.tree_files(held.id)? {
+        let file = file?;
+        let source = listing::place_of(library, tree, &file)?;
+        match fs::metadata(&source) {
+            Ok(metadata) if metadata.is_file() => {
+                scan.files.push(Found { path: file.path.clone(), source, size: metadata.len() });
+            }
+            Ok(_) => bad.push(format!("{}: no longer a file", escape(&file.path))),
+            Err(why) => bad.push(format!("{}: {why}", escape(&file.path))),
+        }
+        listed.insert(file.path.clone(), file);
+    }
+    scan.empty = foreign::empty_folders(store, tree)?;
+    let read = read(&scan, watch)?;
+    bad.extend(read.bad);
+    let card = sign::card_of(library, tree)?;
+    let whole = !Note::of(tree).partial && bad.is_empty();
+    if !whole || read.root != tree.root {
+        for (file, found) in read.files.iter().zip(&scan.files) {
+            let Some(expected) = listed.get(&file.path) else { continue };
+            if file.cid != expected.cid && !foreign::is_same(store, expected, &found.source)? {
+                bad.push(format!("{}: its bytes have changed", escape(&file.path)));
+            }
+        }
+    }
+    if let (Some(card), true) = (&card, whole && bad.is_empty()) {
+        bad.extend(against_card(card, &read.files)?);
+    }
+    answer(library, tree.root, &read.files, bad, card.as_ref())
+}
+
+fn folder(library: &Library, path: &Path, watch: &Watch) -> Result<Verified, Failure> {
+    let scan = scan::scan(path, &Selection::new(&[], &[])?, false)?;
+    let read = read(&scan, watch)?;
+    let (card, _) = sign::known_card(library, &read.root)?;
+    let mut bad = read.bad;
+    match &card {
+        Some(card) => bad.extend(against_card(card, &read.files)?),
+        // The folder may be one that the library knows, changed since: then it is not what it was.
+        None => bad.extend(changed_since(library, path, &read.files)?),
+    }
+    answer(library, read.root, &read.files, bad, card.as_ref())
+}
+
+/// A release as files: `model/` and the card beside it, as `ipfs get` writes it.
+fn release_folder(library: &Library, path: &Path, watch: &Watch) -> Result<Verified, Failure> {
+    let bundle_path = path.join(CARD);
+    let refused = |why: String| {
+        Failure::new(Code::Refused, format!("{}: {why}", bundle_path.display()))
+    };
+    let metadata = fs::metadata(&bundle_path).map_err(|why| scan::unreadable(&bundle_path, &why))?;
+    if metadata.len() > limits::CARD_BUNDLE_MAX as u64 {
+        return Err(refused("it is too large to be a card".into()));
+    }
+    let bundle = fs::read(&bundle_path).map_err(|why| scan::unreadable(&bundle_path, &why))?;
+    let card = Unverified::from_bundle(bundle)
+        .and_then(Unverified::verify)
+        .map_err(|why| refused(why.to_string()))?;
+    let model: PathBuf = path.join(MODEL);
+    let scan = scan::scan(&model, &Selection::new(&[], &[])?, false)?;
+    let read = read(&scan, watch)?;
+    let mut bad = read.bad;
+    let mut entries = vec![(CARD, Cid::default()), (MODEL, read.root)];
+    if let (Files::List(list), true) = (&card.statement().files, path.join(FILES_LIST).is_file()) {
+        entries.push((FILES_LIST, list.cid));
+    }
+    if let Err(why) = release::check(entries, &card) {
+        bad.push(why.to_string());
+    }
+    bad.extend(against_card(&card, &read.files)?);
+    answer(library, read.root, &read.files, bad, Some(&card))
+}
+
+fn read(scan: &Scan, watch: &Watch) -> Result<Reading, Failure> {
+    let meter = Meter::new(watch, Stage::Verifying, "files", scan.bytes());
+    let tree = import::import(scan, None, true, &meter)?;
+    watch.check()?;
+    Ok(Reading { files: tree.files, root: tree.built.cid, bad: Vec::new() })
+}
+
+/// What of the card does not hold for these files.
+fn against_card(card: &VerifiedCard, files: &[Imported]) -> Result<Vec<String>, Failure> {
+    let read = sign::manifest(files)?;
+    let mut bad = match &card.statement().files {
+        Files::Inline(signed) => differences(&read, signed),
+        Files::List(_) => Vec::new(),
+    };
+    if bad.is_empty()
+        && let Err(why) = card.statement().check_against(&read)
+    {
+        bad.push(why.to_string());
+    }
+    Ok(bad)
+}
+
+fn differences(read: &Manifest, signed: &Manifest) -> Vec<String> {
+    use crate::card::manifest::Difference as D;
+    let line = |difference: &D| match difference {
+        D::Changed { path } => format!("{}: its bytes are not those that were signed", escape(path)),
+        D::Missing { path } => format!("{}: missing", escape(path)),
+        D::Extra { path } => format!("{}: was not signed", escape(path)),
+        D::Renamed { from, to } => format!("{}: was signed as {}", escape(to), escape(from)),
+    };
+    read.differences(signed).iter().map(line).collect()
+}
+
+/// Which files of a folder that the library serves in place are not what they were.
+fn changed_since(library: &Library, path: &Path, files: &[Imported]) -> Result<Vec<String>, Failure> {
+    let store = library.store();
+    let mut trees = store.trees()?;
+    trees.retain(|(_, tree)| tree.location == path);
+    trees.sort_by_key(|(_, tree)| (tree.seq, tree.created_at));
+    let Some((id, _)) = trees.pop() else { return Ok(Vec::new()) };
+    let now: HashMap<&str, Cid> = files.iter().map(|file| (file.path.as_str(), file.cid)).collect();
+    let mut bad = Vec::new();
+    for file in store.tree_files(id)? {
+        let file = file?;
+        match now.get(file.path.as_str()) {
+            None => bad.push(format!("{}: missing", escape(&file.path))),
+            Some(cid) if *cid != file.cid => {
+                bad.push(format!("{}: its bytes have changed", escape(&file.path)));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(bad)
+}
+
+fn answer(
+    library: &Library,
+    root: Cid,
+    files: &[Imported],
+    mut bad: Vec<String>,
+    card: Option<&VerifiedCard>,
+) -> Result<Verified, Failure> {
+    bad.sort_unstable();
+    bad.dedup();
+    Ok(Verified {
+        ok: bad.is_empty(),
+        files: files.len() as u64,
+        bytes: files.iter().map(|file| file.size).sum(),
+        root: root.to_string(),
+        provenance: sign::provenance(library, card, false)?,
+        bad,
+    })
+}
