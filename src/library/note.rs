@@ -14,9 +14,6 @@ pub(super) struct Note {
     /// Whether only some of the tree's files were asked for.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
-    /// Folders that hold nothing: they are part of the tree, and no list of files names them.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub empty: Vec<String>,
 }
 
 impl Note {

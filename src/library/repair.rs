@@ -10,7 +10,7 @@ use super::{
     Library, Watch, blocking, blocks,
     import::{self, Index},
     note::Note,
-    scan::{Found, Scan},
+    scan::{self, Found, Scan, Selection},
     sign,
     watch::Meter,
 };
@@ -84,17 +84,20 @@ fn bring_back(
         };
         scan.files.push(Found { path, source, size });
     }
-    scan.empty = Note::of(tree).empty;
     let reservation = store.reserve()?;
     let index = Index { store, tree: reservation.id(), owner: tree.owner };
     let meter = Meter::new(watch, Stage::Hashing, super::keep::name_of(tree), scan.bytes());
-    let read = import::import(&scan, Some(index), false, &meter)?;
+    let mut read = import::import(&scan, Some(index), true, &meter)?;
+    if read.built.cid != tree.root {
+        // Folders that hold nothing are part of a tree, and no record names them: they are where they were.
+        scan.empty = scan::scan(&tree.location, &Selection::new(&[], &[])?, false)?.empty;
+        read = import::import(&scan, Some(index), true, &meter)?;
+    }
     if read.built.cid != tree.root {
         return Ok(Err("its files have changed, or it was built by other rules".into()));
     }
     if let Some(card) = sign::card_of(library, tree)? {
-        let digests = import::import(&scan, None, true, &meter)?;
-        let (release, nodes) = sign::rebuild(&card, &digests)?;
+        let (release, nodes) = sign::rebuild(&card, &read)?;
         if Some(release) == tree.release {
             blocks::add_nodes(store, reservation.id(), &nodes)?;
         }

@@ -151,7 +151,7 @@ fn import_and_sign(
         owner: if seed.copy { Owner::Library } else { Owner::User },
         state: TreeState::Whole,
         created_at: SystemTime::now(),
-        note: Note { empty: scan.empty.clone(), ..Note::default() }.to_text(),
+        note: None,
     };
     store.save_card(card.id(), card.bundle())?;
     store.save_tree(id, &tree, &files)?;
@@ -207,7 +207,7 @@ fn unsigned(
         owner: if seed.copy { Owner::Library } else { Owner::User },
         state: TreeState::Whole,
         created_at: SystemTime::now(),
-        note: Note { name: Some(name.to_string()), partial: false, empty: scan.empty.clone() }.to_text(),
+        note: Note { name: Some(name.to_string()), partial: false }.to_text(),
     };
     store.save_tree(id, &tree, &files)?;
     let seeded = Seeded {
