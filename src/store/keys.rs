@@ -80,10 +80,3 @@ pub(super) fn listed(tree: TreeId, list: u64, number: u32) -> Vec<u8> {
 pub(super) fn number_at(key: &[u8], at: usize) -> u64 {
     key.get(at..at + 8).and_then(|part| part.try_into().ok()).map_or(0, u64::from_be_bytes)
 }
-
-/// The multihash after the first byte of a `BLOCK`, `DATA` or `EXTENT` key.
-pub(super) fn block_in(key: &[u8]) -> Option<Multihash> {
-    // An EXTENT key goes on after the multihash: its length byte says where it ends.
-    let len = usize::from(*key.get(2)?);
-    Multihash::from_bytes(key.get(1..3 + len)?).ok()
-}
