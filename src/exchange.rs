@@ -12,9 +12,12 @@
 //! | `engine` | the one public state machine: routes between the parts below |
 //! | `wants` | our wants, the sessions they belong to, what each source said of them |
 //! | `window` | bytes in flight with one source: bandwidth x delay |
-//! | `picker` | which want is asked of which source, when it is asked again, end game |
+//! | `source` | one source as we fetch from it: conduct and counters |
+//! | `picker` | which want is asked of which source |
+//! | `retry` | asking again: no progress, end game, search for sources |
 //! | `ledger` | what peers want of us, and whose turn it is |
-//! | `outbox` | messages that collect until they are polled |
+//! | `outbox`, `timers` | what is to be said, and when something is due |
+//! | `sim` (tests) | many engines under a virtual clock |
 //!
 //! Not here: streams, peers' addresses, hashing, the disk, UnixFS. Spec: <https://specs.ipfs.tech/bitswap-protocol/>
 //! (sections "Bitswap 1.2.0", "Wire format").
@@ -22,6 +25,18 @@
 pub mod decoder;
 pub mod engine;
 pub mod message;
+
+mod ledger;
+mod outbox;
+mod picker;
+mod retry;
+mod source;
+mod timers;
+mod wants;
+mod window;
+
+#[cfg(test)]
+mod sim;
 
 pub use decoder::{Decoded, Decoder, Malformed};
 pub use engine::{Engine, SessionStatus, SourceStatus};

@@ -52,8 +52,8 @@ pub const HAVE_REPLACE: usize = 1024;
 /// rest silently: half of that leaves room for what crosses on the way.
 pub const SOURCE_WANTS: usize = 512;
 
-/// Of these, how many may be ones the source said it lacks: the others keep sliding forward.
-pub const SOURCE_LACKS: usize = 384;
+/// When the source lacks this many of them, older ones make room for wants further on.
+pub const SOURCE_LACKS: usize = 288;
 
 /// Wants of one peer that we remember (boxo: 1,024). Freed on disconnect (CVE-2023-25568).
 pub const FOREIGN_WANTS: usize = 1024;

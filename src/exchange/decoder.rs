@@ -61,7 +61,9 @@ pub enum Malformed {
     #[error("bytes that are no CID prefix")]
     Prefix,
     /// A block under a hash function we never ask for.
-    #[error("a block under hash function 0x{code:x}; only sha2-256 (0x12) of 32 bytes is asked for")]
+    #[error(
+        "a block under hash function 0x{code:x}; only sha2-256 (0x12) of 32 bytes is asked for"
+    )]
     Hash {
         /// Its multihash code.
         code: u64,
