@@ -5,3 +5,5 @@ pub mod limits;
 pub mod config;
 
 pub mod dag;
+
+pub mod network;

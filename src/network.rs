@@ -1,0 +1,7 @@
+//! stub
+mod muxer;
+mod policy;
+mod tls;
+mod transport;
+#[cfg(test)]
+mod testing;
