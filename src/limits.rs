@@ -79,8 +79,8 @@ pub const BY_HAND_MAX: usize = 1024;
 /// Addresses kept of one peer.
 pub const ADDRS_PER_PEER: usize = 16;
 
-/// Bytes of a multiaddr kept (a DNS name of 253 bytes and a peer id fit).
-pub const MULTIADDR_MAX: usize = 512;
+/// Bytes of a multiaddr kept, so that all of a peer's fit into one entry of the store.
+pub const MULTIADDR_MAX: usize = 224;
 
 /// Addresses this node tells of itself: libp2p-swarm silently drops what exceeds this.
 pub const EXTERNAL_ADDRS: usize = 20;

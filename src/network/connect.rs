@@ -1,14 +1,14 @@
 //! Calls of `connect` that wait for their connection, and dial errors in words.
 
 use std::collections::HashMap;
-use std::error::Error as _;
 
-use libp2p::core::transport::TransportError;
+use libp2p::multiaddr::Protocol;
 use libp2p::swarm::{ConnectionId, DialError};
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::oneshot;
 
 use super::Error;
+use super::policy::without_peer;
 use crate::limits;
 
 /// Answers a caller of `connect`.
@@ -43,6 +43,25 @@ impl Connects {
     }
 }
 
+/// Whether an address is of a kind that is spoken here: IP or name, then TCP or QUIC, then perhaps the peer.
+///
+/// # Errors
+/// [`Error::UnsupportedAddr`].
+pub(super) fn check_dialable(addr: &Multiaddr) -> Result<(), Error> {
+    use Protocol as P;
+    let bare = without_peer(addr);
+    let parts: Vec<P<'_>> = bare.iter().collect();
+    match parts.as_slice() {
+        [P::Dnsaddr(_)]
+        | [P::Ip4(_) | P::Ip6(_) | P::Dns(_) | P::Dns4(_) | P::Dns6(_), P::Tcp(_)]
+        | [P::Ip4(_) | P::Ip6(_) | P::Dns(_) | P::Dns4(_) | P::Dns6(_), P::Udp(_), P::QuicV1] => Ok(()),
+        _ => Err(Error::UnsupportedAddr {
+            addr: addr.clone(),
+            reason: "only TCP and QUIC to an IP or a name are spoken".to_owned(),
+        }),
+    }
+}
+
 /// What to tell whoever asked for a dial.
 pub(super) fn dial_error(addr: Multiaddr, error: &DialError) -> Error {
     let reason = match error {
@@ -55,13 +74,8 @@ pub(super) fn dial_error(addr: Multiaddr, error: &DialError) -> Error {
         DialError::DialPeerConditionFalse(_) => "it is being dialled already".to_owned(),
         DialError::Denied { cause } => root_cause(cause),
         DialError::Transport(attempts) => {
-            let unsupported =
-                |(_, error): &(Multiaddr, _)| matches!(error, TransportError::MultiaddrNotSupported(_));
-            if attempts.iter().all(unsupported) {
-                let reason = "no transport for such an address".to_owned();
-                return Error::UnsupportedAddr { addr, reason };
-            }
-            let mut reasons: Vec<String> = attempts.iter().map(|(_, error)| root_cause(error)).collect();
+            let mut reasons: Vec<String> =
+                attempts.iter().map(|(_, error)| root_cause(error)).collect();
             reasons.dedup();
             reasons.join("; ")
         }
@@ -81,5 +95,6 @@ pub(super) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     {
         return root_cause(inner);
     }
-    deepest.to_string()
+    // Some say it in several lines.
+    deepest.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -14,14 +14,14 @@ use super::behaviour::{AGENT_PREFIX, Behaviour, BehaviourEvent, LAN_KAD};
 use super::bitswap::{self, StreamEvent};
 use super::blocks::Blocks;
 use super::command::Command;
-use super::connect::{Connects, dial_error};
+use super::connect::Connects;
 use super::dht::{self, Dht, Found, Watcher};
 use super::memory::Budget;
 use super::peers::Peers;
-use super::policy::{Policy, peer_of};
+use super::policy::Policy;
 use super::session::Note;
 use super::transfer::{Action, Transfer};
-use super::{Error, Peer, Status, behind};
+use super::behind;
 use crate::config::network::Preset;
 use crate::limits;
 
@@ -42,8 +42,10 @@ pub(super) struct EventLoop {
 }
 
 impl EventLoop {
-    /// Runs until it is told to stop or nobody is left who could tell it.
-    pub(super) async fn run(mut self) {
+    /// Runs until it is told to stop or nobody is left who could tell it; returns whoever waits for the end.
+    pub(super) async fn run(mut self) -> Option<oneshot::Sender<()>> {
+        // What was bound before the loop began.
+        self.tell_addresses();
         let mut tick = interval(dht::TICK);
         let mut save = interval(limits::WRITE_BEHIND);
         let mut counts = interval(limits::COUNTS_EVERY);
@@ -75,7 +77,8 @@ impl EventLoop {
             }
             self.act();
         };
-        self.stop(stopped).await;
+        self.stop().await;
+        stopped
     }
 
     fn on_note(&mut self, note: Note) {
@@ -88,7 +91,7 @@ impl EventLoop {
         }
     }
 
-    fn on_tick(&mut self) {
+    pub(super) fn on_tick(&mut self) {
         let now = Instant::now();
         for dial in self.peers.due(now) {
             self.dial(dial);
@@ -124,13 +127,14 @@ impl EventLoop {
         tokio::spawn(async move { behind::save(&blocks, records, peers).await });
     }
 
-    async fn stop(mut self, reply: Option<oneshot::Sender<()>>) {
+    /// Saves what is known and says goodbye.
+    async fn stop(mut self) {
         let records = self.swarm.behaviour_mut().kad.store_mut().take_changes();
         let saving = behind::save(&self.blocks, records, self.peers.take_changes());
         drop(tokio::time::timeout(limits::SHUTDOWN / 2, saving).await);
         let connected: Vec<PeerId> = self.swarm.connected_peers().copied().collect();
         for peer in connected {
-            drop(self.swarm.disconnect_peer_id(peer));
+            let _ = self.swarm.disconnect_peer_id(peer);
         }
         let closing = async {
             while self.swarm.connected_peers().next().is_some() {
@@ -138,9 +142,6 @@ impl EventLoop {
             }
         };
         drop(tokio::time::timeout(limits::SHUTDOWN / 4, closing).await);
-        if let Some(reply) = reply {
-            drop(reply.send(()));
-        }
     }
 
     /// Carries out what the concerns ask of the swarm and of each other.
@@ -185,7 +186,9 @@ impl EventLoop {
                 self.swarm.behaviour_mut().blocked.block_peer(peer);
                 self.swarm.behaviour_mut().kad.remove_peer(&peer);
             }
-            Action::Disconnect { peer } => drop(self.swarm.disconnect_peer_id(peer)),
+            Action::Disconnect { peer } => {
+                let _ = self.swarm.disconnect_peer_id(peer);
+            }
         }
     }
 

@@ -30,7 +30,8 @@ pub(super) struct Records {
 #[derive(Default)]
 struct Provider {
     addrs: Vec<Multiaddr>,
-    keys: BTreeSet<(SystemTime, Key)>,
+    /// Oldest first.
+    keys: BTreeSet<(SystemTime, Vec<u8>)>,
 }
 
 /// A record as it is written behind and loaded again.
@@ -99,7 +100,7 @@ impl Records {
         self.keys.entry(key.clone()).or_default().push((provider, expires));
         let entry = self.providers.entry(provider).or_default();
         entry.addrs = addrs;
-        entry.keys.insert((expires, key.clone()));
+        entry.keys.insert((expires, key.to_vec()));
         self.total += 1;
         self.changed.insert((key, provider));
         true
@@ -124,7 +125,7 @@ impl Records {
             .iter()
             .flat_map(|(peer, provider)| {
                 let old = provider.keys.iter().take_while(|(expires, _)| *expires <= now);
-                old.map(|(_, key)| (key.clone(), *peer))
+                old.map(|(_, key)| (Key::new(key), *peer))
             })
             .collect();
         for (key, peer) in expired {
@@ -154,7 +155,7 @@ impl Records {
     fn evict(&mut self) {
         let largest = self.providers.iter().max_by_key(|(_, provider)| provider.keys.len());
         let oldest = largest.and_then(|(peer, provider)| {
-            provider.keys.first().map(|(_, key)| (key.clone(), *peer))
+            provider.keys.first().map(|(_, key)| (Key::new(key), *peer))
         });
         if let Some((key, peer)) = oldest {
             self.drop_record(&key, &peer);
@@ -169,7 +170,7 @@ impl Records {
             self.keys.remove(key);
         }
         if let Some(entry) = self.providers.get_mut(provider) {
-            entry.keys.remove(&(expires, key.clone()));
+            entry.keys.remove(&(expires, key.to_vec()));
             if entry.keys.is_empty() {
                 self.providers.remove(provider);
             }
@@ -212,8 +213,10 @@ impl RecordStore for Records {
     /// In an order that changes from call to call: an answer carries the first twenty.
     fn providers(&self, key: &Key) -> Vec<ProviderRecord> {
         let mut holders = self.holders(key, SystemTime::now());
-        let turn = rand::random_range(0..holders.len().max(1));
-        holders.rotate_left(turn.min(holders.len()));
+        if !holders.is_empty() {
+            let turn = rand::random_range(0..holders.len());
+            holders.rotate_left(turn);
+        }
         holders
             .into_iter()
             .map(|provider| ProviderRecord {

@@ -1,11 +1,12 @@
 //! The event loop's answers to the handle's commands.
 
+use std::time::{Instant, SystemTime};
+
 use libp2p::Multiaddr;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
-use std::time::Instant;
 
 use super::command::Command;
-use super::connect::{self, dial_error};
+use super::connect::{self, check_dialable, dial_error};
 use super::dht::{Watcher, key_of};
 use super::event_loop::EventLoop;
 use super::policy::peer_of;
@@ -39,7 +40,7 @@ impl EventLoop {
             }
             Command::ProvidersHeld { cid, reply } => {
                 let records = self.swarm.behaviour_mut().kad.store_mut();
-                drop(reply.send(records.holders(&key_of(&cid), std::time::SystemTime::now())));
+                drop(reply.send(records.holders(&key_of(&cid), SystemTime::now())));
             }
             Command::Peers { reply } => drop(reply.send(self.peer_list())),
             Command::Status { reply } => drop(reply.send(self.status())),
@@ -64,6 +65,10 @@ impl EventLoop {
         let peer = peer_of(&addr);
         if let Some(peer) = peer.filter(|peer| self.peers.is_blocked(peer)) {
             drop(reply.send(Err(Error::Penalised { peer })));
+            return;
+        }
+        if let Err(error) = check_dialable(&addr) {
+            drop(reply.send(Err(error)));
             return;
         }
         if !self.policy.add_by_hand(&addr) {
@@ -96,6 +101,7 @@ impl EventLoop {
     }
 
     fn add_bootstrap(&mut self, addr: &Multiaddr) -> Result<(), Error> {
+        check_dialable(addr)?;
         if peer_of(addr).is_none() {
             return Err(Error::NeedsPeerId { addr: addr.clone() });
         }

@@ -7,18 +7,18 @@ use futures::StreamExt as _;
 use libp2p::core::transport::TransportError;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::{self, Swarm, SwarmEvent};
-use libp2p::{Multiaddr, PeerId};
+use libp2p::Multiaddr;
 use tokio::sync::{mpsc, oneshot};
 
 use super::bitswap::{self, Inbound};
 use super::blocks::Blocks;
-use super::connect::{Connects, root_cause};
+use super::connect::{Connects, check_dialable, root_cause};
 use super::dht::Dht;
 use super::event_loop::EventLoop;
 use super::memory::Budget;
 use super::peers::Peers;
 use super::policy::{Policy, ip_of, peer_of};
-use super::pool::Pool;
+use super::pool::{Pool, Threads};
 use super::transfer::Transfer;
 use super::{Error, Network, Options, behaviour, behind, transport};
 use crate::config::network::{Preset, is_unspecified};
@@ -30,8 +30,11 @@ pub(super) async fn start(options: Options, store: Store) -> Result<Network, Err
     if options.settings.preset == Preset::Public {
         return Err(Error::PresetUnsupported { preset: Preset::Public });
     }
-    if let Some(addr) = options.bootstrap.iter().find(|addr| peer_of(addr).is_none()) {
-        return Err(Error::NeedsPeerId { addr: addr.clone() });
+    for addr in &options.bootstrap {
+        check_dialable(addr)?;
+        if peer_of(addr).is_none() {
+            return Err(Error::NeedsPeerId { addr: addr.clone() });
+        }
     }
     let peer_id = options.identity.public().to_peer_id();
     let (commands, command_queue) = mpsc::channel(limits::COMMANDS);
@@ -43,15 +46,26 @@ pub(super) async fn start(options: Options, store: Store) -> Result<Network, Err
             Ok(runtime) => runtime,
             Err(error) => return drop(ready.send(Err(Error::Start(error.to_string())))),
         };
-        runtime.block_on(async move {
+        let ended = runtime.block_on(async move {
             match assemble(options, store).await {
-                Ok(parts) => {
+                Ok((parts, threads)) => {
                     drop(ready.send(Ok(())));
-                    parts.into_loop(command_queue, note_queue).run().await;
+                    Some((parts.into_loop(command_queue, note_queue).run().await, threads))
                 }
-                Err(error) => drop(ready.send(Err(error))),
+                Err(error) => {
+                    drop(ready.send(Err(error)));
+                    None
+                }
             }
         });
+        // Tasks end with the runtime, then the threads they used: only then is the store nobody's but the caller's.
+        drop(runtime);
+        if let Some((reply, threads)) = ended {
+            for pool in threads {
+                pool.wait(limits::SHUTDOWN / 4);
+            }
+            reply.map(|reply| reply.send(()));
+        }
     };
     std::thread::Builder::new()
         .name("network".to_owned())
@@ -96,17 +110,19 @@ impl Parts {
     }
 }
 
-async fn assemble(options: Options, store: Store) -> Result<Parts, Error> {
+async fn assemble(options: Options, store: Store) -> Result<(Parts, [Threads; 2]), Error> {
     let start = |error: std::io::Error| Error::Start(error.to_string());
     let Options { identity, settings, listen, bootstrap } = options;
     let policy = Policy::new(settings.lan_ranges.clone());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let hashing = Pool::new("hash", cores.min(limits::HASH_THREADS), limits::HASH_QUEUE);
-    let calls = Pool::new("store", limits::STORE_THREADS, limits::STORE_QUEUE).map_err(start)?;
+    let (hashing, hash_threads) =
+        Pool::new("hash", cores.min(limits::HASH_THREADS), limits::HASH_QUEUE).map_err(start)?;
+    let (calls, call_threads) =
+        Pool::new("store", limits::STORE_THREADS, limits::STORE_QUEUE).map_err(start)?;
     let blocks = Blocks::new(store, calls);
     let budget = Budget::new(limits::PAYLOAD);
     let (reports, streams) = mpsc::channel(limits::STREAM_EVENTS);
-    let inbound = Inbound { events: reports.clone(), hashing: hashing.map_err(start)? };
+    let inbound = Inbound { events: reports.clone(), hashing };
     let bitswap = bitswap::Behaviour::new(inbound, budget.clone());
     let behaviour =
         behaviour::build(&identity, &settings, policy.clone(), bitswap).map_err(start)?;
@@ -135,7 +151,8 @@ async fn assemble(options: Options, store: Store) -> Result<Parts, Error> {
     }
     bind(&mut swarm, listen).await?;
     let preset = settings.preset;
-    Ok(Parts { swarm, peers, policy, blocks, budget, preset, reports, streams })
+    let parts = Parts { swarm, peers, policy, blocks, budget, preset, reports, streams };
+    Ok((parts, [hash_threads, call_threads]))
 }
 
 /// Listens on every address and waits until each is bound.

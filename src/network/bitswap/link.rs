@@ -13,11 +13,11 @@ use crate::exchange::SourceId;
 use crate::limits;
 
 /// A request for a stream, answered by a connection's handler.
-pub(super) type Request = oneshot::Sender<Result<Stream, OpenError>>;
+pub(in super::super) type Request = oneshot::Sender<Result<Stream, OpenError>>;
 
 /// Why no stream could be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum OpenError {
+pub(in super::super) enum OpenError {
     #[error("the peer does not speak Bitswap 1.2.0")]
     Unsupported,
     #[error("the peer did not take the stream in time")]
@@ -77,6 +77,11 @@ impl Link {
     pub(super) fn remove_connection(&self, id: ConnectionId) {
         let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
         connections.retain(|(one, _)| *one != id);
+    }
+
+    #[cfg(test)]
+    pub(in super::super) async fn open_stream(&self) -> Stream {
+        self.open().await.expect("the peer takes it")
     }
 
     /// Opens a stream on the newest connection, else on an older one.
