@@ -1,0 +1,226 @@
+//! The node on the wire: libp2p with Bitswap, the LAN's DHT and an address book.
+//!
+//! [`spawn`] starts it on a thread of its own with a current-thread runtime (design section 6: the same stream moves
+//! 1.6 x as much there as on a shared one); [`Network`] is the handle, and [`Session`] one fetch. Nothing blocks on
+//! that thread: the store is called and blocks are hashed on threads beside it.
+//!
+//! It moves blocks and finds peers. What is wanted, what is stored and what may be announced its callers decide;
+//! whether a peer may see a block is `config::allows`, asked anew for every block served.
+//!
+//! | file | does |
+//! |---|---|
+//! | `start`, `event_loop`, `requests`, `command` | the thread, what wakes it, answers to the handle |
+//! | `transport`, `tls`, `muxer` | TCP + TLS or Noise + yamux, QUIC |
+//! | `policy`, `gate` | whom to dial, answer, and show what |
+//! | `behaviour`, `bitswap` | the swarm's protocols; Bitswap's streams |
+//! | `transfer`, `session`, `memory` | the exchange's shell, fetches, room for payload |
+//! | `dht`, `records` | announcing, finding, other peers' records |
+//! | `peers`, `connect`, `behind` | the address book, dials by hand, what survives a restart |
+//! | `blocks`, `pool` | the store, on threads of its own |
+
+mod behaviour;
+mod behind;
+mod bitswap;
+mod blocks;
+mod command;
+mod connect;
+mod dht;
+mod error;
+mod event_loop;
+mod gate;
+mod memory;
+mod muxer;
+mod peers;
+mod policy;
+mod pool;
+mod records;
+mod requests;
+mod session;
+mod start;
+mod status;
+mod tls;
+mod transfer;
+mod transport;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use error::Error;
+pub use libp2p::identity::Keypair;
+pub use libp2p::{Multiaddr, PeerId};
+pub use session::{Arrived, Event, Providers, Session};
+pub use status::{Announced, Peer, Sources, Status};
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::config::network::Settings;
+use crate::dag::Cid;
+use crate::limits;
+use crate::store::Store;
+
+use command::Command;
+use session::Note;
+
+/// What a node starts with.
+pub struct Options {
+    /// The node's key; its peer id follows from it.
+    pub identity: Keypair,
+    /// Preset, ranges, bounds. Its lists of addresses are the caller's to resolve into the two below.
+    pub settings: Settings,
+    /// Where to listen; nowhere for a node that only fetches.
+    pub listen: Vec<Multiaddr>,
+    /// Peers to know from the start, each ending with `/p2p/…`; given by hand.
+    pub bootstrap: Vec<Multiaddr>,
+}
+
+/// Starts a node and returns when every address is listened on. May be called from any runtime.
+///
+/// # Errors
+/// [`Error::ListenTaken`], [`Error::Listen`], [`Error::UnsupportedAddr`], [`Error::NeedsPeerId`],
+/// [`Error::PresetUnsupported`], [`Error::Start`].
+pub async fn spawn(options: Options, store: Store) -> Result<Network, Error> {
+    start::start(options, store).await
+}
+
+/// A running node. Clones share it; without clones and sessions it stops, but only [`Network::shutdown`] waits for
+/// that. Every method but [`Network::peer_id`] gives [`Error::Stopped`] once it has stopped.
+#[derive(Clone)]
+pub struct Network {
+    peer_id: PeerId,
+    commands: mpsc::Sender<Command>,
+    notes: mpsc::UnboundedSender<Note>,
+}
+
+impl Network {
+    /// Who this node is.
+    pub fn peer_id(&self) -> PeerId {
+        self.peer_id
+    }
+
+    /// Where it listens, ports and interfaces resolved, best first, each with `/p2p/<its id>`. Addresses of container
+    /// bridges are left out.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`].
+    pub async fn listen_addrs(&self) -> Result<Vec<Multiaddr>, Error> {
+        self.call(|reply| Command::ListenAddrs { reply }).await
+    }
+
+    /// Connects to a peer given by hand: it is dialled wherever it is, remembered, and dialled again when lost. Waits
+    /// for the connection. The address may leave the peer's id out.
+    ///
+    /// # Errors
+    /// [`Error::Dial`] with the reason, [`Error::UnsupportedAddr`], [`Error::Penalised`], [`Error::TooMany`],
+    /// [`Error::Stopped`].
+    pub async fn connect(&self, addr: Multiaddr) -> Result<PeerId, Error> {
+        self.call(|reply| Command::Connect { addr, reply }).await?
+    }
+
+    /// Adds a peer given by hand without waiting for it; it is dialled until it is there.
+    ///
+    /// # Errors
+    /// [`Error::NeedsPeerId`], [`Error::TooMany`], [`Error::Stopped`].
+    pub async fn add_bootstrap(&self, addr: Multiaddr) -> Result<(), Error> {
+        self.call(|reply| Command::AddBootstrap { addr, reply }).await?
+    }
+
+    /// Adds CIDs to the set that this node announces in the LAN's DHT: at once, every 22 hours, and when the first
+    /// DHT peers appear. The caller decides the set: only content whose visibility allows `Audience::LanDht`.
+    ///
+    /// # Errors
+    /// [`Error::TooMany`], and then none is added; [`Error::Stopped`].
+    pub async fn announce(&self, cids: Vec<Cid>) -> Result<(), Error> {
+        self.call(|reply| Command::Announce { cids, reply }).await?
+    }
+
+    /// Takes CIDs out of that set. Records that others hold expire within 48 hours.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`].
+    pub async fn withdraw(&self, cids: Vec<Cid>) -> Result<(), Error> {
+        self.send(Command::Withdraw { cids }).await
+    }
+
+    /// The set, and when each last reached DHT peers.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`].
+    pub async fn announced(&self) -> Result<Vec<Announced>, Error> {
+        self.call(|reply| Command::Announced { reply }).await
+    }
+
+    /// Looks for providers in the DHT; they come as they are found.
+    ///
+    /// # Errors
+    /// [`Error::TooMany`], [`Error::Stopped`].
+    pub async fn find_providers(&self, cid: Cid) -> Result<Providers, Error> {
+        let (found, providers) = mpsc::channel(limits::PROVIDERS_MAX);
+        self.call(|reply| Command::FindProviders { cid, found, reply }).await??;
+        Ok(Providers(providers))
+    }
+
+    /// The providers that this node's own part of the DHT names for a CID.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`].
+    pub async fn providers_held(&self, cid: Cid) -> Result<Vec<PeerId>, Error> {
+        self.call(|reply| Command::ProvidersHeld { cid, reply }).await
+    }
+
+    /// The connected peers.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`].
+    pub async fn peers(&self) -> Result<Vec<Peer>, Error> {
+        self.call(|reply| Command::Peers { reply }).await
+    }
+
+    /// The node at a glance.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`].
+    pub async fn status(&self) -> Result<Status, Error> {
+        self.call(|reply| Command::Status { reply }).await
+    }
+
+    /// Says that the store lists these blocks now (CID and bytes): peers that wait for them are told or sent them, as
+    /// far as they may see them.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`].
+    pub async fn stored(&self, blocks: Vec<(Cid, usize)>) -> Result<(), Error> {
+        self.send(Command::Stored { blocks }).await
+    }
+
+    /// Opens a fetch. `hints`: the CIDs whose providers are looked for at once, so roots and releases (at most
+    /// [`limits::SESSION_HINTS`] are used). Peers that are connected, now or later, are sources too.
+    ///
+    /// # Errors
+    /// [`Error::TooMany`], [`Error::Stopped`].
+    pub async fn session(&self, hints: Vec<Cid>) -> Result<Session, Error> {
+        let (deliveries, events) = mpsc::unbounded_channel();
+        let (counts, sources) = watch::channel(Sources { searching: true, ..Sources::default() });
+        let id =
+            self.call(|reply| Command::OpenSession { hints, deliveries, counts, reply }).await??;
+        Ok(Session::new(id, self.clone(), events, sources))
+    }
+
+    /// Stops the node: no more connections, address book and records saved, connections closed. Returns when that is
+    /// done, after [`limits::SHUTDOWN`] at the latest. Sessions end.
+    pub async fn shutdown(&self) {
+        // An error means that it had stopped before.
+        drop(self.call(|reply| Command::Shutdown { reply }).await);
+    }
+
+    async fn send(&self, command: Command) -> Result<(), Error> {
+        self.commands.send(command).await.map_err(|_| Error::Stopped)
+    }
+
+    async fn call<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.send(command(reply)).await?;
+        answer.await.map_err(|_| Error::Stopped)
+    }
+}

@@ -1,0 +1,194 @@
+//! Bitswap's streams: `/ipfs/bitswap/1.2.0` as a behaviour of its own.
+//!
+//! It moves messages and decides nothing: every inbound stream has a task that reads it, every peer two tasks that
+//! write (control and responses), and what they see goes to the event loop as [`StreamEvent`]s. Payload never passes
+//! the swarm. Reading never waits for writing, so two busy peers cannot lock each other up.
+//!
+//! Why not `libp2p-stream`: it drops inbound streams when its one acceptor lags, and a dropped stream is a lost
+//! message (reference ipfs.md 3.6).
+
+mod handler;
+mod link;
+mod reader;
+mod writer;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use libp2p::core::Endpoint;
+use libp2p::core::transport::PortUse;
+use libp2p::swarm::{
+    ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent,
+    THandlerOutEvent, ToSwarm,
+};
+use libp2p::{Multiaddr, PeerId, StreamProtocol};
+use tokio::sync::mpsc;
+
+use super::memory::{Budget, Permit};
+use super::pool::Pool;
+use crate::dag::{Block, Cid};
+use crate::exchange::message::Control;
+use crate::exchange::{Fault, SourceId};
+
+pub(super) use handler::Handler;
+pub(super) use link::Link;
+pub(super) use writer::Writer;
+
+/// The protocol; older versions are not spoken (Kubo and Helia both offer this one).
+pub(super) const PROTOCOL: StreamProtocol = StreamProtocol::new("/ipfs/bitswap/1.2.0");
+
+/// What the tasks of the exchange's shell report.
+#[derive(Debug)]
+pub(super) enum StreamEvent {
+    /// A message less its payload.
+    Control { source: SourceId, control: Control },
+    /// A payload, hashed.
+    Block { source: SourceId, block: Block, permit: Permit },
+    /// A payload under a prefix that names no block of ours: unknown hash, or not what its CID says.
+    Fault { source: SourceId, fault: Fault },
+    /// A response was handed to the connection.
+    Sent { source: SourceId, cids: Vec<Cid>, bytes: usize },
+    /// A response was not: the store has these no more (`retry` false), or the stream broke (`retry` true).
+    Unsent { source: SourceId, cids: Vec<Cid>, retry: bool },
+    /// A payload is coming in, slowly.
+    Progress { source: SourceId },
+    /// The control stream broke: what was written on it last may be lost.
+    WantsLost { source: SourceId },
+    /// A peer lets its control messages pile up, or takes none.
+    Stuck { source: SourceId },
+    /// What the store has of what a peer asked for, and may show it.
+    Looked { source: SourceId, found: Vec<(Cid, Option<usize>)> },
+}
+
+/// What the behaviour tells the event loop.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// A peer speaks Bitswap.
+    Connected { peer: PeerId, link: Arc<Link> },
+    /// Its last connection is gone.
+    Disconnected { peer: PeerId, source: SourceId },
+}
+
+/// What every reading task needs.
+pub(super) struct Inbound {
+    pub(super) events: mpsc::Sender<StreamEvent>,
+    pub(super) hashing: Pool,
+}
+
+/// The behaviour.
+pub(super) struct Behaviour {
+    inbound: Arc<Inbound>,
+    budget: Budget,
+    peers: HashMap<PeerId, Peer>,
+    /// The next peer's number. Never reused, so that what a task reports late is never laid to another peer.
+    next_source: SourceId,
+    events: VecDeque<Event>,
+}
+
+struct Peer {
+    link: Arc<Link>,
+    connections: usize,
+    told: bool,
+}
+
+impl Behaviour {
+    pub(super) fn new(inbound: Inbound, budget: Budget) -> Self {
+        Self {
+            inbound: Arc::new(inbound),
+            budget,
+            peers: HashMap::new(),
+            next_source: 1,
+            events: VecDeque::new(),
+        }
+    }
+
+    /// The link to a connected peer, whether or not it speaks Bitswap.
+    pub(super) fn link(&self, peer: &PeerId) -> Option<&Arc<Link>> {
+        self.peers.get(peer).map(|peer| &peer.link)
+    }
+
+    fn handler(&mut self, peer: PeerId, connection: ConnectionId) -> Handler {
+        let entry = self.peers.entry(peer).or_insert_with(|| {
+            let link = Arc::new(Link::new(peer, self.next_source, self.budget.peer()));
+            self.next_source += 1;
+            Peer { link, connections: 0, told: false }
+        });
+        let requests = entry.link.add_connection(connection);
+        Handler::new(Arc::clone(&self.inbound), Arc::clone(&entry.link), requests)
+    }
+}
+
+impl NetworkBehaviour for Behaviour {
+    type ConnectionHandler = Handler;
+    type ToSwarm = Event;
+
+    fn handle_established_inbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        peer: PeerId,
+        _: &Multiaddr,
+        _: &Multiaddr,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        Ok(self.handler(peer, connection))
+    }
+
+    fn handle_established_outbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        peer: PeerId,
+        _: &Multiaddr,
+        _: Endpoint,
+        _: PortUse,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        Ok(self.handler(peer, connection))
+    }
+
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        match event {
+            FromSwarm::ConnectionEstablished(established) => {
+                if let Some(peer) = self.peers.get_mut(&established.peer_id) {
+                    peer.connections += 1;
+                }
+            }
+            FromSwarm::ConnectionClosed(closed) => {
+                let Some(peer) = self.peers.get_mut(&closed.peer_id) else { return };
+                peer.link.remove_connection(closed.connection_id);
+                peer.connections = peer.connections.saturating_sub(1);
+                if peer.connections == 0
+                    && let Some(peer) = self.peers.remove(&closed.peer_id)
+                    && peer.told
+                {
+                    let source = peer.link.source;
+                    self.events.push_back(Event::Disconnected { peer: closed.peer_id, source });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn on_connection_handler_event(
+        &mut self,
+        peer: PeerId,
+        _: ConnectionId,
+        handler::Speaks: THandlerOutEvent<Self>,
+    ) {
+        if let Some(entry) = self.peers.get_mut(&peer)
+            && !entry.told
+        {
+            entry.told = true;
+            self.events.push_back(Event::Connected { peer, link: Arc::clone(&entry.link) });
+        }
+    }
+
+    fn poll(
+        &mut self,
+        _: &mut Context<'_>,
+    ) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
+        // Events come only out of the calls above, after each of which the swarm polls again.
+        match self.events.pop_front() {
+            Some(event) => Poll::Ready(ToSwarm::GenerateEvent(event)),
+            None => Poll::Pending,
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! One inbound stream: bytes to messages, payloads hashed off this thread.
+//!
+//! Room in memory is taken before a payload's buffer is there, and goes on with the block. Hashing runs while the
+//! next payload is read. Between messages a stream may rest as long as it likes; within one it must move.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::AsyncReadExt as _;
+use libp2p::swarm::Stream;
+use tokio::time::timeout;
+
+use super::super::memory::Permit;
+use super::{Inbound, Link, StreamEvent};
+use crate::dag::block::sha256;
+use crate::dag::{Block, Cid};
+use crate::exchange::message::Prefix;
+use crate::exchange::{Decoded, Decoder, Fault};
+use crate::limits;
+
+/// Reads a stream to its end and reports what it carries.
+pub(super) async fn run(inbound: Arc<Inbound>, link: Arc<Link>, mut stream: Stream) {
+    if !link.wait_known().await {
+        return;
+    }
+    if let Err(fault) = read(&inbound, &link, &mut stream).await {
+        tracing::debug!(peer = %link.peer, %fault, "closing a Bitswap stream");
+        let fault = StreamEvent::Fault { source: link.source, fault };
+        // Fails only when the node is stopping.
+        drop(inbound.events.send(fault).await);
+    }
+}
+
+async fn read(inbound: &Arc<Inbound>, link: &Arc<Link>, stream: &mut Stream) -> Result<(), Fault> {
+    let mut decoder = Decoder::new();
+    let mut permit = None;
+    let mut broken = None;
+    let mut told = Instant::now();
+    loop {
+        while let Some(decoded) = decoder.next() {
+            match decoded {
+                Decoded::Payload { prefix, data } => {
+                    let permit = match permit.take() {
+                        Some(permit) => permit,
+                        // A payload without data takes no buffer, so no room was asked for.
+                        None => link.budget.take(data.len()).await,
+                    };
+                    hash(inbound, link, prefix, data, permit).await;
+                }
+                Decoded::Control(control) => {
+                    let event = StreamEvent::Control { source: link.source, control };
+                    drop(inbound.events.send(event).await);
+                }
+            }
+        }
+        if let Some(malformed) = broken {
+            return Err(malformed);
+        }
+        if let Some(len) = decoder.awaiting() {
+            permit = Some(link.budget.take(len).await);
+            broken = decoder.admit(link.budget.buffer(len)).err().map(|malformed| malformed.fault());
+            continue;
+        }
+        let between = decoder.at_boundary();
+        let reading = stream.read(decoder.space());
+        let read = if between {
+            reading.await
+        } else {
+            timeout(limits::STREAM_STALL, reading).await.map_err(|_| Fault::Stalled)?
+        };
+        match read {
+            // A stream that ends or is reset, wherever that is, is no fault: links break.
+            Ok(0) | Err(_) => return Ok(()),
+            Ok(n) => {
+                link.count_received(n);
+                if permit.is_some() && told.elapsed() >= limits::PROGRESS_EVERY {
+                    told = Instant::now();
+                    // Only a hint: with a full queue there is progress enough.
+                    drop(inbound.events.try_send(StreamEvent::Progress { source: link.source }));
+                }
+                broken = decoder.filled(n).err().map(|malformed| malformed.fault());
+            }
+        }
+    }
+}
+
+/// Hashes a payload on the pool and reports the block it is.
+async fn hash(
+    inbound: &Arc<Inbound>,
+    link: &Link,
+    prefix: Prefix,
+    data: bytes::Bytes,
+    permit: Permit,
+) {
+    let (events, source) = (inbound.events.clone(), link.source);
+    let job = move || {
+        let event = match block(&prefix, data) {
+            Some(block) => StreamEvent::Block { source, block, permit },
+            None => StreamEvent::Fault { source, fault: Fault::Malformed },
+        };
+        drop(events.blocking_send(event));
+    };
+    inbound.hashing.submit(job).await;
+}
+
+/// The block that bytes under a prefix are.
+fn block(prefix: &Prefix, data: bytes::Bytes) -> Option<Block> {
+    let shape: Cid = prefix.rebuild(&[0; 32]);
+    if shape.version() == cid::Version::V1 {
+        return Some(Block::new(shape.codec(), data));
+    }
+    let cid = prefix.rebuild(&sha256(&data));
+    Block::verify(cid, data).ok()
+}

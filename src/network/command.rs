@@ -1,0 +1,37 @@
+//! What the handle asks of the event loop.
+
+use libp2p::{Multiaddr, PeerId};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::session::Delivery;
+use super::{Announced, Error, Peer, Sources, Status, connect};
+use crate::dag::Cid;
+use crate::exchange::SessionId;
+
+/// One request. A reply that nobody waits for any more is dropped.
+pub(super) enum Command {
+    ListenAddrs { reply: oneshot::Sender<Vec<Multiaddr>> },
+    Connect { addr: Multiaddr, reply: connect::Reply },
+    AddBootstrap { addr: Multiaddr, reply: oneshot::Sender<Result<(), Error>> },
+    Announce { cids: Vec<Cid>, reply: oneshot::Sender<Result<(), Error>> },
+    Withdraw { cids: Vec<Cid> },
+    Announced { reply: oneshot::Sender<Vec<Announced>> },
+    FindProviders { cid: Cid, found: mpsc::Sender<PeerId>, reply: oneshot::Sender<Result<(), Error>> },
+    ProvidersHeld { cid: Cid, reply: oneshot::Sender<Vec<PeerId>> },
+    Peers { reply: oneshot::Sender<Vec<Peer>> },
+    Status { reply: oneshot::Sender<Status> },
+    Stored { blocks: Vec<(Cid, usize)> },
+    OpenSession {
+        hints: Vec<Cid>,
+        deliveries: mpsc::UnboundedSender<Delivery>,
+        counts: watch::Sender<Sources>,
+        reply: oneshot::Sender<Result<SessionId, Error>>,
+    },
+    Want {
+        session: SessionId,
+        wants: Vec<(Cid, usize)>,
+        reply: oneshot::Sender<Result<(), Error>>,
+    },
+    Cancel { session: SessionId, cids: Vec<Cid> },
+    Shutdown { reply: oneshot::Sender<()> },
+}

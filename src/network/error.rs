@@ -1,0 +1,79 @@
+//! What can go wrong between a caller and the network.
+
+use libp2p::{Multiaddr, PeerId};
+
+use crate::config::network::Preset;
+use crate::limits;
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The node was shut down, or its thread ended.
+    #[error("the network is stopped")]
+    Stopped,
+    /// A port to listen on is in use.
+    #[error("cannot listen on {addr}: the port is in use; choose another with --listen, or stop what holds it")]
+    ListenTaken {
+        /// The address asked for.
+        addr: Multiaddr,
+    },
+    /// An address cannot be listened on.
+    #[error("cannot listen on {addr}: {reason}")]
+    Listen {
+        /// The address asked for.
+        addr: Multiaddr,
+        /// Why.
+        reason: String,
+    },
+    /// An address of a kind that is not spoken here.
+    #[error("cannot use {addr}: {reason}; addresses look like /ip4/192.168.1.20/tcp/8643 or /ip4/192.168.1.20/udp/8643/quic-v1")]
+    UnsupportedAddr {
+        /// The address asked for.
+        addr: Multiaddr,
+        /// Why.
+        reason: String,
+    },
+    /// A bootstrap peer is known by its id.
+    #[error("{addr} names no peer; end it with /p2p/<peer id>")]
+    NeedsPeerId {
+        /// The address asked for.
+        addr: Multiaddr,
+    },
+    /// A peer could not be reached.
+    #[error("cannot connect to {addr}: {reason}")]
+    Dial {
+        /// The address asked for.
+        addr: Multiaddr,
+        /// Why.
+        reason: String,
+    },
+    /// A peer that misbehaved is not talked to for a while.
+    #[error("{peer} broke the protocol and is blocked for up to {minutes} minutes", minutes = limits::PENALTY.as_secs() / 60)]
+    Penalised {
+        /// Whom.
+        peer: PeerId,
+    },
+    /// A preset this version cannot run.
+    #[error("the network preset {preset} is not available yet; use lan or isolated")]
+    PresetUnsupported {
+        /// The preset asked for.
+        preset: Preset,
+    },
+    /// A session was handed more wants than it keeps.
+    #[error("{open} blocks are wanted already and {max} is the most; hand over more as others arrive", max = limits::SESSION_WANTS)]
+    TooManyWants {
+        /// Wants that are open now.
+        open: usize,
+    },
+    /// Too much of something at once.
+    #[error("too many {what} at once (at most {max})")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// The bound.
+        max: usize,
+    },
+    /// The node could not be put together: keys, threads, sockets for mDNS.
+    #[error("cannot start the network: {0}")]
+    Start(String),
+}

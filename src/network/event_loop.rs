@@ -1,0 +1,291 @@
+//! The loop: takes what comes, hands it to the concern it belongs to. Decides nothing, waits for nothing else.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use futures::StreamExt as _;
+use libp2p::core::ConnectedPoint;
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::swarm::{DialError, Swarm, SwarmEvent};
+use libp2p::{Multiaddr, PeerId, identify, mdns};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{MissedTickBehavior, interval, sleep_until};
+
+use super::behaviour::{AGENT_PREFIX, Behaviour, BehaviourEvent, LAN_KAD};
+use super::bitswap::{self, StreamEvent};
+use super::blocks::Blocks;
+use super::command::Command;
+use super::connect::Connects;
+use super::dht::{self, Dht, Found, Watcher};
+use super::memory::Budget;
+use super::peers::Peers;
+use super::policy::Policy;
+use super::session::Note;
+use super::transfer::{Action, Transfer};
+use super::behind;
+use crate::config::network::Preset;
+use crate::limits;
+
+/// Everything that lives on the network's thread.
+pub(super) struct EventLoop {
+    pub(super) swarm: Swarm<Behaviour>,
+    pub(super) transfer: Transfer,
+    pub(super) dht: Dht,
+    pub(super) peers: Peers,
+    pub(super) connects: Connects,
+    pub(super) policy: Policy,
+    pub(super) blocks: Blocks,
+    pub(super) budget: Budget,
+    pub(super) preset: Preset,
+    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) notes: mpsc::UnboundedReceiver<Note>,
+    pub(super) streams: mpsc::Receiver<StreamEvent>,
+}
+
+impl EventLoop {
+    /// Runs until it is told to stop or nobody is left who could tell it; returns whoever waits for the end.
+    pub(super) async fn run(mut self) -> Option<oneshot::Sender<()>> {
+        // What was bound before the loop began.
+        self.tell_addresses();
+        let mut tick = interval(dht::TICK);
+        let mut save = interval(limits::WRITE_BEHIND);
+        let mut counts = interval(limits::COUNTS_EVERY);
+        counts.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut batch = Vec::new();
+        let stopped = loop {
+            let timeout = self.transfer.timeout();
+            let far = Instant::now() + Duration::from_secs(3600);
+            tokio::select! {
+                count = self.streams.recv_many(&mut batch, 64) => {
+                    if count == 0 { break None }
+                    for event in batch.drain(..) {
+                        self.transfer.on_stream(event);
+                    }
+                }
+                event = self.swarm.select_next_some() => self.on_swarm(event),
+                Some(note) = self.notes.recv() => self.on_note(note),
+                command = self.commands.recv() => match command {
+                    None => break None,
+                    Some(Command::Shutdown { reply }) => break Some(reply),
+                    Some(command) => self.on_command(command),
+                },
+                () = sleep_until(timeout.unwrap_or(far).into()) => self.transfer.on_timeout(),
+                _ = tick.tick() => self.on_tick(),
+                _ = save.tick() => self.save(),
+                _ = counts.tick(), if self.transfer.session_count() > 0 => {
+                    self.transfer.publish(self.peers.is_reaching(), self.dht.table());
+                }
+            }
+            self.act();
+        };
+        self.stop().await;
+        stopped
+    }
+
+    fn on_note(&mut self, note: Note) {
+        match note {
+            Note::Consumed(session, cid) => self.transfer.consumed(session, &cid),
+            Note::Closed(session) => {
+                self.transfer.close_session(session);
+                self.dht.close_session(&mut self.swarm.behaviour_mut().kad, session);
+            }
+        }
+    }
+
+    pub(super) fn on_tick(&mut self) {
+        let now = Instant::now();
+        for dial in self.peers.due(now) {
+            self.dial(dial);
+        }
+        for peer in self.peers.unblock(now) {
+            self.swarm.behaviour_mut().blocked.unblock_peer(peer);
+        }
+        self.dht.tick(&mut self.swarm.behaviour_mut().kad, now);
+    }
+
+    /// Dials a peer. What fails at once is told like what fails later; a peer that is there or being dialled is not.
+    fn dial(&mut self, dial: DialOpts) {
+        let peer = dial.get_peer_id();
+        match (self.swarm.dial(dial), peer) {
+            (Ok(()) | Err(DialError::DialPeerConditionFalse(_)), _) | (_, None) => {}
+            (Err(_), Some(peer)) => self.on_unreachable(&peer),
+        }
+    }
+
+    fn on_unreachable(&mut self, peer: &PeerId) {
+        self.peers.on_dial_failed(peer, Instant::now());
+        if !self.swarm.is_connected(peer) {
+            self.transfer.on_unreachable(peer);
+        }
+    }
+
+    /// Hands what changed to a task that writes it.
+    fn save(&mut self) {
+        let records = self.swarm.behaviour_mut().kad.store_mut();
+        records.expire(SystemTime::now());
+        let (records, peers, blocks) =
+            (records.take_changes(), self.peers.take_changes(), self.blocks.clone());
+        tokio::spawn(async move { behind::save(&blocks, records, peers).await });
+    }
+
+    /// Saves what is known and says goodbye.
+    async fn stop(mut self) {
+        let records = self.swarm.behaviour_mut().kad.store_mut().take_changes();
+        let saving = behind::save(&self.blocks, records, self.peers.take_changes());
+        drop(tokio::time::timeout(limits::SHUTDOWN / 2, saving).await);
+        let connected: Vec<PeerId> = self.swarm.connected_peers().copied().collect();
+        for peer in connected {
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
+        let closing = async {
+            while self.swarm.connected_peers().next().is_some() {
+                self.swarm.select_next_some().await;
+            }
+        };
+        drop(tokio::time::timeout(limits::SHUTDOWN / 4, closing).await);
+    }
+
+    /// Carries out what the concerns ask of the swarm and of each other.
+    fn act(&mut self) {
+        self.transfer.on_table(self.dht.table());
+        loop {
+            if let Some(found) = self.dht.poll_found() {
+                match found {
+                    Found::Provider { session, peer, addrs } => {
+                        self.transfer.on_provider(session, peer, addrs);
+                    }
+                    Found::Finished { session } => self.transfer.on_search_finished(session),
+                }
+            } else if let Some(action) = self.transfer.poll_action() {
+                self.on_action(action);
+            } else {
+                break;
+            }
+        }
+    }
+
+    fn on_action(&mut self, action: Action) {
+        match action {
+            Action::Find { session, cid } => {
+                let kad = &mut self.swarm.behaviour_mut().kad;
+                if !self.dht.find(kad, &cid, Watcher::Session(session)) {
+                    self.transfer.on_search_finished(session);
+                }
+            }
+            Action::Dial { peer, addrs } => {
+                let dial = DialOpts::peer_id(peer)
+                    .condition(PeerCondition::DisconnectedAndNotDialing)
+                    .addresses(addrs)
+                    .extend_addresses_through_behaviour();
+                self.dial(dial.build());
+            }
+            Action::Penalise { peer, fault } => {
+                tracing::info!(%peer, %fault, "a peer broke the protocol; not talking to it for a while");
+                if let Some(released) = self.peers.block(peer, Instant::now()) {
+                    self.swarm.behaviour_mut().blocked.unblock_peer(released);
+                }
+                self.swarm.behaviour_mut().blocked.block_peer(peer);
+                self.swarm.behaviour_mut().kad.remove_peer(&peer);
+            }
+            Action::Disconnect { peer } => {
+                let _ = self.swarm.disconnect_peer_id(peer);
+            }
+        }
+    }
+
+    fn on_swarm(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        match event {
+            SwarmEvent::Behaviour(event) => self.on_behaviour(event),
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                if let Some(addr) = self.connects.on_connected(connection_id, peer_id) {
+                    self.policy.add_peer_by_hand(peer_id);
+                    if let Ok(addr) = addr.with_p2p(peer_id) {
+                        self.peers.add_by_hand(&addr, Instant::now());
+                    }
+                }
+                let dialled = endpoint.is_dialer();
+                let remote = match endpoint {
+                    ConnectedPoint::Dialer { address, .. } => address,
+                    ConnectedPoint::Listener { send_back_addr, .. } => send_back_addr,
+                };
+                self.peers.on_connected(peer_id, connection_id, remote, dialled);
+                self.transfer.on_reached(&peer_id);
+            }
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, .. } => {
+                self.peers.on_closed(&peer_id, connection_id, Instant::now());
+            }
+            SwarmEvent::OutgoingConnectionError { peer_id, connection_id, error } => {
+                tracing::debug!(?peer_id, %error, "dial failed");
+                self.connects.on_failed(connection_id, &error);
+                if let Some(peer) = peer_id {
+                    self.on_unreachable(&peer);
+                }
+            }
+            SwarmEvent::NewListenAddr { .. } | SwarmEvent::ExpiredListenAddr { .. } => {
+                self.policy.read_interfaces();
+                self.tell_addresses();
+            }
+            SwarmEvent::ListenerClosed { addresses, reason: Err(error), .. } => {
+                tracing::warn!(?addresses, %error, "no longer listening");
+            }
+            _ => {}
+        }
+    }
+
+    fn on_behaviour(&mut self, event: BehaviourEvent) {
+        match event {
+            BehaviourEvent::Bitswap(bitswap::Event::Connected { peer, link }) => {
+                let remote = self.peers.remote(&peer).unwrap_or_else(Multiaddr::empty);
+                let audience = self.policy.audience(&peer, &remote);
+                self.transfer.on_connected(link, audience, self.policy.is_by_hand(&peer));
+            }
+            BehaviourEvent::Bitswap(bitswap::Event::Disconnected { peer, source }) => {
+                self.transfer.on_disconnected(&peer, source);
+            }
+            BehaviourEvent::Kad(event) => {
+                let peers = &self.peers;
+                let kad = &mut self.swarm.behaviour_mut().kad;
+                self.dht.on_event(kad, event, &self.policy, |peer| peers.remote(peer));
+            }
+            BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
+                let believed =
+                    self.peers.on_identified(peer_id, &info.agent_version, &info.listen_addrs);
+                let behaviour = self.swarm.behaviour_mut();
+                if let Some(link) = behaviour.bitswap.link(&peer_id) {
+                    link.set_ours(info.agent_version.starts_with(AGENT_PREFIX));
+                }
+                if info.protocols.contains(&LAN_KAD) && !self.peers.is_blocked(&peer_id) {
+                    for addr in believed {
+                        behaviour.kad.add_address(&peer_id, addr);
+                    }
+                }
+            }
+            BehaviourEvent::Mdns(mdns::Event::Discovered(found)) => {
+                for (peer, addr) in found {
+                    let dial = DialOpts::peer_id(peer)
+                        .condition(PeerCondition::DisconnectedAndNotDialing)
+                        .addresses(vec![addr]);
+                    self.dial(dial.build());
+                }
+            }
+            BehaviourEvent::Ping(ping) => {
+                if let Ok(rtt) = ping.result {
+                    self.peers.on_ping(&ping.peer, rtt);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Tells others the listen addresses worth telling: in a LAN every one of them is reachable.
+    fn tell_addresses(&mut self) {
+        let listen: Vec<Multiaddr> = self.swarm.listeners().cloned().collect();
+        let wanted = self.policy.external(&listen);
+        let told: Vec<Multiaddr> = self.swarm.external_addresses().cloned().collect();
+        for addr in told.iter().filter(|addr| !wanted.contains(addr)) {
+            self.swarm.remove_external_address(addr);
+        }
+        for addr in wanted.into_iter().filter(|addr| !told.contains(addr)) {
+            self.swarm.add_external_address(addr);
+        }
+    }
+}

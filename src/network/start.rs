@@ -1,0 +1,236 @@
+//! Starting a node's network: its thread, its sockets, what earlier runs remembered.
+
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::time::{Duration, Instant, SystemTime};
+
+use futures::StreamExt as _;
+use libp2p::core::transport::TransportError;
+use libp2p::multiaddr::Protocol;
+use libp2p::swarm::{self, Swarm, SwarmEvent};
+use libp2p::Multiaddr;
+use tokio::sync::{mpsc, oneshot};
+
+use super::bitswap::{self, Inbound};
+use super::blocks::Blocks;
+use super::connect::{Connects, check_dialable, root_cause};
+use super::dht::Dht;
+use super::event_loop::EventLoop;
+use super::memory::Budget;
+use super::peers::Peers;
+use super::policy::{Policy, ip_of, peer_of};
+use super::pool::{Pool, Threads};
+use super::transfer::Transfer;
+use super::{Error, Network, Options, behaviour, behind, transport};
+use crate::config::network::{Preset, is_unspecified};
+use crate::limits;
+use crate::store::Store;
+
+/// Starts the thread and waits until every address is listened on.
+pub(super) async fn start(options: Options, store: Store) -> Result<Network, Error> {
+    if options.settings.preset == Preset::Public {
+        return Err(Error::PresetUnsupported { preset: Preset::Public });
+    }
+    for addr in &options.bootstrap {
+        check_dialable(addr)?;
+        if peer_of(addr).is_none() {
+            return Err(Error::NeedsPeerId { addr: addr.clone() });
+        }
+    }
+    let peer_id = options.identity.public().to_peer_id();
+    let (commands, command_queue) = mpsc::channel(limits::COMMANDS);
+    let (notes, note_queue) = mpsc::unbounded_channel();
+    let (ready, started) = oneshot::channel();
+    let run = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = match runtime {
+            Ok(runtime) => runtime,
+            Err(error) => return drop(ready.send(Err(Error::Start(error.to_string())))),
+        };
+        let ended = runtime.block_on(async move {
+            match assemble(options, store).await {
+                Ok((parts, threads)) => {
+                    drop(ready.send(Ok(())));
+                    Some((parts.into_loop(command_queue, note_queue).run().await, threads))
+                }
+                Err(error) => {
+                    drop(ready.send(Err(error)));
+                    None
+                }
+            }
+        });
+        // Tasks end with the runtime, then the threads they used: only then is the store nobody's but the caller's.
+        drop(runtime);
+        if let Some((reply, threads)) = ended {
+            for pool in threads {
+                pool.wait(limits::SHUTDOWN / 4);
+            }
+            reply.map(|reply| reply.send(()));
+        }
+    };
+    std::thread::Builder::new()
+        .name("network".to_owned())
+        .spawn(run)
+        .map_err(|error| Error::Start(error.to_string()))?;
+    started.await.map_err(|_| Error::Start("its thread ended".to_owned()))??;
+    Ok(Network { peer_id, commands, notes })
+}
+
+/// Everything but the handle's queues.
+struct Parts {
+    swarm: Swarm<behaviour::Behaviour>,
+    peers: Peers,
+    policy: Policy,
+    blocks: Blocks,
+    budget: Budget,
+    preset: Preset,
+    reports: mpsc::Sender<bitswap::StreamEvent>,
+    streams: mpsc::Receiver<bitswap::StreamEvent>,
+}
+
+impl Parts {
+    fn into_loop(
+        self,
+        commands: mpsc::Receiver<super::command::Command>,
+        notes: mpsc::UnboundedReceiver<super::session::Note>,
+    ) -> EventLoop {
+        EventLoop {
+            dht: Dht::new(*self.swarm.local_peer_id()),
+            transfer: Transfer::new(self.blocks.clone(), self.reports),
+            swarm: self.swarm,
+            peers: self.peers,
+            connects: Connects::default(),
+            policy: self.policy,
+            blocks: self.blocks,
+            budget: self.budget,
+            preset: self.preset,
+            commands,
+            notes,
+            streams: self.streams,
+        }
+    }
+}
+
+async fn assemble(options: Options, store: Store) -> Result<(Parts, [Threads; 2]), Error> {
+    let start = |error: std::io::Error| Error::Start(error.to_string());
+    let Options { identity, settings, listen, bootstrap } = options;
+    let policy = Policy::new(settings.lan_ranges.clone());
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let (hashing, hash_threads) =
+        Pool::new("hash", cores.min(limits::HASH_THREADS), limits::HASH_QUEUE).map_err(start)?;
+    let (calls, call_threads) =
+        Pool::new("store", limits::STORE_THREADS, limits::STORE_QUEUE).map_err(start)?;
+    let blocks = Blocks::new(store, calls);
+    let budget = Budget::new(limits::PAYLOAD);
+    let (reports, streams) = mpsc::channel(limits::STREAM_EVENTS);
+    let inbound = Inbound { events: reports.clone(), hashing };
+    let bitswap = bitswap::Behaviour::new(inbound, budget.clone());
+    let behaviour =
+        behaviour::build(&identity, &settings, policy.clone(), bitswap).map_err(start)?;
+    let transport = transport::build(&identity, policy.clone())
+        .map_err(|error| Error::Start(error.to_string()))?;
+    let config = swarm::Config::with_tokio_executor()
+        .with_idle_connection_timeout(limits::IDLE_CONNECTION)
+        .with_max_negotiating_inbound_streams(limits::NEGOTIATING_STREAMS)
+        .with_per_connection_event_buffer_size(limits::CONNECTION_EVENTS)
+        .with_notify_handler_buffer_size(
+            limits::CONNECTION_EVENTS.try_into().expect("not zero"),
+        );
+    let local = identity.public().to_peer_id();
+    let mut swarm = Swarm::new(transport, behaviour, local, config);
+
+    let mut peers = Peers::new(policy.clone());
+    let (records, known) = behind::load(&blocks).await;
+    for saved in records {
+        swarm.behaviour_mut().kad.store_mut().restore(saved, SystemTime::now());
+    }
+    let now = Instant::now();
+    peers.restore(known.into_iter().filter(|(peer, _)| *peer != local).collect(), now);
+    for addr in bootstrap.iter().filter(|addr| peer_of(addr) != Some(local)) {
+        policy.add_by_hand(addr);
+        peers.add_by_hand(addr, now);
+    }
+    bind(&mut swarm, listen).await?;
+    let preset = settings.preset;
+    let parts = Parts { swarm, peers, policy, blocks, budget, preset, reports, streams };
+    Ok((parts, [hash_threads, call_threads]))
+}
+
+/// Listens on every address and waits until each is bound.
+async fn bind(
+    swarm: &mut Swarm<behaviour::Behaviour>,
+    listen: Vec<Multiaddr>,
+) -> Result<(), Error> {
+    let mut waiting = Vec::new();
+    for addr in listen {
+        probe(&addr)?;
+        match swarm.listen_on(addr.clone()) {
+            Ok(id) => waiting.push((id, addr)),
+            Err(error) => return Err(listen_error(addr, &error)),
+        }
+    }
+    // A family or interface that this host does not have brings no address; it may come later.
+    let deadline = tokio::time::sleep(Duration::from_secs(2));
+    tokio::pin!(deadline);
+    while !waiting.is_empty() {
+        tokio::select! {
+            () = &mut deadline => break,
+            event = swarm.select_next_some() => match event {
+                SwarmEvent::NewListenAddr { listener_id, .. } => {
+                    waiting.retain(|(id, _)| *id != listener_id);
+                }
+                SwarmEvent::ListenerClosed { listener_id, reason: Err(error), .. } => {
+                    if let Some((_, addr)) = waiting.iter().find(|(id, _)| *id == listener_id) {
+                        return Err(Error::Listen { addr: addr.clone(), reason: error.to_string() });
+                    }
+                }
+                _ => {}
+            },
+        }
+    }
+    Ok(())
+}
+
+/// Whether a port is free, asked without the options the transport sets: with those, Linux lets two processes of one
+/// user listen on one TCP port and gives each a share of the connections.
+fn probe(addr: &Multiaddr) -> Result<(), Error> {
+    let mut parts = addr.iter().skip(1);
+    let Some(ip) = ip_of(addr) else { return Ok(()) };
+    let bound = match parts.next() {
+        Some(Protocol::Tcp(port)) if port != 0 => {
+            // An IPv6 socket of the standard library takes the IPv4 port too, the transport's does not.
+            if ip.is_ipv6() && is_unspecified(ip) {
+                return Ok(());
+            }
+            TcpListener::bind(SocketAddr::new(ip, port)).map(drop)
+        }
+        Some(Protocol::Udp(port)) if port != 0 && !(ip.is_ipv6() && is_unspecified(ip)) => {
+            UdpSocket::bind(SocketAddr::new(ip, port)).map(drop)
+        }
+        _ => return Ok(()),
+    };
+    match bound {
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            Err(Error::ListenTaken { addr: addr.clone() })
+        }
+        Err(error) => Err(Error::Listen { addr: addr.clone(), reason: error.to_string() }),
+        Ok(()) => Ok(()),
+    }
+}
+
+fn listen_error(addr: Multiaddr, error: &TransportError<std::io::Error>) -> Error {
+    match error {
+        TransportError::MultiaddrNotSupported(_) => Error::UnsupportedAddr {
+            addr,
+            reason: "no transport for such an address".to_owned(),
+        },
+        TransportError::Other(error) => {
+            let reason = root_cause(error);
+            // The transport hides the error's kind; the system's words for it do not change.
+            if reason.contains("in use") {
+                Error::ListenTaken { addr }
+            } else {
+                Error::Listen { addr, reason }
+            }
+        }
+    }
+}

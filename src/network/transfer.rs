@@ -1,0 +1,446 @@
+//! The exchange's shell: carries the engine's inputs in and its outputs out.
+//!
+//! It decides nothing about blocks. It maps peers to the engine's sources, keeps each source's writer, hands arrived
+//! blocks to their sessions, asks the store on the engine's behalf, and keeps for each session what a user is told:
+//! who was asked, who was found, who could not be reached. What needs the swarm comes out as [`Action`]s.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use libp2p::{Multiaddr, PeerId};
+use tokio::sync::{mpsc, watch};
+
+use super::bitswap::{Link, StreamEvent, Writer};
+use super::blocks::Blocks;
+use super::session::Delivery;
+use super::{Error, Sources};
+use crate::config::Audience;
+use crate::dag::Cid;
+use crate::exchange::message::encode_control;
+use crate::exchange::{
+    Abilities, Arrival, Config, Engine, Fault, Output, SessionId, SourceId,
+};
+use crate::limits;
+
+/// What the event loop must do for the exchange.
+#[derive(Debug, PartialEq)]
+pub(super) enum Action {
+    /// Look for providers of a CID.
+    Find { session: SessionId, cid: Cid },
+    /// Dial a provider.
+    Dial { peer: PeerId, addrs: Vec<Multiaddr> },
+    /// Disconnect a peer and refuse it for a while.
+    Penalise { peer: PeerId, fault: Fault },
+    /// Close a peer's connections: it takes nothing more.
+    Disconnect { peer: PeerId },
+}
+
+/// Blocks and bytes moved since the start.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Totals {
+    pub(super) blocks_in: u64,
+    pub(super) bytes_in: u64,
+    pub(super) blocks_out: u64,
+    pub(super) bytes_out: u64,
+    pub(super) late: u64,
+    pub(super) penalised: u64,
+}
+
+/// The shell.
+pub(super) struct Transfer {
+    engine: Engine,
+    blocks: Blocks,
+    /// Where tasks of this shell report.
+    reports: mpsc::Sender<StreamEvent>,
+    sources: HashMap<SourceId, Source>,
+    by_peer: HashMap<PeerId, SourceId>,
+    sessions: HashMap<SessionId, Fetch>,
+    next_session: SessionId,
+    actions: VecDeque<Action>,
+    pub(super) totals: Totals,
+}
+
+struct Source {
+    peer: PeerId,
+    link: Arc<Link>,
+    writer: Writer,
+    audience: Audience,
+    by_hand: bool,
+}
+
+/// One session, as far as it concerns peers.
+struct Fetch {
+    deliveries: mpsc::UnboundedSender<Delivery>,
+    counts: watch::Sender<Sources>,
+    hints: Vec<Cid>,
+    found: HashSet<PeerId>,
+    /// Found, and not yet connected.
+    waiting: HashMap<PeerId, Waiting>,
+    searches: usize,
+    /// Size of the routing table when the hints were last looked for.
+    table: usize,
+}
+
+enum Waiting {
+    /// For its turn.
+    Queued(Vec<Multiaddr>),
+    Dialled,
+    Unreachable,
+}
+
+impl Transfer {
+    pub(super) fn new(blocks: Blocks, reports: mpsc::Sender<StreamEvent>) -> Self {
+        Self {
+            engine: Engine::new(Config::default(), rand::random()),
+            blocks,
+            reports,
+            sources: HashMap::new(),
+            by_peer: HashMap::new(),
+            sessions: HashMap::new(),
+            next_session: 1,
+            actions: VecDeque::new(),
+            totals: Totals::default(),
+        }
+    }
+
+    // ---- peers
+
+    /// A peer speaks Bitswap: a source for every fetch.
+    pub(super) fn on_connected(&mut self, link: Arc<Link>, audience: Audience, by_hand: bool) {
+        let (peer, source, now) = (link.peer, link.source, Instant::now());
+        link.set_keep(by_hand || !self.sessions.is_empty());
+        let writer = Writer::spawn(&link, self.reports.clone(), self.blocks.clone(), audience);
+        self.by_peer.insert(peer, source);
+        self.engine.handle_connected(now, source, Abilities::BITSWAP);
+        link.set_known();
+        self.sources.insert(source, Source { peer, link, writer, audience, by_hand });
+        for (session, fetch) in &mut self.sessions {
+            fetch.waiting.remove(&peer);
+            self.engine.add_source(now, *session, source);
+        }
+        self.run(now);
+    }
+
+    pub(super) fn on_disconnected(&mut self, peer: &PeerId, source: SourceId) {
+        if self.by_peer.get(peer) == Some(&source) {
+            self.by_peer.remove(peer);
+        }
+        if self.sources.remove(&source).is_some() {
+            let now = Instant::now();
+            self.engine.handle_disconnected(now, source);
+            self.run(now);
+        }
+    }
+
+    /// A peer is there, whether or not it speaks Bitswap: nobody waits for its dial any longer.
+    pub(super) fn on_reached(&mut self, peer: &PeerId) {
+        for fetch in self.sessions.values_mut() {
+            fetch.waiting.remove(peer);
+        }
+        self.dial_next();
+    }
+
+    /// A dial reached nobody.
+    pub(super) fn on_unreachable(&mut self, peer: &PeerId) {
+        for fetch in self.sessions.values_mut() {
+            if let Some(waiting) = fetch.waiting.get_mut(peer) {
+                *waiting = Waiting::Unreachable;
+            }
+        }
+        self.dial_next();
+    }
+
+    // ---- streams
+
+    /// Takes in what a stream task reports.
+    pub(super) fn on_stream(&mut self, event: StreamEvent) {
+        let now = Instant::now();
+        match event {
+            StreamEvent::Control { source, control } => {
+                self.engine.handle_control(now, source, control);
+            }
+            StreamEvent::Block { source, block, permit } => {
+                let peer = self.sources.get(&source).map(|one| one.peer);
+                let len = block.data().len();
+                match self.engine.handle_block(now, source, block.cid(), len) {
+                    Arrival::Wanted { sessions } => {
+                        self.totals.blocks_in += 1;
+                        self.totals.bytes_in += len as u64;
+                        let permit = Arc::new(permit);
+                        for session in sessions {
+                            let delivery = self.sessions.get(&session).zip(peer).map(|(fetch, source)| {
+                                let (block, permit) = (block.clone(), Arc::clone(&permit));
+                                fetch.deliveries.send(Delivery::Block { block, source, permit })
+                            });
+                            // Its caller is gone: the session's end is on its way.
+                            if !matches!(delivery, Some(Ok(()))) {
+                                self.engine.consumed(now, session, block.cid());
+                            }
+                        }
+                    }
+                    Arrival::Late => {
+                        self.totals.late += 1;
+                        permit.recycle(block.into_data());
+                    }
+                    Arrival::Unasked => permit.recycle(block.into_data()),
+                }
+            }
+            StreamEvent::Fault { source, fault } => self.engine.handle_fault(now, source, fault),
+            StreamEvent::Looked { source, found } => self.engine.handle_lookup(now, source, found),
+            StreamEvent::Sent { source, cids, bytes } => {
+                self.totals.blocks_out += cids.len() as u64;
+                self.totals.bytes_out += bytes as u64;
+                self.engine.handle_sent(now, source, &cids, bytes);
+            }
+            StreamEvent::Unsent { source, cids, retry } => {
+                self.engine.handle_unsent(now, source, cids, retry);
+            }
+            StreamEvent::Progress { source } => self.engine.handle_progress(now, source),
+            StreamEvent::WantsLost { source } => self.engine.handle_wants_lost(now, source),
+            StreamEvent::Stuck { source } => self.stuck(source),
+        }
+        self.run(now);
+    }
+
+    /// Blocks are in the store now: peers that wait for them are told, as far as they may be.
+    pub(super) fn on_stored(&mut self, blocks: &[(Cid, usize)]) {
+        let now = Instant::now();
+        self.engine.handle_stored(now, blocks);
+        self.run(now);
+    }
+
+    pub(super) fn on_timeout(&mut self) {
+        let now = Instant::now();
+        self.engine.handle_timeout(now);
+        self.run(now);
+    }
+
+    pub(super) fn timeout(&self) -> Option<Instant> {
+        self.engine.poll_timeout()
+    }
+
+    // ---- sessions
+
+    pub(super) fn open_session(
+        &mut self,
+        hints: Vec<Cid>,
+        deliveries: mpsc::UnboundedSender<Delivery>,
+        counts: watch::Sender<Sources>,
+        table: usize,
+    ) -> Result<SessionId, Error> {
+        if self.sessions.len() >= limits::SESSIONS_MAX {
+            return Err(Error::TooMany { what: "fetches", max: limits::SESSIONS_MAX });
+        }
+        let (session, now) = (self.next_session, Instant::now());
+        self.next_session += 1;
+        let hints: Vec<Cid> = hints.into_iter().take(limits::SESSION_HINTS).collect();
+        let fetch = Fetch {
+            deliveries,
+            counts,
+            hints,
+            found: HashSet::new(),
+            waiting: HashMap::new(),
+            searches: 0,
+            table,
+        };
+        self.sessions.insert(session, fetch);
+        self.engine.open_session(now, session);
+        for (id, source) in &self.sources {
+            source.link.set_keep(true);
+            self.engine.add_source(now, session, *id);
+        }
+        self.search(session, None);
+        self.run(now);
+        Ok(session)
+    }
+
+    pub(super) fn close_session(&mut self, session: SessionId) {
+        if self.sessions.remove(&session).is_none() {
+            return;
+        }
+        let now = Instant::now();
+        self.engine.close_session(now, session);
+        for source in self.sources.values() {
+            source.link.set_keep(source.by_hand || !self.sessions.is_empty());
+        }
+        self.run(now);
+    }
+
+    pub(super) fn want(&mut self, session: SessionId, wants: &[(Cid, usize)]) -> Result<(), Error> {
+        let now = Instant::now();
+        let open = self.engine.session(session).map_or(0, |status| status.wanted);
+        if open + wants.len() > limits::SESSION_WANTS {
+            return Err(Error::TooManyWants { open });
+        }
+        self.engine.want(now, session, wants);
+        self.run(now);
+        Ok(())
+    }
+
+    pub(super) fn cancel(&mut self, session: SessionId, cids: &[Cid]) {
+        let now = Instant::now();
+        self.engine.cancel(now, session, cids);
+        self.run(now);
+    }
+
+    pub(super) fn consumed(&mut self, session: SessionId, cid: &Cid) {
+        let now = Instant::now();
+        self.engine.consumed(now, session, cid);
+        self.run(now);
+    }
+
+    /// Whether a connected peer speaks Bitswap.
+    pub(super) fn is_source(&self, peer: &PeerId) -> bool {
+        self.by_peer.contains_key(peer)
+    }
+
+    pub(super) fn session_count(&self) -> usize {
+        self.sessions.len()
+    }
+
+    // ---- providers
+
+    /// The DHT named a provider.
+    pub(super) fn on_provider(&mut self, session: SessionId, peer: PeerId, addrs: Vec<Multiaddr>) {
+        let Some(fetch) = self.sessions.get_mut(&session) else { return };
+        if fetch.found.len() >= limits::PROVIDERS_MAX || !fetch.found.insert(peer) {
+            // Found again after a failed dial: another chance.
+            if !matches!(fetch.waiting.get(&peer), Some(Waiting::Unreachable)) {
+                return;
+            }
+        }
+        if let Some(source) = self.by_peer.get(&peer) {
+            let now = Instant::now();
+            self.engine.add_source(now, session, *source);
+            self.run(now);
+        } else {
+            fetch.waiting.insert(peer, Waiting::Queued(addrs));
+            self.dial_next();
+        }
+    }
+
+    /// One of a session's searches is over.
+    pub(super) fn on_search_finished(&mut self, session: SessionId) {
+        if let Some(fetch) = self.sessions.get_mut(&session) {
+            fetch.searches = fetch.searches.saturating_sub(1);
+        }
+    }
+
+    /// The routing table has this many peers: a session that searched while it was much smaller searches again.
+    pub(super) fn on_table(&mut self, table: usize) {
+        let again: Vec<SessionId> = self
+            .sessions
+            .iter_mut()
+            .filter(|(_, fetch)| table > fetch.table && table >= 2 * fetch.table && fetch.searches == 0)
+            .map(|(session, fetch)| {
+                fetch.table = table;
+                *session
+            })
+            .collect();
+        for session in again {
+            self.search(session, None);
+        }
+    }
+
+    /// Tells every session its counts, as far as they changed.
+    pub(super) fn publish(&mut self, reaching: bool, dht_peers: usize) {
+        for (session, fetch) in &self.sessions {
+            let status = self.engine.session(*session);
+            let unreachable =
+                fetch.waiting.values().filter(|one| matches!(one, Waiting::Unreachable)).count();
+            let counts = Sources {
+                asked: status.as_ref().map_or(0, |status| status.asked),
+                connected: status.as_ref().map_or(0, |status| status.sources),
+                found: fetch.found.len(),
+                unreachable,
+                searching: fetch.searches > 0 || fetch.waiting.len() > unreachable || reaching,
+                dht_peers,
+            };
+            fetch.counts.send_if_modified(|old| std::mem::replace(old, counts) != counts);
+        }
+    }
+
+    pub(super) fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// Looks for providers of the session's roots, and of one more CID.
+    fn search(&mut self, session: SessionId, cid: Option<Cid>) {
+        let Some(fetch) = self.sessions.get_mut(&session) else { return };
+        let mut cids = fetch.hints.clone();
+        cids.extend(cid.filter(|cid| !fetch.hints.contains(cid)));
+        fetch.searches += cids.len();
+        self.actions.extend(cids.into_iter().map(|cid| Action::Find { session, cid }));
+    }
+
+    /// Dials queued providers, a few at once.
+    fn dial_next(&mut self) {
+        for fetch in self.sessions.values_mut() {
+            let dialled = |one: &&mut Waiting| matches!(one, Waiting::Dialled);
+            let room = limits::SESSION_DIALS - fetch.waiting.values_mut().filter(dialled).count().min(limits::SESSION_DIALS);
+            let queued = fetch.waiting.iter_mut().filter(|(_, one)| matches!(one, Waiting::Queued(_)));
+            for (peer, waiting) in queued.take(room) {
+                if let Waiting::Queued(addrs) = std::mem::replace(waiting, Waiting::Dialled) {
+                    self.actions.push_back(Action::Dial { peer: *peer, addrs });
+                }
+            }
+        }
+    }
+
+    fn stuck(&mut self, source: SourceId) {
+        if let Some(source) = self.sources.get(&source) {
+            self.actions.push_back(Action::Disconnect { peer: source.peer });
+        }
+    }
+
+    /// Carries out what the engine says.
+    fn run(&mut self, now: Instant) {
+        while let Some(output) = self.engine.poll_output() {
+            match output {
+                Output::Send { source, control } => {
+                    let sent = self
+                        .sources
+                        .get(&source)
+                        .is_none_or(|one| one.writer.send(encode_control(&control)));
+                    if !sent {
+                        self.stuck(source);
+                    }
+                }
+                Output::Lookup { source, cids } => self.look_up(source, cids),
+                Output::Serve { source, cids } => {
+                    let one = self.sources.get(&source);
+                    if one.is_some_and(|one| !one.writer.serve(cids.clone())) {
+                        self.engine.handle_unsent(now, source, cids, false);
+                    }
+                }
+                Output::FindProviders { session, cid } => {
+                    if self.sessions.get(&session).is_some_and(|fetch| fetch.searches == 0) {
+                        self.search(session, Some(cid));
+                    }
+                }
+                Output::Penalise { source, fault } => {
+                    if let Some(source) = self.sources.get(&source) {
+                        self.totals.penalised += 1;
+                        self.actions.push_back(Action::Penalise { peer: source.peer, fault });
+                    }
+                }
+                Output::NotHeld { session, cid } => {
+                    if let Some(fetch) = self.sessions.get(&session) {
+                        drop(fetch.deliveries.send(Delivery::NotHeld(cid)));
+                    }
+                }
+            }
+        }
+    }
+
+    fn look_up(&self, source: SourceId, cids: Vec<Cid>) {
+        let Some(one) = self.sources.get(&source) else { return };
+        let (blocks, reports, audience) = (self.blocks.clone(), self.reports.clone(), one.audience);
+        // One at a time for a source: the engine waits for the answer.
+        tokio::spawn(async move {
+            let found = blocks.look_up(cids, audience).await;
+            drop(reports.send(StreamEvent::Looked { source, found }).await);
+        });
+    }
+}
