@@ -138,7 +138,10 @@ fn verdict(answer: &Answer) -> Result<(), Failure> {
     match answer {
         Answer::Verified(verified) if !verified.ok => Err(Failure::new(
             Code::Refused,
-            format!("{} not as signed or indexed", output::count(verified.bad.len() as u64, "file")),
+            format!(
+                "{} not as signed or indexed",
+                output::count(verified.bad.len() as u64, "file")
+            ),
         )),
         _ => Ok(()),
     }
@@ -185,7 +188,8 @@ mod tests {
 
     #[test]
     fn global_flags_may_stand_after_the_command() {
-        let cli = Cli::try_parse_from(["modelswarm", "ls", "--json", "--home", "/h"]).expect("valid");
+        let cli =
+            Cli::try_parse_from(["modelswarm", "ls", "--json", "--home", "/h"]).expect("valid");
         assert!(cli.global.json);
         assert_eq!(cli.global.home.as_deref(), Some(std::path::Path::new("/h")));
     }

@@ -85,9 +85,9 @@ pub async fn connect(home: &Home) -> Result<Option<Client>, Failure> {
 
 fn absent(path: &Path, why: io::Error) -> Result<Option<Client>, Failure> {
     match why.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::NotADirectory => {
-            Ok(None)
-        }
+        io::ErrorKind::NotFound
+        | io::ErrorKind::ConnectionRefused
+        | io::ErrorKind::NotADirectory => Ok(None),
         io::ErrorKind::PermissionDenied => Err(Failure::new(
             Code::Permission,
             format!("the daemon's control socket {} is not yours to use", path.display()),
@@ -98,7 +98,10 @@ fn absent(path: &Path, why: io::Error) -> Result<Option<Client>, Failure> {
 }
 
 fn broken(path: &Path, why: impl std::fmt::Display) -> Failure {
-    Failure::new(Code::Failure, format!("the daemon at {} does not answer as one: {why}", path.display()))
+    Failure::new(
+        Code::Failure,
+        format!("the daemon at {} does not answer as one: {why}", path.display()),
+    )
 }
 
 impl Client {
@@ -129,7 +132,8 @@ impl Client {
                 .hint("see its log; `modelswarm status` tells whether it runs")
         };
         let line = self.events.next().await.ok_or_else(gone)?.map_err(|_| gone())?;
-        serde_json::from_str(&line)
-            .map_err(|why| Failure::new(Code::Failure, format!("the daemon's answer is unknown: {why}")))
+        serde_json::from_str(&line).map_err(|why| {
+            Failure::new(Code::Failure, format!("the daemon's answer is unknown: {why}"))
+        })
     }
 }

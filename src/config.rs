@@ -238,7 +238,8 @@ mod tests {
 
     #[test]
     fn a_later_layer_wins_and_leaves_its_neighbours_alone() {
-        let file = Layer::from_toml("config.toml", "[store]\ninline_max = 1\n[gateway]\nhttp = 'off'");
+        let file =
+            Layer::from_toml("config.toml", "[store]\ninline_max = 1\n[gateway]\nhttp = 'off'");
         let set = Layer::from_setting("--set", "store.inline_max", "2");
         let config = Config::from_layers([file.expect("toml"), set]).expect("valid");
         assert_eq!(config.store.inline_max, 2);

@@ -67,6 +67,8 @@ struct Inner {
     config: Config,
     store: Store,
     network: Option<Network>,
+    /// Whether this is a daemon: it serves on, so it tells the DHT.
+    serving: bool,
     key: SigningKey,
     publisher: PublisherId,
     peer_id: PeerId,
@@ -84,6 +86,8 @@ impl fmt::Debug for Library {
 impl Library {
     /// The library over an open store and, if it is online, a running network.
     ///
+    /// `serving`: whether it is a daemon's, which tells the DHT what it holds.
+    ///
     /// # Errors
     /// Failure (1) if a key is not usable.
     pub fn new(
@@ -92,6 +96,7 @@ impl Library {
         keys: Keys,
         store: Store,
         network: Option<Network>,
+        serving: bool,
     ) -> Result<Self, Failure> {
         let unusable = |why: &dyn fmt::Display| {
             Failure::new(Code::Failure, format!("a key of this home is unusable: {why}"))
@@ -106,6 +111,7 @@ impl Library {
                 config,
                 store,
                 network,
+                serving,
                 key: keys.publisher,
                 publisher,
                 peer_id: node.public().to_peer_id(),
@@ -141,8 +147,16 @@ impl Library {
         self.inner.fetches.lines()
     }
 
+    /// Waits until no fetch is under way; whoever asked for one must be gone.
+    pub async fn settled(&self) {
+        self.inner.fetches.wait().await;
+    }
+
     fn network(&self) -> Result<&Network, Failure> {
-        self.inner.network.as_ref().ok_or_else(|| Failure::new(Code::Network, "this node is offline"))
+        self.inner
+            .network
+            .as_ref()
+            .ok_or_else(|| Failure::new(Code::Network, "this node is offline"))
     }
 }
 
@@ -171,9 +185,9 @@ pub fn rfc3339(at: SystemTime) -> Option<String> {
 /// Usage (2) for a name that can't be an alias; failure (1) if the config can't be written.
 pub fn init(library: &Library, alias: Option<&str>) -> Result<Option<String>, Failure> {
     let Some(alias) = alias else { return Ok(library.alias()) };
-    let alias: crate::card::Alias = alias.parse().map_err(|why: crate::card::name::Error| {
-        Failure::new(Code::Usage, why.to_string())
-    })?;
+    let alias: crate::card::Alias = alias
+        .parse()
+        .map_err(|why: crate::card::name::Error| Failure::new(Code::Usage, why.to_string()))?;
     trust::set_own_alias(&library.inner.home, alias.as_str())?;
     Ok(Some(alias.as_str().to_owned()))
 }

@@ -349,7 +349,6 @@ pub const MULTIADDR_MAX: usize = 224;
 /// Addresses this node tells of itself: libp2p-swarm silently drops what exceeds this.
 pub const EXTERNAL_ADDRS: usize = 20;
 
-
 /// Block payload in memory on its way in, in all: received, being hashed, or in a fetcher's hands.
 pub const PAYLOAD: usize = 48 * MIB;
 
@@ -524,9 +523,6 @@ pub const EVENTS_QUEUED: usize = 64;
 /// Folders inside one another in what is seeded: far above any real repo, far below the stack's end.
 pub const FOLDER_DEPTH_MAX: usize = 64;
 
-/// Files of one repo. The largest datasets have some 100,000; a tree of a million takes about 300 MB to plan.
-pub const REPO_FILES_MAX: usize = 1_000_000;
-
 /// Files read at once by an import: enough to keep a disk busy, few enough that their buffers stay small.
 pub const HASH_FILES: usize = 8;
 
@@ -537,7 +533,7 @@ pub const HASH_BATCH: usize = 4 * MIB;
 pub const HASH_ATTEMPTS: usize = 3;
 
 /// Pause before connections are accepted again after the system refused one: descriptors come free meanwhile.
-pub const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(200);
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Changed or missing files that `status` lists by name; a whole disk gone missing is said in one look.
 pub const CHANGED_FILES_LISTED: usize = 1000;
@@ -563,13 +559,13 @@ pub const FETCH_WRITES: usize = 4;
 /// Bytes, or seconds, after which a fetch makes durable what it has written: what a power cut can cost.
 pub const FETCH_COMMIT_BYTES: u64 = 64 * MIB as u64;
 /// See [`FETCH_COMMIT_BYTES`].
-pub const FETCH_COMMIT_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
+pub const FETCH_COMMIT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Small files begun and finished together, with one flush of the index for all.
 pub const FETCH_FINISH_FILES: usize = 256;
 
 /// How long a fetch waits for another peer to turn up after all that were asked said they do not have it.
-pub const FETCH_LAST_CHANCE: std::time::Duration = std::time::Duration::from_secs(5);
+pub const FETCH_LAST_CHANCE: Duration = Duration::from_secs(5);
 
 /// Bytes of the largest file read into memory by a fetch: a card, or a list of files beside it.
 pub const FETCH_SMALL_FILE: usize = 256 * MIB;

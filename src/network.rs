@@ -214,11 +214,24 @@ impl Network {
         drop(self.call(|reply| Command::Shutdown { reply }).await);
     }
 
+    /// Whether it still runs.
+    pub fn is_running(&self) -> bool {
+        !self.commands.is_closed()
+    }
+
+    /// Resolves when it has stopped, by [`Network::shutdown`] or by itself.
+    pub async fn stopped(&self) {
+        self.commands.closed().await;
+    }
+
     async fn send(&self, command: Command) -> Result<(), Error> {
         self.commands.send(command).await.map_err(|_| Error::Stopped)
     }
 
-    async fn call<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Error> {
+    async fn call<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Result<T, Error> {
         let (reply, answer) = oneshot::channel();
         self.send(command(reply)).await?;
         answer.await.map_err(|_| Error::Stopped)

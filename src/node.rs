@@ -9,7 +9,7 @@
 mod dispatch;
 mod listen;
 
-use std::{path::PathBuf, sync::Arc, time::Instant};
+use std::{fmt, path::PathBuf, sync::Arc, time::Instant};
 
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -37,12 +37,11 @@ pub enum Role {
 }
 
 /// A running node. Cloning shares it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Node {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
 struct Inner {
     home: Home,
     config: Config,
@@ -53,6 +52,15 @@ struct Inner {
     started: Instant,
     tasks: TaskTracker,
     stop: CancellationToken,
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node")
+            .field("home", &self.inner.home)
+            .field("role", &self.inner.role)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Node {
@@ -70,14 +78,22 @@ impl Node {
         let network = match role {
             Role::Offline | Role::Repair => None,
             Role::Fetch | Role::Daemon => {
-                let identity = Keypair::ed25519_from_bytes(keys.node.to_bytes()).map_err(|why| {
-                    Failure::new(Code::Failure, format!("the node key is unusable: {why}"))
-                })?;
+                let identity =
+                    Keypair::ed25519_from_bytes(keys.node.to_bytes()).map_err(|why| {
+                        Failure::new(Code::Failure, format!("the node key is unusable: {why}"))
+                    })?;
                 Some(listen::start(identity, &config, role, &store).await?)
             }
         };
         let made_home = keys.made;
-        let library = Library::new(home.clone(), config.clone(), keys, store, network.clone())?;
+        let library = Library::new(
+            home.clone(),
+            config.clone(),
+            keys,
+            store,
+            network.clone(),
+            role == Role::Daemon,
+        )?;
         let node = Self {
             inner: Arc::new(Inner {
                 home,
@@ -123,6 +139,7 @@ impl Node {
         self.inner.stop.cancel();
         self.inner.tasks.close();
         self.inner.tasks.wait().await;
+        self.inner.library.settled().await;
         if let Some(network) = &self.inner.network {
             network.shutdown().await;
         }

@@ -16,8 +16,8 @@ use crate::config::{Config, Visibility};
 pub use crate::card::{policy::Provenance as ProvenanceStatus, statement::Kind};
 
 pub use answer::{
-    Answer, ChangedFile, Collected, FileLine, Fetched, Health, Identity, Initialised, PeerLine, Peers,
-    Provenance, Rebuilt, Removed, RepoLine, Repos, Seeded, Shared, Shown, Status,
+    Answer, ChangedFile, Collected, Fetched, FileLine, Health, Identity, Initialised, PeerLine,
+    Peers, Provenance, Rebuilt, Removed, RepoLine, Repos, Seeded, Shared, Shown, Status,
     StoreFigures, TransferLine, TrustLine, TrustedPublishers, Verified,
 };
 

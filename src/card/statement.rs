@@ -86,10 +86,11 @@ impl Error {
 }
 
 /// What a repo holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A model.
+    #[default]
     Model,
     /// A dataset.
     Dataset,

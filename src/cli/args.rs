@@ -19,7 +19,7 @@ use clap_complete::Shell;
   modelswarm get bafybei…                 fetch a model by its CID, every byte verified
   modelswarm get bafybei… -o ./model --json"
 )]
-pub struct Cli {
+pub(super) struct Cli {
     /// Settings that hold for every command.
     #[command(flatten)]
     pub global: Global,
@@ -30,7 +30,7 @@ pub struct Cli {
 
 /// Flags that may stand before or after the command.
 #[derive(Debug, Clone, Default, Args)]
-pub struct Global {
+pub(super) struct Global {
     /// Keep all of the node's files under DIR [env: MODELSWARM_HOME]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Node")]
     pub home: Option<PathBuf>,
@@ -65,7 +65,7 @@ pub struct Global {
 
 /// Values of `--network`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum NetworkPreset {
+pub(super) enum NetworkPreset {
     /// This LAN and nothing beyond it
     Lan,
     /// Only peers given by hand, on loopback unless told otherwise
@@ -76,7 +76,7 @@ pub enum NetworkPreset {
 
 /// Values of `--visibility` and `--to`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum VisibilityArg {
+pub(super) enum VisibilityArg {
     /// Not shown to any peer
     Private,
     /// Shown to peers on this LAN
@@ -87,7 +87,7 @@ pub enum VisibilityArg {
 
 /// Values of `--kind`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum KindArg {
+pub(super) enum KindArg {
     /// Weights and what belongs to them
     Model,
     /// Data
@@ -96,7 +96,7 @@ pub enum KindArg {
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(super) enum Command {
     /// Make config and keys (other commands do it when they need to)
     #[command(after_help = "Examples:
   modelswarm init
@@ -240,7 +240,7 @@ pub enum Command {
 
 /// What to do with the list of trusted publishers.
 #[derive(Debug, Subcommand)]
-pub enum TrustAction {
+pub(super) enum TrustAction {
     /// Trust a key under a name of your own
     #[command(after_help = "Examples:
   modelswarm trust add sbert did:key:z6Mk…")]
@@ -266,7 +266,7 @@ pub enum TrustAction {
 
 /// Arguments of `seed`.
 #[derive(Debug, Args)]
-pub struct SeedArgs {
+pub(super) struct SeedArgs {
     /// The file or folder
     pub path: PathBuf,
     /// Repo name [default: the folder's]
@@ -303,7 +303,7 @@ pub struct SeedArgs {
 
 /// Arguments of `get`.
 #[derive(Debug, Args)]
-pub struct GetArgs {
+pub(super) struct GetArgs {
     /// A CID, or a name in the library; `:path` behind it for a part
     #[arg(value_name = "REF")]
     pub reference: String,

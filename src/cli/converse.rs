@@ -13,7 +13,11 @@ use crate::{
 ///
 /// # Errors
 /// Whatever the request ends with; usage (2) if flags contradict the running daemon; interrupted (130) on Ctrl-C.
-pub fn ask(context: &Context, request: &Request, screen: &mut Screen) -> Result<Answer, Failure> {
+pub(super) fn ask(
+    context: &Context,
+    request: &Request,
+    screen: &mut Screen,
+) -> Result<Answer, Failure> {
     let runtime = runtime()?;
     let answer = runtime.block_on(async {
         match client::connect(&context.home).await? {
@@ -31,7 +35,7 @@ pub fn ask(context: &Context, request: &Request, screen: &mut Screen) -> Result<
 ///
 /// # Errors
 /// Failure (1) if the system gives no threads.
-pub fn runtime() -> Result<Runtime, Failure> {
+pub(super) fn runtime() -> Result<Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -115,7 +119,10 @@ async fn follow(
             () = &mut interrupted => return Err(stopped(request)),
         };
         let event = event.ok_or_else(|| {
-            Failure::new(Code::Failure, "the work stopped without an answer; this is a fault of modelswarm")
+            Failure::new(
+                Code::Failure,
+                "the work stopped without an answer; this is a fault of modelswarm",
+            )
         })?;
         if let Some(answer) = show(event, screen)? {
             return Ok(answer);
@@ -134,7 +141,7 @@ fn show(event: Event, screen: &mut Screen) -> Result<Option<Answer>, Failure> {
 }
 
 /// Ends at Ctrl-C or SIGTERM.
-pub async fn interruption() {
+pub(super) async fn interruption() {
     let terminated = async {
         match tokio::signal::unix::signal(SignalKind::terminate()) {
             Ok(mut signal) => {

@@ -16,7 +16,8 @@ pub(super) fn print_removed(answer: &Removed) {
         );
     }
     if answer.kept_user_files > 0 {
-        text += &format!("  {} of yours left where they are\n", count(answer.kept_user_files, "file"));
+        text +=
+            &format!("  {} of yours left where they are\n", count(answer.kept_user_files, "file"));
     }
     print_text(&text);
 }

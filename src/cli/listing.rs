@@ -15,7 +15,8 @@ pub(super) fn print_repos(answer: &Repos, screen: &Screen) {
     }
     let mut text = String::new();
     for repo in &answer.repos {
-        let version = repo.version.as_deref().map(|version| format!("@{version}")).unwrap_or_default();
+        let version =
+            repo.version.as_deref().map(|version| format!("@{version}")).unwrap_or_default();
         text += &format!(
             "  {}{version}  {}, {}  {}  {}\n    {}\n",
             repo.name,

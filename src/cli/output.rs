@@ -13,19 +13,19 @@ use crate::rpc::{Answer, Event, Failure, Progress, Stage};
 
 /// Shows a request's events.
 #[derive(Debug)]
-pub struct Screen {
+pub(super) struct Screen {
     output: Output,
     bar: Option<ProgressBar>,
 }
 
 impl Screen {
     /// A screen that prints as `output` says.
-    pub fn new(output: Output) -> Self {
+    pub(super) fn new(output: Output) -> Self {
         Self { output, bar: None }
     }
 
     /// Shows how far the work is: a bar on a terminal, a line with `--progress`, else nothing.
-    pub fn progress(&mut self, progress: &Progress) {
+    pub(super) fn progress(&mut self, progress: &Progress) {
         if self.output.json {
             if self.output.progress {
                 print_line(&json!(Event::Progress(progress.clone())));
@@ -44,14 +44,14 @@ impl Screen {
     }
 
     /// A line the user should see though the work goes on.
-    pub fn warning(&self, message: &str) {
+    pub(super) fn warning(&self, message: &str) {
         if !self.output.quiet {
             self.say(&format!("warning: {message}"));
         }
     }
 
     /// The next command that would make sense.
-    pub fn hint(&self, message: &str) {
+    pub(super) fn hint(&self, message: &str) {
         if !self.output.quiet && !self.output.json {
             self.say(&format!("  hint: {message}"));
         }
@@ -65,19 +65,19 @@ impl Screen {
     }
 
     /// Takes the bar away.
-    pub fn finish(&mut self) {
+    pub(super) fn finish(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
     }
 
     /// Whether the answer goes out as JSON.
-    pub fn json(&self) -> bool {
+    pub(super) fn json(&self) -> bool {
         self.output.json
     }
 
     /// The answer as JSON: its fields, or with `--progress` as the last event line.
-    pub fn answer(&self, answer: &Answer) {
+    pub(super) fn answer(&self, answer: &Answer) {
         let mut fields = answer.fields();
         if self.output.progress
             && let Some(fields) = fields.as_object_mut()
@@ -89,7 +89,7 @@ impl Screen {
 }
 
 /// Prints an error as the contract wants it: one JSON object, or a line and a hint.
-pub fn failure(failure: &Failure, json: bool) {
+pub(super) fn failure(failure: &Failure, json: bool) {
     if json {
         eprintln!("{}", json!({ "error": failure }));
         return;
@@ -101,12 +101,12 @@ pub fn failure(failure: &Failure, json: bool) {
 }
 
 /// Prints one JSON line on stdout. A reader that went away (`| head`) is no error.
-pub fn print_line(value: &serde_json::Value) {
+pub(super) fn print_line(value: &serde_json::Value) {
     print_text(&format!("{value}\n"));
 }
 
 /// Prints text on stdout. A reader that went away (`| head`) is no error.
-pub fn print_text(text: &str) {
+pub(super) fn print_text(text: &str) {
     let mut stdout = io::stdout().lock();
     if stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_err() {
         tracing::debug!("stdout was closed by its reader");
@@ -155,7 +155,7 @@ fn describe(progress: &Progress, rate: f64) -> String {
 }
 
 /// Bytes as a person reads them: decimal units, as disks and links are sold.
-pub fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
     if bytes < 1000 {
         return format!("{bytes} B");
@@ -171,7 +171,7 @@ pub fn size(bytes: u64) -> String {
 }
 
 /// A count and its noun: `1 file`, `13 files`.
-pub fn count(number: u64, noun: &str) -> String {
+pub(super) fn count(number: u64, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 

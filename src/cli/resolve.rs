@@ -14,7 +14,7 @@ use crate::{
 
 /// What every command needs to know.
 #[derive(Debug, Clone)]
-pub struct Context {
+pub(super) struct Context {
     /// Where the node's files are.
     pub home: Home,
     /// All settings, merged.
@@ -27,7 +27,7 @@ pub struct Context {
 
 /// How to print.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Output {
+pub(super) struct Output {
     /// One JSON object instead of text.
     pub json: bool,
     /// With `json`: progress lines before it.
@@ -44,16 +44,21 @@ pub struct Output {
 ///
 /// # Errors
 /// Usage (2) for a setting that does not exist or is out of range, naming the flag, variable or file.
-pub fn resolve(global: &Global) -> Result<Context, Failure> {
+pub(super) fn resolve(global: &Global) -> Result<Context, Failure> {
     let home = home(global)?;
     let flags = flags(global)?;
     let mut layers = Vec::new();
     let path = home.config_file();
     match fs::read_to_string(&path) {
-        Ok(text) => layers.push(Layer::from_toml(path.display().to_string(), &text).map_err(usage)?),
+        Ok(text) => {
+            layers.push(Layer::from_toml(path.display().to_string(), &text).map_err(usage)?)
+        }
         Err(why) if why.kind() == io::ErrorKind::NotFound => {}
         Err(why) => {
-            return Err(Failure::new(Code::Failure, format!("cannot read {}: {why}", path.display())));
+            return Err(Failure::new(
+                Code::Failure,
+                format!("cannot read {}: {why}", path.display()),
+            ));
         }
     }
     layers.extend(environment());
@@ -98,10 +103,8 @@ fn environment() -> Vec<Layer> {
     let of = |variable: &str, name: &str| {
         env::var(variable).ok().map(|value| Layer::from_setting(variable, name, &value))
     };
-    let mut layers: Vec<Layer> = Config::names()
-        .iter()
-        .filter_map(|name| of(&config::variable(name), name))
-        .collect();
+    let mut layers: Vec<Layer> =
+        Config::names().iter().filter_map(|name| of(&config::variable(name), name)).collect();
     layers.extend(of("MODELSWARM_NETWORK", "network.preset"));
     layers
 }

@@ -64,18 +64,15 @@ pub(super) fn print(answer: &Seeded, screen: &Screen) {
         Some(version) if answer.unchanged => format!(" {version}"),
         _ => String::new(),
     };
-    text += &format!(
-        "  {verb}{version} {}, {}\n",
-        count(answer.files, "file"),
-        size(answer.bytes)
-    );
+    text += &format!("  {verb}{version} {}, {}\n", count(answer.files, "file"), size(answer.bytes));
     if let Some(release) = &answer.release {
         text += &format!("  release  {release}     share this: files and signed card\n");
     }
     text += &format!("  root     {}     files only\n", answer.root);
     match &answer.publisher {
         Some(publisher) => {
-            text += &format!("  publisher {publisher}   visible on: {}\n", reach(answer.visibility));
+            text +=
+                &format!("  publisher {publisher}   visible on: {}\n", reach(answer.visibility));
         }
         None => text += &format!("  unsigned   visible on: {}\n", reach(answer.visibility)),
     }

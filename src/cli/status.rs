@@ -48,7 +48,9 @@ pub(super) fn print(answer: &Status, context: &Context, screen: &Screen) {
     }
     print_text(&text);
     if !answer.changed.is_empty() {
-        screen.hint("seed the folder again to share what it holds now, or `modelswarm get` to restore");
+        screen.hint(
+            "seed the folder again to share what it holds now, or `modelswarm get` to restore",
+        );
     }
 }
 

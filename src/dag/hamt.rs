@@ -77,7 +77,7 @@ mod tests {
     fn bitfields_come_back_without_leading_zeros() {
         assert_eq!(bitfield([0, 9].into_iter(), 256), [2, 1]);
         assert_eq!(buckets(&[2, 1], 256), Some(vec![0, 9]));
-        assert_eq!(bitfield([].into_iter(), 256), []);
+        assert!(bitfield([].into_iter(), 256).is_empty());
         assert_eq!(bitfield([255].into_iter(), 256).len(), 32);
         assert_eq!(buckets(&[0; 33], 256), None);
     }

@@ -53,7 +53,10 @@ impl Socket {
         let inside = client::socket_in(home);
         let note = client::note_in(home);
         let failed = |path: &Path, why: io::Error| {
-            Failure::new(Code::Failure, format!("cannot open the control socket {}: {why}", path.display()))
+            Failure::new(
+                Code::Failure,
+                format!("cannot open the control socket {}: {why}", path.display()),
+            )
         };
         // Whatever lies here is left over: the store's lock, which we hold, says that no other daemon runs.
         for leftover in [&inside, &note] {
@@ -98,7 +101,10 @@ fn outside(home: &Home) -> Result<PathBuf, Failure> {
 /// Makes a 0700 folder, or takes one that is ours and nobody else's.
 fn private_folder(path: &Path) -> Result<(), Failure> {
     let failed = |why: String| {
-        Failure::new(Code::Permission, format!("cannot use {} for the control socket: {why}", path.display()))
+        Failure::new(
+            Code::Permission,
+            format!("cannot use {} for the control socket: {why}", path.display()),
+        )
     };
     match DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => return Ok(()),
@@ -109,7 +115,8 @@ fn private_folder(path: &Path) -> Result<(), Failure> {
     if !metadata.is_dir() || metadata.uid() != rustix::process::geteuid().as_raw() {
         return Err(failed("it is not a folder of yours".into()));
     }
-    fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(|why| failed(why.to_string()))
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+        .map_err(|why| failed(why.to_string()))
 }
 
 async fn accept(socket: Socket, node: Node, stop: CancellationToken) {
@@ -145,7 +152,10 @@ async fn accept(socket: Socket, node: Node, stop: CancellationToken) {
     clients.shutdown().await;
 }
 
-async fn converse(stream: UnixStream, node: Node) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn converse(
+    stream: UnixStream,
+    node: Node,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let user = stream.peer_cred()?.uid();
     if user != rustix::process::geteuid().as_raw() && user != 0 {
         tracing::warn!(user, "refused a control client of another user");

@@ -28,7 +28,11 @@ pub(super) async fn export(node: &Node) -> Result<String, Failure> {
     gauge("index_size_bytes", "Bytes of the index on the disk", status.store.index_bytes);
     gauge("free_space_bytes", "Free bytes where the library lies", status.store.free_bytes);
     gauge("transfers", "Fetches under way", status.transfers.len() as u64);
-    gauge("changed_files", "Files changed or missing since they were indexed", status.changed.len() as u64);
+    gauge(
+        "changed_files",
+        "Files changed or missing since they were indexed",
+        status.changed.len() as u64,
+    );
     gauge("announced_cids", "CIDs that peers can find this node by", status.announced);
     gauge("uptime_seconds", "Seconds since the daemon started", status.health.uptime_seconds);
     let mut counter = |name: &str, help: &str, value: u64| {

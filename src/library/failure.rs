@@ -22,7 +22,9 @@ impl From<store::Error> for Failure {
             E::NetworkFileSystem { .. } => Some("put the home on a local disk: --home DIR"),
             E::Damaged { .. } => Some("rebuild it: modelswarm repair"),
             E::NoSpace { .. } => Some("free some space; what is already here is kept"),
-            E::Denied { .. } => Some("the process that runs modelswarm needs the right to write there"),
+            E::Denied { .. } => {
+                Some("the process that runs modelswarm needs the right to write there")
+            }
             E::Exists { .. } => Some("--force replaces it; -o DIR puts the files elsewhere"),
             _ => None,
         };
@@ -39,7 +41,9 @@ impl From<network::Error> for Failure {
         use network::Error as E;
         let code = match &why {
             E::Dial { .. } | E::Penalised { .. } => Code::Network,
-            E::UnsupportedAddr { .. } | E::NeedsPeerId { .. } | E::PresetUnsupported { .. } => Code::Usage,
+            E::UnsupportedAddr { .. } | E::NeedsPeerId { .. } | E::PresetUnsupported { .. } => {
+                Code::Usage
+            }
             _ => Code::Failure,
         };
         let failure = Self::new(code, why.to_string());

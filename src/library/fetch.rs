@@ -17,15 +17,12 @@ use std::{sync::Arc, time::Instant};
 
 use self::{
     jobs::{Job, Key, Outcome},
-    origin::Origin,
+    origin::{Origin, Wanted},
     plan::Plan,
     source::Source,
 };
 use super::{Library, Watch, blocking, sign, watch};
-use crate::{
-    config::{Audience, allows},
-    rpc::{Fetched, Failure, Get, Progress, Stage},
-};
+use crate::rpc::{Failure, Fetched, Get, Progress, Stage};
 
 pub(super) use self::jobs::Fetches;
 
@@ -98,19 +95,21 @@ async fn follow(job: &jobs::Follower, watch: &Watch) -> Result<(Outcome, u64), F
 }
 
 async fn run(library: Library, get: Get, job: Arc<Job>) -> Result<Outcome, Failure> {
-    let mut source = Source::open(&library, &get, &job).await?;
-    let origin = Origin::find(&library, &get, &mut source).await?;
+    let wanted = {
+        let (library, get) = (library.clone(), get.clone());
+        blocking(move || Wanted::read(&library, &get)).await?
+    };
+    let hints = wanted.hints.clone();
+    let mut source = Source::open(&library, &get.reference, get.timeout, hints, &job).await?;
+    let origin = Origin::find(&library, wanted, &mut source).await?;
+    job.update(|state| state.root = Some(origin.root));
     let mut plan = Plan::make(&library, &get, &origin, &mut source).await?;
     let outcome = plan.outcome(&origin);
     if get.dry_run {
         return Ok(outcome);
     }
     plan.begin(&library, &origin).await?;
-    let tree = plan.tree(&origin);
-    let findable = allows(tree.visibility, Audience::LanDht);
-    if findable && source.announces() {
-        library.announce(plan.id(), &tree).await?;
-    }
+    library.announce(plan.id(), &plan.tree(&origin)).await?;
     transfer::run(&library, &mut plan, &mut source, &job).await?;
     plan.complete(&library, &origin).await?;
     if let Some(card) = &origin.card {

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     limits,
     rpc::{ChangedFile, Failure},
-    store::{Counters, Store},
+    store::{self, Counters},
 };
 
 /// The library in figures.
@@ -28,12 +28,12 @@ pub struct Figures {
 /// # Errors
 /// As the store fails.
 pub fn figures(library: &Library) -> Result<Figures, Failure> {
-    let store = library.store();
-    let trees = store.trees()?;
+    let held = library.store();
+    let trees = held.trees()?;
     let repos = trees.len() as u64;
     let mut changed = Vec::new();
     for (id, tree) in trees {
-        for file in store.tree_files(id)? {
+        for file in held.tree_files(id)? {
             let file = file?;
             if changed.len() >= limits::CHANGED_FILES_LISTED {
                 break;
@@ -47,6 +47,6 @@ pub fn figures(library: &Library) -> Result<Figures, Failure> {
             changed.push(ChangedFile { path, state: state.into() });
         }
     }
-    let free_bytes = Store::free_space(&library.inner.home.library())?;
-    Ok(Figures { counters: store.counters()?, repos, free_bytes, changed })
+    let free_bytes = store::free_space(&library.inner.home.library())?;
+    Ok(Figures { counters: held.counters()?, repos, free_bytes, changed })
 }

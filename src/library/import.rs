@@ -127,7 +127,11 @@ struct Reading {
 }
 
 impl Reading {
-    fn take(&mut self, chunks: &[hash::Chunk<'_>], index: Option<Index<'_>>) -> Result<(), Failure> {
+    fn take(
+        &mut self,
+        chunks: &[hash::Chunk<'_>],
+        index: Option<Index<'_>>,
+    ) -> Result<(), Failure> {
         let mut nodes = Vec::new();
         let mut leaves = Vec::with_capacity(chunks.len());
         for chunk in chunks {

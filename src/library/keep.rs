@@ -7,7 +7,7 @@ use crate::{
     config::{Audience, Visibility, allows},
     dag::Cid,
     rpc::{Collected, Failure, Removed, Shared},
-    store::Tree,
+    store::{Owner, Tree},
 };
 
 /// Forgets what a REF means: all versions of a name, or the one that a CID or version names.
@@ -33,11 +33,16 @@ pub async fn remove(library: &Library, reference: &str) -> Result<Removed, Failu
                 kept_user_files: 0,
             };
             for held in &held {
+                let users = if held.tree.owner == Owner::User {
+                    store.tree_files(held.id)?.count()
+                } else {
+                    0
+                };
                 let removed = store.remove_tree(held.id)?;
                 total.forgotten.push(held.tree.root.to_string());
                 total.deleted_files += removed.files;
-                total.deleted_bytes += removed.bytes;
-                total.kept_user_files += removed.kept;
+                total.deleted_bytes += removed.file_bytes;
+                total.kept_user_files += users as u64;
             }
             Ok(total)
         })
@@ -147,7 +152,7 @@ impl Library {
         let store = self.store().clone();
         let trees = blocking(move || Ok(store.trees()?)).await?;
         for (id, tree) in trees {
-            if tree.pinned && allows(tree.visibility, Audience::LanDht) {
+            if tree.pinned {
                 self.announce(id, &tree).await?;
             }
         }

@@ -69,7 +69,8 @@ fn make(path: &Path) -> Result<SigningKey, Failure> {
         if partial.exists() {
             fs::remove_file(&partial)?;
         }
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial)?;
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         // A link, unlike a rename, never replaces a key that another process made meanwhile.
@@ -78,7 +79,9 @@ fn make(path: &Path) -> Result<SigningKey, Failure> {
     };
     match write() {
         Ok(()) => Ok(key),
-        Err(why) if why.kind() == io::ErrorKind::AlreadyExists => load_or_make(path).map(|(key, _)| key),
+        Err(why) if why.kind() == io::ErrorKind::AlreadyExists => {
+            load_or_make(path).map(|(key, _)| key)
+        }
         Err(why) => Err(failed(path, &why)),
     }
 }

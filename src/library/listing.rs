@@ -2,7 +2,13 @@
 
 use std::path::PathBuf;
 
-use super::{Library, keep::name_of, note::Note, refs::{self, Held}, sign};
+use super::{
+    Library,
+    keep::name_of,
+    note::Note,
+    refs::{self, Held},
+    sign,
+};
 use crate::{
     card::CommitId,
     rpc::{Failure, FileLine, RepoLine, Repos, Shown},
@@ -86,7 +92,11 @@ pub(super) enum Problem {
 }
 
 /// Where a version's file lies.
-pub(super) fn place_of(library: &Library, tree: &Tree, file: &TreeFile) -> Result<PathBuf, Failure> {
+pub(super) fn place_of(
+    library: &Library,
+    tree: &Tree,
+    file: &TreeFile,
+) -> Result<PathBuf, Failure> {
     let record = file.file.map(|id| library.store().file(id)).transpose()?.flatten();
     Ok(record.map_or_else(|| tree.location.join(&file.path), |record| record.path))
 }

@@ -72,12 +72,18 @@ pub(super) fn matching(library: &Library, target: &Target) -> Result<Vec<Held>, 
 }
 
 /// The key behind a publisher as written.
-pub(super) fn publisher_id(library: &Library, publisher: &Publisher) -> Result<PublisherId, Failure> {
+pub(super) fn publisher_id(
+    library: &Library,
+    publisher: &Publisher,
+) -> Result<PublisherId, Failure> {
     match publisher {
         Publisher::Id(id) => Ok(*id),
         Publisher::Alias(alias) => trust::resolve(library, alias.as_str())?.ok_or_else(|| {
-            Failure::new(Code::NotFound, format!("nobody is trusted under the alias {}", alias.as_str()))
-                .hint("modelswarm trust list shows the aliases; a publisher's key works as well")
+            Failure::new(
+                Code::NotFound,
+                format!("nobody is trusted under the alias {}", alias.as_str()),
+            )
+            .hint("modelswarm trust list shows the aliases; a publisher's key works as well")
         }),
     }
 }
@@ -98,7 +104,10 @@ fn only_one_publisher(library: &Library, named: Vec<Held>) -> Result<Vec<Held>, 
     let publisher = |held: &Held| held.tree.repo.as_ref().map(|repo| repo.publisher.clone());
     let own = library.publisher().to_string();
     if named.iter().any(|held| publisher(held).as_deref() == Some(own.as_str())) {
-        return Ok(named.into_iter().filter(|held| publisher(held).as_deref() == Some(&own)).collect());
+        return Ok(named
+            .into_iter()
+            .filter(|held| publisher(held).as_deref() == Some(&own))
+            .collect());
     }
     let mut publishers: Vec<String> = named.iter().filter_map(publisher).collect();
     publishers.sort_unstable();

@@ -14,7 +14,7 @@ use std::{
 };
 
 use self::links::Links;
-pub use self::rules::Selection;
+pub(super) use self::rules::Selection;
 use crate::{
     dag::name,
     limits,
@@ -23,7 +23,7 @@ use crate::{
 
 /// The files of a repo to be.
 #[derive(Debug, Clone, Default)]
-pub struct Scan {
+pub(super) struct Scan {
     /// Files, by path.
     pub files: Vec<Found>,
     /// Folders that hold nothing at all, by path: they are part of the tree too.
@@ -34,7 +34,7 @@ pub struct Scan {
 
 /// One file of a repo to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub(super) struct Found {
     /// Path inside the repo, `/` between its parts.
     pub path: String,
     /// Where its bytes are: a link's target, not the link.
@@ -45,7 +45,7 @@ pub struct Found {
 
 impl Scan {
     /// Bytes of all files.
-    pub fn bytes(&self) -> u64 {
+    pub(super) fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.size).sum()
     }
 }
@@ -55,7 +55,7 @@ impl Scan {
 /// # Errors
 /// Usage (2) for links, devices, sockets and names that are refused, naming the way out; permission (5) for what can't
 /// be read; failure (1) for anything else the disk says, and for more files than a repo may have.
-pub fn scan(path: &Path, selection: &Selection, follow: bool) -> Result<Scan, Failure> {
+pub(super) fn scan(path: &Path, selection: &Selection, follow: bool) -> Result<Scan, Failure> {
     let metadata = fs::metadata(path).map_err(|why| unreadable(path, &why))?;
     let mut scan = Scan::default();
     if metadata.is_file() {
@@ -129,7 +129,8 @@ impl Walker<'_> {
         twins: &mut name::Twins,
         depth: usize,
     ) -> Result<(), Failure> {
-        let kind = fs::symlink_metadata(&source).map_err(|why| unreadable(&source, &why))?.file_type();
+        let kind =
+            fs::symlink_metadata(&source).map_err(|why| unreadable(&source, &why))?.file_type();
         if rules::left_out(&path, kind.is_dir()) {
             self.scan.left_out.push(if kind.is_dir() { format!("{path}/") } else { path });
             return Ok(());

@@ -22,8 +22,7 @@ use super::{
 };
 use crate::{
     card::{
-        RepoName, Verified, Version,
-        frontmatter,
+        RepoName, Verified, Version, frontmatter,
         json::Map,
         name::suggest,
         policy::{self, Intent, Next},
@@ -45,16 +44,17 @@ pub async fn seed(library: &Library, seed: Seed, watch: Watch) -> Result<Seeded,
         let library = library.clone();
         blocking(move || import_and_sign(&library, &seed, &watch)).await?
     };
-    if library.inner.network.is_some() && allows(tree.visibility, Audience::LanDht) {
-        library.announce(id, &tree).await?;
-    }
+    library.announce(id, &tree).await?;
     Ok(seeded)
 }
 
 impl Library {
-    /// Tells the DHT of a version: its release, its root, and its large files.
+    /// Tells the DHT of a version, if this is a daemon and it may be told: its release, its root, its large files.
     pub(super) async fn announce(&self, id: TreeId, tree: &Tree) -> Result<(), Failure> {
         let Some(network) = &self.inner.network else { return Ok(()) };
+        if !self.inner.serving || !allows(tree.visibility, Audience::LanDht) {
+            return Ok(());
+        }
         let store = self.store().clone();
         let large = blocking(move || {
             let mut large = Vec::new();
@@ -97,10 +97,12 @@ fn import_and_sign(
     let versions = versions(library, &name)?;
     let head = head(library, &name, &versions)?;
     let metadata = metadata(&scan, watch);
-    let kind = seed.kind.or(head.as_ref().map(|(card, _)| card.statement().kind)).unwrap_or_default();
+    let kind =
+        seed.kind.or(head.as_ref().map(|(card, _)| card.statement().kind)).unwrap_or_default();
     let flag = seed.license.as_deref();
-    let license = license(flag, &metadata)
-        .map_err(|why| Failure::new(Code::Usage, why.to_string()).hint("give one of both, or make them agree"))?;
+    let license = license(flag, &metadata).map_err(|why| {
+        Failure::new(Code::Usage, why.to_string()).hint("give one of both, or make them agree")
+    })?;
     let intent = Intent {
         root: read.built.cid,
         kind,
@@ -110,11 +112,16 @@ fn import_and_sign(
         status: Status::Active,
         resolves: Vec::new(),
     };
-    let used = |version: &Version| versions.iter().any(|(_, tree)| tree.version.as_deref() == Some(version.as_str()));
-    let next = policy::next(head.as_ref().map(|(card, _)| card), &intent, used)
-        .map_err(|why| Failure::new(Code::Usage, why.to_string()).hint("choose another with --version"))?;
+    let used = |version: &Version| {
+        versions.iter().any(|(_, tree)| tree.version.as_deref() == Some(version.as_str()))
+    };
+    let next = policy::next(head.as_ref().map(|(card, _)| card), &intent, used).map_err(|why| {
+        Failure::new(Code::Usage, why.to_string()).hint("choose another with --version")
+    })?;
     let visibility = |before: Option<&Tree>| {
-        seed.visibility.or(before.map(|tree| tree.visibility)).unwrap_or(library.inner.config.seed.visibility)
+        seed.visibility
+            .or(before.map(|tree| tree.visibility))
+            .unwrap_or(library.inner.config.seed.visibility)
     };
     let before = head.as_ref().and_then(|(_, held)| held.as_ref());
     let (id, release, card, unchanged) = match (next, head.as_ref()) {
@@ -127,7 +134,8 @@ fn import_and_sign(
         (Next::Unchanged, None) => unreachable!("only against a head can nothing have changed"),
         (Next::Sign { seq, prev, version }, _) => {
             warn_of_lost_bytes(store, before, &seed.path, watch);
-            let draft = sign::Draft { name: name.clone(), kind, version, seq, prev, license, metadata };
+            let draft =
+                sign::Draft { name: name.clone(), kind, version, seq, prev, license, metadata };
             let made = sign::release(library, draft, &read)?;
             blocks::add_nodes(store, reservation.id(), &made.blocks)?;
             (reservation.id(), made.cid, made.card, false)
@@ -252,14 +260,15 @@ fn folder(path: &Path) -> PathBuf {
 
 fn name(seed: &Seed) -> Result<RepoName, Failure> {
     if let Some(name) = &seed.name {
-        return name.parse().map_err(|why: crate::card::name::Error| {
-            Failure::new(Code::Usage, why.to_string())
-        });
+        return name
+            .parse()
+            .map_err(|why: crate::card::name::Error| Failure::new(Code::Usage, why.to_string()));
     }
     let path = fs::canonicalize(&seed.path).map_err(|why| scan::unreadable(&seed.path, &why))?;
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     name.parse().map_err(|why: crate::card::name::Error| {
-        let failure = Failure::new(Code::Usage, format!("the folder's name can't be a repo's: {why}"));
+        let failure =
+            Failure::new(Code::Usage, format!("the folder's name can't be a repo's: {why}"));
         match suggest(&name) {
             Some(suggested) => failure.hint(format!("--name {suggested}")),
             None => failure.hint("give one with --name"),
@@ -276,7 +285,9 @@ fn versions(library: &Library, name: &RepoName) -> Result<Vec<(TreeId, Tree)>, F
     let publisher = library.publisher().to_string();
     let mut trees = library.store().trees()?;
     trees.retain(|(_, tree)| {
-        tree.repo.as_ref().is_some_and(|repo| repo.publisher == publisher && repo.name == name.as_str())
+        tree.repo
+            .as_ref()
+            .is_some_and(|repo| repo.publisher == publisher && repo.name == name.as_str())
     });
     Ok(trees)
 }
@@ -292,7 +303,8 @@ fn head(
 ) -> Result<Option<Head>, Failure> {
     let newest = versions.iter().max_by_key(|(_, tree)| tree.seq);
     let mark = library.store().mark(&library.publisher().to_string(), name.as_str())?;
-    let held = newest.filter(|(_, tree)| mark.as_ref().is_none_or(|mark| tree.seq >= Some(mark.seq)));
+    let held =
+        newest.filter(|(_, tree)| mark.as_ref().is_none_or(|mark| tree.seq >= Some(mark.seq)));
     if let Some((id, tree)) = held {
         let card = sign::card_of(library, tree)?.ok_or_else(|| lost_card(name))?;
         return Ok(Some((card, Some((*id, tree.clone())))));
@@ -305,7 +317,9 @@ fn head(
 fn lost_card(name: &RepoName) -> Failure {
     Failure::new(
         Code::Failure,
-        format!("the newest card of {name} was signed here, and is lost: a new one would contradict it"),
+        format!(
+            "the newest card of {name} was signed here, and is lost: a new one would contradict it"
+        ),
     )
     .hint("put the home's store/records folder back from a backup, or seed under another --name")
 }
@@ -317,7 +331,10 @@ fn metadata(scan: &Scan, watch: &Watch) -> Map {
         return Map::new();
     };
     if readme.size > limits::README_MAX {
-        watch.warn(format!("README.md is larger than {} bytes: the card has no metadata", limits::README_MAX));
+        watch.warn(format!(
+            "README.md is larger than {} bytes: the card has no metadata",
+            limits::README_MAX
+        ));
         return Map::new();
     }
     let read = fs::read(&readme.source).map_err(|why| why.to_string());
@@ -328,7 +345,9 @@ fn metadata(scan: &Scan, watch: &Watch) -> Map {
             Map::new()
         }
         Err(why) => {
-            watch.warn(format!("README.md's front matter can't be used ({why}): the card has no metadata"));
+            watch.warn(format!(
+                "README.md's front matter can't be used ({why}): the card has no metadata"
+            ));
             Map::new()
         }
     }
@@ -356,7 +375,7 @@ fn describe(library: &Library, tree: &Tree, files: &[TreeFile], scan: &Scan) -> 
         files: files.len() as u64,
         bytes: files.iter().map(|file| file.size).sum(),
         publisher: None,
-        serving: library.inner.network.is_some(),
+        serving: library.inner.serving,
         visibility: tree.visibility,
         unchanged: false,
         left_out: scan.left_out.clone(),

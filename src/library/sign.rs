@@ -49,7 +49,11 @@ pub(super) struct Release {
 }
 
 /// Signs a version and builds its release.
-pub(super) fn release(library: &Library, draft: Draft, tree: &ReadTree) -> Result<Release, Failure> {
+pub(super) fn release(
+    library: &Library,
+    draft: Draft,
+    tree: &ReadTree,
+) -> Result<Release, Failure> {
     let manifest = manifest(&tree.files)?;
     let created_at = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
@@ -93,9 +97,11 @@ pub(super) fn release(library: &Library, draft: Draft, tree: &ReadTree) -> Resul
         });
         entries.push(entry(FILES_LIST, &built));
     }
-    let card = card::envelope::sign(statement, &library.inner.key).map_err(|why| cannot_sign(&why))?;
+    let card =
+        card::envelope::sign(statement, &library.inner.key).map_err(|why| cannot_sign(&why))?;
     entries.extend(with_card(&card, &tree.built, &mut blocks));
-    let built = build::directory(entries, &mut |node| blocks.push(node)).map_err(|why| cannot_sign(&why))?;
+    let built = build::directory(entries, &mut |node| blocks.push(node))
+        .map_err(|why| cannot_sign(&why))?;
     Ok(Release { cid: built.cid, card, blocks })
 }
 
@@ -108,7 +114,8 @@ pub(super) fn rebuild(card: &Verified, tree: &ReadTree) -> Result<(Cid, Vec<Bloc
         entries.push(entry(FILES_LIST, &small_file(&list, &mut blocks)));
     }
     entries.extend(with_card(card, &tree.built, &mut blocks));
-    let built = build::directory(entries, &mut |node| blocks.push(node)).map_err(|why| cannot_sign(&why))?;
+    let built = build::directory(entries, &mut |node| blocks.push(node))
+        .map_err(|why| cannot_sign(&why))?;
     Ok((built.cid, blocks))
 }
 
@@ -169,13 +176,19 @@ pub(super) fn card_of(library: &Library, tree: &Tree) -> Result<Option<Verified>
     let Some(id) = &tree.card else { return Ok(None) };
     let card = card_by_id(library, id)?;
     if card.as_ref().is_some_and(|card| card.statement().root != tree.root) {
-        return Err(Failure::new(Code::Refused, format!("the card {id} is not over {}", tree.root)));
+        return Err(Failure::new(
+            Code::Refused,
+            format!("the card {id} is not over {}", tree.root),
+        ));
     }
     Ok(card)
 }
 
 /// The newest card that the library holds over a root, and its release.
-pub(super) fn known_card(library: &Library, root: &Cid) -> Result<(Option<Verified>, Option<Cid>), Failure> {
+pub(super) fn known_card(
+    library: &Library,
+    root: &Cid,
+) -> Result<(Option<Verified>, Option<Cid>), Failure> {
     let mut trees: Vec<Tree> = library
         .store()
         .trees()?

@@ -43,8 +43,11 @@ pub fn remove(library: &Library, alias: &str) -> Result<TrustedPublishers, Failu
     let parsed = parse_alias(alias)?;
     let mut list = load(&library.inner.home)?;
     if list.remove(&parsed).is_none() {
-        return Err(Failure::new(Code::NotFound, format!("nobody is trusted under the alias {alias}"))
-            .hint("modelswarm trust list"));
+        return Err(Failure::new(
+            Code::NotFound,
+            format!("nobody is trusted under the alias {alias}"),
+        )
+        .hint("modelswarm trust list"));
     }
     save(&library.inner.home, &list)?;
     Ok(lines(&list))
@@ -91,9 +94,9 @@ pub(super) fn set_own_alias(home: &Home, alias: &str) -> Result<(), Failure> {
         Err(why) if why.kind() == io::ErrorKind::NotFound => String::new(),
         Err(why) => return Err(unusable(&path, &why)),
     };
-    let others = text.lines().filter(|line| {
-        line.split_once('=').is_none_or(|(name, _)| name.trim() != "alias")
-    });
+    let others = text
+        .lines()
+        .filter(|line| line.split_once('=').is_none_or(|(name, _)| name.trim() != "alias"));
     let rest: String = others.map(|line| format!("{line}\n")).collect();
     write(&path, &format!("alias = \"{alias}\"\n{rest}"))
 }
@@ -106,7 +109,9 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
 }
 
 fn parse_alias(alias: &str) -> Result<Alias, Failure> {
-    alias.parse().map_err(|why: crate::card::name::Error| Failure::new(Code::Usage, why.to_string()))
+    alias
+        .parse()
+        .map_err(|why: crate::card::name::Error| Failure::new(Code::Usage, why.to_string()))
 }
 
 fn unusable(path: &Path, why: &io::Error) -> Failure {

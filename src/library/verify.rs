@@ -6,12 +6,17 @@
 
 mod foreign;
 
-use std::{collections::HashMap, fs, path::{Path, PathBuf}};
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use super::{
     Library, Watch, blocking,
     import::{self, Imported},
-    listing, note::Note,
+    listing,
+    note::Note,
     refs::{self, Held},
     scan::{self, Found, Scan, Selection},
     sign,
@@ -113,10 +118,10 @@ fn folder(library: &Library, path: &Path, watch: &Watch) -> Result<Verified, Fai
 /// A release as files: `model/` and the card beside it, as `ipfs get` writes it.
 fn release_folder(library: &Library, path: &Path, watch: &Watch) -> Result<Verified, Failure> {
     let bundle_path = path.join(CARD);
-    let refused = |why: String| {
-        Failure::new(Code::Refused, format!("{}: {why}", bundle_path.display()))
-    };
-    let metadata = fs::metadata(&bundle_path).map_err(|why| scan::unreadable(&bundle_path, &why))?;
+    let refused =
+        |why: String| Failure::new(Code::Refused, format!("{}: {why}", bundle_path.display()));
+    let metadata =
+        fs::metadata(&bundle_path).map_err(|why| scan::unreadable(&bundle_path, &why))?;
     if metadata.len() > limits::CARD_BUNDLE_MAX as u64 {
         return Err(refused("it is too large to be a card".into()));
     }
@@ -164,7 +169,9 @@ fn against_card(card: &VerifiedCard, files: &[Imported]) -> Result<Vec<String>, 
 fn differences(read: &Manifest, signed: &Manifest) -> Vec<String> {
     use crate::card::manifest::Difference as D;
     let line = |difference: &D| match difference {
-        D::Changed { path } => format!("{}: its bytes are not those that were signed", escape(path)),
+        D::Changed { path } => {
+            format!("{}: its bytes are not those that were signed", escape(path))
+        }
         D::Missing { path } => format!("{}: missing", escape(path)),
         D::Extra { path } => format!("{}: was not signed", escape(path)),
         D::Renamed { from, to } => format!("{}: was signed as {}", escape(to), escape(from)),
@@ -173,7 +180,11 @@ fn differences(read: &Manifest, signed: &Manifest) -> Vec<String> {
 }
 
 /// Which files of a folder that the library serves in place are not what they were.
-fn changed_since(library: &Library, path: &Path, files: &[Imported]) -> Result<Vec<String>, Failure> {
+fn changed_since(
+    library: &Library,
+    path: &Path,
+    files: &[Imported],
+) -> Result<Vec<String>, Failure> {
     let store = library.store();
     let mut trees = store.trees()?;
     trees.retain(|(_, tree)| tree.location == path);

@@ -76,7 +76,7 @@ pub(super) fn stopped() -> Failure {
 
 /// Bytes done out of a known total, counted from several threads.
 #[derive(Debug)]
-pub struct Meter {
+pub(super) struct Meter {
     watch: Watch,
     stage: Stage,
     name: String,
@@ -86,7 +86,7 @@ pub struct Meter {
 
 impl Meter {
     /// A meter at zero.
-    pub fn new(watch: &Watch, stage: Stage, name: impl Into<String>, total: u64) -> Self {
+    pub(super) fn new(watch: &Watch, stage: Stage, name: impl Into<String>, total: u64) -> Self {
         Self { watch: watch.clone(), stage, name: name.into(), done: AtomicU64::new(0), total }
     }
 
@@ -94,7 +94,7 @@ impl Meter {
     ///
     /// # Errors
     /// Interrupted (130) if nobody waits any more.
-    pub fn add(&self, bytes: u64) -> Result<(), Failure> {
+    pub(super) fn add(&self, bytes: u64) -> Result<(), Failure> {
         let done = self.done.fetch_add(bytes, Ordering::Relaxed) + bytes;
         self.watch.progress(|| Progress {
             stage: self.stage,

@@ -8,11 +8,12 @@ use tokio::net::{TcpListener, TcpStream as Socket};
 use tokio::time::timeout;
 
 use super::{Error, Event, Keypair, Multiaddr, Network, Options, Session, spawn};
+use crate::card::statement::Kind;
 use crate::config::Visibility;
 use crate::config::network::{Preset, Settings};
 use crate::dag::block::RAW;
 use crate::dag::{Block, Cid};
-use crate::store::{self, Kind, NewBlock, Owner, Store, Tree, TreeState};
+use crate::store::{self, NewBlock, Owner, Store, Tree, TreeState};
 
 /// Long enough for a loaded machine; a test that needs it has failed.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -59,7 +60,10 @@ impl Node {
         listen: Vec<Multiaddr>,
         bootstrap: &[&Node],
     ) -> Self {
-        let store = Store::open(&home.path().join("store"), store::Options::new(home.path().join("library")));
+        let store = Store::open(
+            &home.path().join("store"),
+            store::Options::new(home.path().join("library")),
+        );
         let store = store.unwrap();
         let bootstrap = bootstrap.iter().map(|node| node.addr.clone()).collect();
         let network = spawn(options(identity, listen, bootstrap), store.clone()).await.unwrap();

@@ -25,32 +25,42 @@ pub(super) async fn answer(
     Ok(match request {
         Request::Seed(seed) => Answer::Seeded(library::seed(library, seed, watch).await?),
         Request::Get(get) => Answer::Fetched(library::get(library, get, watch).await?),
-        Request::Verify { target } => Answer::Verified(library::verify(library, target, watch).await?),
-        Request::Repair => Answer::Rebuilt(library::repair(library, watch).await?),
-        Request::Gc => Answer::Collected(blocking(library, move |library| library::gc(library, &watch)).await?),
-        Request::Ls => Answer::Repos(blocking(library, library::list).await?),
-        Request::Show { reference } => {
-            Answer::Shown(blocking(library, move |library| library::show(library, &reference)).await?)
+        Request::Verify { target } => {
+            Answer::Verified(library::verify(library, target, watch).await?)
         }
+        Request::Repair => Answer::Rebuilt(library::repair(library, watch).await?),
+        Request::Gc => {
+            Answer::Collected(blocking(library, move |library| library::gc(library, &watch)).await?)
+        }
+        Request::Ls => Answer::Repos(blocking(library, library::list).await?),
+        Request::Show { reference } => Answer::Shown(
+            blocking(library, move |library| library::show(library, &reference)).await?,
+        ),
         Request::Rm { reference } => Answer::Removed(library::remove(library, &reference).await?),
-        Request::Pin { reference } => Answer::Shared(library::pin(library, &reference, true).await?),
-        Request::Unpin { reference } => Answer::Shared(library::pin(library, &reference, false).await?),
+        Request::Pin { reference } => {
+            Answer::Shared(library::pin(library, &reference, true).await?)
+        }
+        Request::Unpin { reference } => {
+            Answer::Shared(library::pin(library, &reference, false).await?)
+        }
         Request::Share { reference, to } => {
             Answer::Shared(library::share(library, &reference, to, &watch).await?)
         }
         Request::TrustAdd { alias, publisher } => Answer::Trust(
-            blocking(library, move |library| library::trust::add(library, &alias, &publisher)).await?,
+            blocking(library, move |library| library::trust::add(library, &alias, &publisher))
+                .await?,
         ),
         Request::TrustList => Answer::Trust(blocking(library, library::trust::list).await?),
-        Request::TrustRm { alias } => {
-            Answer::Trust(blocking(library, move |library| library::trust::remove(library, &alias)).await?)
-        }
+        Request::TrustRm { alias } => Answer::Trust(
+            blocking(library, move |library| library::trust::remove(library, &alias)).await?,
+        ),
         Request::Init { alias } => {
-            let alias = blocking(library, move |library| library::init(library, alias.as_deref())).await?;
+            let alias =
+                blocking(library, move |library| library::init(library, alias.as_deref())).await?;
             Answer::Initialised(initialised(node, alias))
         }
         Request::Id => Answer::Identity(identity(node).await),
-        Request::Status => Answer::Status(Box::new(status(node).await?)),
+        Request::Status => Answer::Status(Box::new(node.status().await?)),
         Request::Peers => Answer::Peers(peers(node).await?),
         Request::Connect { address } => {
             let address = address_of("the address", &address)?;
@@ -97,7 +107,7 @@ fn line(peer: network::Peer) -> PeerLine {
     PeerLine {
         peer_id: peer.id.to_string(),
         address: peer.addrs.first().map(ToString::to_string).unwrap_or_default(),
-        agent: peer.agent,
+        agent: (!peer.agent.is_empty()).then_some(peer.agent),
         rtt_ms: peer.rtt.map(|rtt| rtt.as_secs_f64() * 1000.0),
         bytes_in: peer.bytes_in,
         bytes_out: peer.bytes_out,

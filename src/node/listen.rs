@@ -1,6 +1,8 @@
 //! Where the node listens: what the user said, else the preset's default; and the default port's substitute, once
 //! found, for good.
 
+use libp2p::multiaddr::Protocol;
+
 use crate::{
     config::Config,
     library,
@@ -32,7 +34,7 @@ pub(super) async fn start(
         return Ok(network::spawn(options(by_hand), store.clone()).await?);
     }
     let kept = kept_port(store).await?;
-    let defaults = parse("network.listen", &config.network.default_listen())?;
+    let defaults = parse("network.listen", &config.network.preset.default_listen())?;
     let first = match kept {
         Some(port) => with_port(&defaults, port),
         None => defaults.clone(),
@@ -67,8 +69,8 @@ fn with_port(addresses: &[Multiaddr], port: u16) -> Vec<Multiaddr> {
             address
                 .iter()
                 .map(|part| match part {
-                    network::Protocol::Tcp(_) => network::Protocol::Tcp(port),
-                    network::Protocol::Udp(_) => network::Protocol::Udp(port),
+                    Protocol::Tcp(_) => Protocol::Tcp(port),
+                    Protocol::Udp(_) => Protocol::Udp(port),
                     other => other,
                 })
                 .collect()
@@ -85,7 +87,7 @@ async fn kept_port(store: &Store) -> Result<Option<u16>, Failure> {
 async fn keep_port(store: &Store, network: &Network) -> Result<(), Failure> {
     let addresses = network.listen_addrs().await?;
     let port = addresses.iter().flat_map(Multiaddr::iter).find_map(|part| match part {
-        network::Protocol::Tcp(port) => Some(port),
+        Protocol::Tcp(port) => Some(port),
         _ => None,
     });
     let Some(port) = port else { return Ok(()) };

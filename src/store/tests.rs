@@ -81,7 +81,7 @@ fn tree(location: &Path, name: &str) -> Tree {
         release: Some(cid_v1(RAW, sha256(b"release"))),
         card: None,
         repo: Some(Repo { publisher: "did:key:z6MkTest".into(), name: name.into() }),
-        kind: Kind::Model,
+        kind: crate::card::statement::Kind::Model,
         version: Some("1".into()),
         seq: Some(1),
         visibility: Visibility::Lan,

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Error, FileId, Store, TreeId, codec, files, keys};
+use crate::card::statement::Kind;
 use crate::config::Visibility;
 use crate::dag::Cid;
 use crate::limits;
@@ -22,16 +23,6 @@ pub enum Owner {
     User,
     /// Below the home's library folder.
     Library,
-}
-
-/// What a repo holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// A model.
-    Model,
-    /// A dataset.
-    Dataset,
 }
 
 /// Whether all of a tree that was asked for is here.
@@ -161,7 +152,10 @@ impl Store {
     pub fn save_tree(&self, id: TreeId, tree: &Tree, list: &[TreeFile]) -> Result<(), Error> {
         files::text(&tree.location)?;
         if tree.note.as_ref().is_some_and(|note| note.len() > limits::STORE_NOTE_MAX) {
-            return Err(Error::Full { what: "bytes in a tree's note", max: limits::STORE_NOTE_MAX });
+            return Err(Error::Full {
+                what: "bytes in a tree's note",
+                max: limits::STORE_NOTE_MAX,
+            });
         }
         let count = u32::try_from(list.len())
             .map_err(|_| Error::Full { what: "files in a tree", max: u32::MAX as usize })?;

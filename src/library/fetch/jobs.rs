@@ -143,7 +143,7 @@ impl Follower {
 
 /// All fetches of a library.
 #[derive(Debug, Default)]
-pub struct Fetches {
+pub(in crate::library) struct Fetches {
     jobs: Arc<Mutex<HashMap<Key, Arc<Job>>>>,
     tasks: TaskTracker,
 }
@@ -177,7 +177,7 @@ impl Fetches {
     }
 
     /// Stops the fetches of this root, and waits until they have.
-    pub(super) async fn stop(&self, root: &Cid) {
+    pub(in crate::library) async fn stop(&self, root: &Cid) {
         let jobs: Vec<Arc<Job>> = lock(&self.jobs)
             .values()
             .filter(|job| job.state.borrow().root.as_ref() == Some(root))
@@ -193,13 +193,13 @@ impl Fetches {
     }
 
     /// Waits until no fetch is under way; their followers must be gone.
-    pub async fn wait(&self) {
+    pub(in crate::library) async fn wait(&self) {
         self.tasks.close();
         self.tasks.wait().await;
     }
 
     /// All fetches, for `status`.
-    pub fn lines(&self) -> Vec<TransferLine> {
+    pub(in crate::library) fn lines(&self) -> Vec<TransferLine> {
         let jobs = lock(&self.jobs);
         let lines = jobs.values().filter_map(|job| {
             let state = job.state.borrow();

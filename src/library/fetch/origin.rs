@@ -74,7 +74,10 @@ impl Wanted {
             (_, None) => {
                 return Err(Failure::new(
                     Code::NotFound,
-                    format!("{} is not known here: names are what the local library knows", get.reference),
+                    format!(
+                        "{} is not known here: names are what the local library knows",
+                        get.reference
+                    ),
                 )
                 .hint("ask its publisher for the release CID: modelswarm get CID"));
             }
@@ -115,7 +118,9 @@ impl Origin {
     ) -> Result<Self, Failure> {
         let first = source.block(wanted.cid).await?;
         let entries = match unixfs::decode(&first) {
-            Ok(Node::Directory(entries)) if entries.iter().any(|entry| entry.name == CARD) => entries,
+            Ok(Node::Directory(entries)) if entries.iter().any(|entry| entry.name == CARD) => {
+                entries
+            }
             _ => return Self::bare(library, wanted, first).await,
         };
         let bundle = entries.iter().find(|entry| entry.name == CARD).map(|entry| entry.cid);

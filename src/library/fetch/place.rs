@@ -107,7 +107,10 @@ mod tests {
     #[test]
     fn unsigned_content_lies_under_its_root_with_its_own_paths() {
         let place = place(None, "sub/a.json", true);
-        assert_eq!(place.answer(), Path::new("/l/roots").join(root().to_string()).join("sub/a.json"));
+        assert_eq!(
+            place.answer(),
+            Path::new("/l/roots").join(root().to_string()).join("sub/a.json")
+        );
         assert_eq!(place.owner, Owner::Library);
     }
 }

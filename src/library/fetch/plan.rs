@@ -5,12 +5,7 @@ mod compare;
 use std::{collections::HashMap, path::PathBuf, time::SystemTime};
 
 use self::compare::Verdict;
-use super::{
-    jobs::Outcome,
-    origin::Origin,
-    place::Place,
-    source::Source,
-};
+use super::{jobs::Outcome, origin::Origin, place::Place, source::Source};
 use crate::{
     card::release::CARD,
     dag::{
@@ -20,7 +15,7 @@ use crate::{
     },
     library::{Library, blocking, blocks, note::Note, place::repo_folder, scan::Selection, trust},
     rpc::{Code, Failure, Get},
-    store::{FileId, Repo as StoredRepo, Reservation, Store, Tree, TreeFile, TreeId, TreeState},
+    store::{self, FileId, Repo as StoredRepo, Reservation, Tree, TreeFile, TreeId, TreeState},
 };
 
 /// A file that was asked for.
@@ -89,7 +84,8 @@ impl Plan {
         let repo = match &origin.card {
             None => None,
             Some(card) => {
-    XX
+                let (of, publisher) = (library.clone(), *card.publisher());
+                let name = blocking(move || trust::folder_name(&of, &publisher)).await?;
                 Some(repo_folder(&library.inner.home.library(), &name, card))
             }
         };
@@ -109,8 +105,11 @@ impl Plan {
             ));
         }
         if sorted.files.is_empty() {
-            return Err(Failure::new(Code::NotFound, format!("{} holds no file that was asked for", get.reference))
-                .hint("check --include and --exclude; `get REF --dry-run` tells what there is"));
+            return Err(Failure::new(
+                Code::NotFound,
+                format!("{} holds no file that was asked for", get.reference),
+            )
+            .hint("check --include and --exclude; `get REF --dry-run` tells what there is"));
         }
         let mut plan = Self::in_store(library, origin, place, sorted, walk, nodes).await?;
         plan.partial |= !path.is_empty();
@@ -192,7 +191,8 @@ impl Plan {
         if taken.is_empty() {
             return Ok(());
         }
-        let more = if taken.len() > 3 { format!(" and {} more", taken.len() - 3) } else { String::new() };
+        let more =
+            if taken.len() > 3 { format!(" and {} more", taken.len() - 3) } else { String::new() };
         taken.truncate(3);
         Err(Failure::new(
             Code::Failure,
@@ -206,7 +206,11 @@ impl Plan {
     }
 
     /// Makes the plan durable: from here on an interrupted fetch goes on.
-    pub(super) async fn begin(&mut self, library: &Library, origin: &Origin) -> Result<(), Failure> {
+    pub(super) async fn begin(
+        &mut self,
+        library: &Library,
+        origin: &Origin,
+    ) -> Result<(), Failure> {
         self.check_space()?;
         let store = library.store().clone();
         let tree = Tree { state: TreeState::Arriving, ..self.tree(origin) };
@@ -229,7 +233,11 @@ impl Plan {
     }
 
     /// Every file is in its place: the tree is whole.
-    pub(super) async fn complete(&mut self, library: &Library, origin: &Origin) -> Result<(), Failure> {
+    pub(super) async fn complete(
+        &mut self,
+        library: &Library,
+        origin: &Origin,
+    ) -> Result<(), Failure> {
         let store = library.store().clone();
         let tree = self.tree(origin);
         let (id, files) = (self.id, self.tree_files());
@@ -274,16 +282,15 @@ impl Plan {
 
     fn check_space(&self) -> Result<(), Failure> {
         let needed = self.to_fetch();
-        let free = Store::free_space(&self.place.base)?;
+        let free = store::free_space(&self.place.base)?;
         if self._reservation.is_some() && needed > free {
             return Err(Failure::new(
                 Code::NoSpace,
-                format!(
-                    "{} has {free} bytes free, {needed} are needed",
-                    self.place.base.display()
-                ),
+                format!("{} has {free} bytes free, {needed} are needed", self.place.base.display()),
             )
-            .hint("free some space, choose another place with -o DIR, or fetch less with --include"));
+            .hint(
+                "free some space, choose another place with -o DIR, or fetch less with --include",
+            ));
         }
         Ok(())
     }

@@ -139,7 +139,10 @@ impl Source {
     }
 
     /// Walks to the end of what it wants, many nodes at once; gives what was found and the nodes.
-    pub(super) async fn walk(&mut self, walk: &mut Walk) -> Result<(Vec<Found>, Vec<Block>), Failure> {
+    pub(super) async fn walk(
+        &mut self,
+        walk: &mut Walk,
+    ) -> Result<(Vec<Found>, Vec<Block>), Failure> {
         let (mut found, mut nodes) = (Vec::new(), Vec::new());
         let mut outstanding = 0usize;
         self.last_block = Instant::now();
@@ -186,7 +189,9 @@ impl Source {
                     return Err(refused(&format!("is larger than the {max} bytes it may have")));
                 }
                 Found::File { .. } => {}
-                Found::Directory { .. } => return Err(refused("is a directory where a file belongs")),
+                Found::Directory { .. } => {
+                    return Err(refused("is a directory where a file belongs"));
+                }
             }
         }
         let mut bytes = Vec::new();
@@ -263,7 +268,8 @@ impl Source {
             )
             .hint("name one with --peer MULTIADDR or --bootstrap MULTIADDR; `modelswarm id` on the other machine shows its addresses");
         }
-        let peers = if sources.asked == 1 { "1 peer".into() } else { format!("{} peers", sources.asked) };
+        let peers =
+            if sources.asked == 1 { "1 peer".into() } else { format!("{} peers", sources.asked) };
         if self.not_held || sources.connected > 0 && !self.has_moved() {
             return Failure::new(
                 Code::NotFound,

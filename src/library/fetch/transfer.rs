@@ -16,9 +16,16 @@ use std::{
 use tokio::{task::JoinSet, time::Instant};
 
 use self::open::{OpenFile, Opened};
-use super::{jobs::Job, plan::Plan, source::{Source, expected}};
+use super::{
+    jobs::Job,
+    plan::Plan,
+    source::{Source, expected},
+};
 use crate::{
-    dag::{Block, Cid, walk::{Filled, Found, Leaf}},
+    dag::{
+        Block, Cid,
+        walk::{Filled, Found, Leaf},
+    },
     library::{Library, blocking},
     limits,
     network::Arrived,
@@ -37,12 +44,8 @@ pub(super) async fn run(
     job: &Arc<Job>,
 ) -> Result<(), Failure> {
     let queue = (0..plan.files.len()).filter(|index| plan.files[*index].file.is_none()).collect();
-    let here: u64 = plan
-        .files
-        .iter()
-        .filter(|file| file.file.is_some())
-        .map(|file| file.size.expected())
-        .sum();
+    let here: u64 =
+        plan.files.iter().filter(|file| file.file.is_some()).map(|file| file.size.expected()).sum();
     let total = plan.files.iter().map(|file| file.size.expected()).sum();
     job.update(|state| {
         state.path = Some(plan.place.answer());

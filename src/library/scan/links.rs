@@ -21,9 +21,10 @@ impl Links {
     pub(super) fn new(root: &Path, follow: bool) -> Result<Self, Failure> {
         let root = fs::canonicalize(root).map_err(|why| unreadable(root, &why))?;
         let cache = root.ancestors().find(|folder| {
-            folder.file_name().and_then(|name| name.to_str()).is_some_and(|name| {
-                name.starts_with("models--") || name.starts_with("datasets--")
-            })
+            folder
+                .file_name()
+                .and_then(|name| name.to_str())
+                .is_some_and(|name| name.starts_with("models--") || name.starts_with("datasets--"))
         });
         Ok(Self { bounds: cache.unwrap_or(&root).to_owned(), follow, entered: Vec::new() })
     }

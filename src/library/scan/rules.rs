@@ -9,7 +9,7 @@ pub(super) const RELEASE_CARD: &str = "card.sigstore.json";
 
 /// What `--include` and `--exclude` say. An empty include takes everything.
 #[derive(Debug, Clone)]
-pub struct Selection {
+pub(in crate::library) struct Selection {
     include: Option<GlobSet>,
     exclude: GlobSet,
 }
@@ -19,19 +19,19 @@ impl Selection {
     ///
     /// # Errors
     /// Usage (2) for a glob that is none.
-    pub fn new(include: &[String], exclude: &[String]) -> Result<Self, Failure> {
+    pub(in crate::library) fn new(include: &[String], exclude: &[String]) -> Result<Self, Failure> {
         let include = if include.is_empty() { None } else { Some(compile("--include", include)?) };
         Ok(Self { include, exclude: compile("--exclude", exclude)? })
     }
 
     /// Whether the file at this path is selected.
-    pub fn takes(&self, path: &str) -> bool {
+    pub(in crate::library) fn takes(&self, path: &str) -> bool {
         self.include.as_ref().is_none_or(|include| include.is_match(path))
             && !self.exclude.is_match(path)
     }
 
     /// Whether nothing is left out.
-    pub fn takes_all(&self) -> bool {
+    pub(in crate::library) fn takes_all(&self) -> bool {
         self.include.is_none() && self.exclude.is_empty()
     }
 }
@@ -43,7 +43,11 @@ fn compile(flag: &str, globs: &[String]) -> Result<GlobSet, Failure> {
             set.add(Glob::new(pattern)?);
             Ok(())
         };
-        let added = if glob.contains('/') { add(glob) } else { add(glob).and_then(|()| add(&format!("**/{glob}"))) };
+        let added = if glob.contains('/') {
+            add(glob)
+        } else {
+            add(glob).and_then(|()| add(&format!("**/{glob}")))
+        };
         added.map_err(|why| {
             Failure::new(Code::Usage, format!("{flag} '{glob}' is not a glob: {why}"))
                 .hint("globs look like '*.safetensors' or 'onnx/**'")
@@ -56,11 +60,15 @@ fn compile(flag: &str, globs: &[String]) -> Result<GlobSet, Failure> {
 pub(super) fn left_out(path: &str, is_folder: bool) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     if is_folder {
-        return name == ".git" || path == ".cache/huggingface" || path.ends_with("/.cache/huggingface");
+        return name == ".git"
+            || path == ".cache/huggingface"
+            || path.ends_with("/.cache/huggingface");
     }
     // `.git` is a file in a work tree or submodule.
     name == ".git"
-        || [".incomplete", ".part", ".partial", ".crdownload", ".aria2"].iter().any(|end| name.ends_with(end))
+        || [".incomplete", ".part", ".partial", ".crdownload", ".aria2"]
+            .iter()
+            .any(|end| name.ends_with(end))
         || (name.starts_with('.') && name.contains(".modelswarm-partial-"))
 }
 
@@ -80,9 +88,12 @@ mod tests {
         ] {
             assert!(left_out(path, folder), "{path}");
         }
-        for (path, folder) in
-            [(".gitattributes", false), (".gitignore", false), (".cache", true), ("huggingface", true)]
-        {
+        for (path, folder) in [
+            (".gitattributes", false),
+            (".gitignore", false),
+            (".cache", true),
+            ("huggingface", true),
+        ] {
             assert!(!left_out(path, folder), "{path}");
         }
     }

@@ -1,20 +1,10 @@
 //! Trees by their own nodes: what no listing of files tells — empty folders — and files that others built by other
 //! rules, whose CIDs can't be made again from the bytes alone.
 
-use std::{
-    collections::HashSet,
-    fs::File,
-    io,
-    os::unix::fs::FileExt as _,
-    path::Path,
-};
+use std::{collections::HashSet, fs::File, io, os::unix::fs::FileExt as _, path::Path};
 
 use crate::{
-    dag::{
-        Block, Cid, Walk,
-        block::sha256,
-        walk::Found,
-    },
+    dag::{Block, Cid, Walk, block::sha256, walk::Found},
     library::{blocks, scan::unreadable},
     rpc::{Code, Failure},
     store::{Store, Tree, TreeFile},
@@ -52,8 +42,11 @@ fn nodes(
     let mut found = Vec::new();
     while let Some(cid) = walk.next_wanted() {
         let lost = || {
-            Failure::new(Code::Refused, format!("the index no longer holds {cid}, a part of {root}"))
-                .hint("rebuild it: modelswarm repair; or fetch it again: modelswarm get ROOT")
+            Failure::new(
+                Code::Refused,
+                format!("the index no longer holds {cid}, a part of {root}"),
+            )
+            .hint("rebuild it: modelswarm repair; or fetch it again: modelswarm get ROOT")
         };
         let data = store.read(cid.hash())?.ok_or_else(lost)?;
         let block = Block::verify(cid, data).map_err(|_| lost())?;

@@ -48,8 +48,12 @@ pub(super) fn all(
         let path = base.join(&file.on_disk);
         let metadata = match fs::symlink_metadata(&path) {
             Ok(metadata) => metadata,
-            Err(why) if matches!(why.kind(), io::ErrorKind::NotFound) => return Ok(Verdict::Absent),
-            Err(why) if matches!(why.kind(), io::ErrorKind::NotADirectory) => return Ok(Verdict::Other),
+            Err(why) if matches!(why.kind(), io::ErrorKind::NotFound) => {
+                return Ok(Verdict::Absent);
+            }
+            Err(why) if matches!(why.kind(), io::ErrorKind::NotADirectory) => {
+                return Ok(Verdict::Other);
+            }
             Err(why) => return Err(unreadable(&path, &why)),
         };
         if !metadata.is_file() || file.leaves.iter().any(|leaf| leaf.offset > metadata.len()) {
@@ -82,9 +86,10 @@ fn known(store: &Store, path: &Path, file: &Planned) -> Result<Option<FileId>, F
     }
     let listed = blocks::extents(store, id)?;
     let same = listed.len() == file.leaves.len()
-        && listed.iter().zip(&file.leaves).all(|((key, place), leaf)| {
-            *key == *leaf.cid.hash() && place.offset == leaf.offset
-        });
+        && listed
+            .iter()
+            .zip(&file.leaves)
+            .all(|((key, place), leaf)| *key == *leaf.cid.hash() && place.offset == leaf.offset);
     Ok(same.then_some(id))
 }
 

@@ -66,17 +66,13 @@ pub(super) fn open(
     owner: Owner,
     file: &Planned,
 ) -> Result<Opened, Failure> {
-    let target = |size| Target {
-        base: base.to_owned(),
-        path: file.on_disk.clone(),
-        size,
-        owner,
-    };
+    let target = |size| Target { base: base.to_owned(), path: file.on_disk.clone(), size, owner };
     let size = match (file.size, &file.leaves[..]) {
         (Size::Declared(size), _) => size,
         // The file is one raw block, and only the block tells how long it is.
         (Size::Hint(_), leaves) => {
-            let here = leaves.first().map(|leaf| store.read(leaf.cid.hash())).transpose()?.flatten();
+            let here =
+                leaves.first().map(|leaf| store.read(leaf.cid.hash())).transpose()?.flatten();
             match here {
                 Some(block) => block.len() as u64,
                 None if leaves.is_empty() => 0,
@@ -107,12 +103,8 @@ pub(super) fn open(
             missing.push(leaf.clone());
         }
     }
-    let file = OpenFile {
-        arriving: Some(Arc::new(arriving)),
-        late: None,
-        left: missing.len(),
-        writes: 0,
-    };
+    let file =
+        OpenFile { arriving: Some(Arc::new(arriving)), late: None, left: missing.len(), writes: 0 };
     Ok(Opened { file, missing, here })
 }
 
