@@ -184,9 +184,8 @@ impl Transfer<'_> {
             writes.push((index, arriving, leaf.offset, bytes));
         }
         self.writing += 1;
-        let block = arrived.block().clone();
         self.tasks.spawn_blocking(move || {
-            let step = write_all(&block, writes);
+            let step = write_all(arrived.block(), writes);
             // Only now may the exchange ask for more: the bytes have left memory.
             arrived.consumed();
             step
