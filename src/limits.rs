@@ -225,9 +225,9 @@ pub const END_GAME_COPIES: usize = 2;
 /// CIDs remembered per source as no longer wanted of it, so that a block that crossed the cancel is known as late.
 pub const LATE_MEMORY: usize = 1024;
 
-/// Blocks or presences nobody asked for that a source may send before it is dropped; a block asked for and received
-/// pays for one.
-pub const UNASKED: u32 = 32;
+/// Blocks nobody asked for that a source may send before it is dropped; eight blocks asked for pay for one more. No
+/// honest peer sends any.
+pub const UNASKED: u32 = 8;
 
 /// HAVEs a source may take back (DONT_HAVE after HAVE) beyond the blocks it delivered. A whole window of them, since
 /// garbage collection there does the same.
