@@ -47,6 +47,7 @@ mod open;
 mod records;
 mod soft;
 mod stamp;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod trees;
@@ -56,9 +57,7 @@ use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use serde::{Deserialize, Serialize};
 
@@ -71,22 +70,18 @@ pub use blocks::NewBlock;
 pub use codec::Place;
 pub use disk::{WriteMode, free_space};
 pub use error::Error;
-pub use files::{FileRecord, FileState, FileStat, Look, NewFile, Recheck, Suspect};
+pub use files::{FileRecord, FileStat, FileState, Look, NewFile, Recheck, Suspect};
 pub use gc::Swept;
 pub use records::{Mark, TreeRecord};
 pub use soft::SoftEntry;
 pub use trees::{Kind, Owner, Repo, Reservation, Tree, TreeFile, TreeFiles, TreeState};
 
 /// Number of a file record; never given twice in one store.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FileId(u64);
 
 /// Number of a tree; never given twice in one store.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TreeId(u64);
 
 impl fmt::Display for FileId {
@@ -193,6 +188,15 @@ impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store").field("dir", &self.0.dir).finish_non_exhaustive()
     }
+}
+
+/// The beginning of `text`, at most `max` bytes of it.
+fn shortened(text: &str, max: usize) -> &str {
+    let mut end = max.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 /// No invariant spans two changes of these maps, so a panic of one holder leaves them usable.

@@ -283,7 +283,12 @@ impl Writer {
     }
 
     /// Writes all of `bytes` at `offset`.
-    pub(super) fn write_at(&self, file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+    pub(super) fn write_at(
+        &self,
+        file: &File,
+        mut bytes: &[u8],
+        mut offset: u64,
+    ) -> io::Result<()> {
         while !bytes.is_empty() {
             let dont_cache = self.dont_cache.load(Ordering::Relaxed);
             let written = if dont_cache {
@@ -388,6 +393,15 @@ mod tests {
         writer.write_at(&file, &[7; 1 << 20], 16 << 20).expect("write");
         let ranges = data_ranges(&file, 64 << 20).expect("ranges");
         assert_eq!(ranges, std::slice::from_ref(&((16 << 20)..(17 << 20))));
+    }
+
+    #[test]
+    fn a_full_disk_is_said_as_such() {
+        let full = File::options().write(true).open("/dev/full").expect("open");
+        for mode in [WriteMode::DontCache, WriteMode::Buffered] {
+            let error = Writer::new(mode).write_at(&full, b"x", 0).expect_err("full");
+            assert!(matches!(Error::io(Path::new("a"), error), Error::NoSpace { .. }));
+        }
     }
 
     #[test]
