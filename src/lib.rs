@@ -6,4 +6,6 @@ pub mod config;
 
 pub mod dag;
 
+pub mod exchange;
+
 pub mod network;

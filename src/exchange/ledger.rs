@@ -1,0 +1,479 @@
+//! What peers want of us, and whose turn it is.
+//!
+//! A want goes fresh -> looking (the store is asked) -> queued (we hold it) -> serving -> gone, or missing: then it stays
+//! until it is cancelled, and is looked up again when its block is stored. A HAVE ends a want-have. At most
+//! [`limits::FOREIGN_WANTS`] per peer; one too many takes the place of a missing one, else of a queued one of lower
+//! priority, else it is dropped (as boxo does). All of it is freed on disconnect (CVE-2023-25568).
+//!
+//! Turns are start-time fair queueing: the peer that was given the fewest bytes goes next, and one that comes anew starts
+//! where the others are, neither behind nor with a credit. Bytes loaded and not yet written are bounded per peer and in
+//! total; what a message may hold follows the peer's rate, so that it is written within about [`BATCH_TIME`].
+//!
+//! Whether a block may be shown to a peer is not decided here: every answer, also the push of a block stored later, goes
+//! through [`Output::Lookup`].
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use crate::dag::{Cid, Multihash};
+use crate::limits;
+
+use super::message::{Presence, WantKind, Wantlist};
+use super::outbox::Outbox;
+use super::{Output, SourceId};
+
+/// What writing one message should take at the peer's rate.
+const BATCH_TIME: Duration = Duration::from_millis(500);
+/// Bytes of a message before the rate is known, and the least later on.
+const BATCH_START: usize = limits::CHUNK;
+
+#[derive(Debug)]
+pub(super) struct Ledger {
+    peers: BTreeMap<SourceId, Peer>,
+    /// Who wants what we do not hold, or are looking for. By multihash, since the store holds blocks by it.
+    waiting: BTreeMap<Multihash, BTreeSet<(SourceId, Cid)>>,
+    /// Peers with something queued and room for it, by what they were given.
+    turns: BTreeSet<(u64, SourceId)>,
+    /// What the peer served last had been given.
+    given: u64,
+    serving: usize,
+    limit: usize,
+}
+
+#[derive(Debug)]
+struct Peer {
+    wants: BTreeMap<Cid, Wanted>,
+    next_place: u64,
+    fresh: BTreeSet<Place>,
+    looking: Vec<Cid>,
+    queued: BTreeSet<Place>,
+    missing: BTreeSet<Place>,
+    serving: BTreeMap<Cid, usize>,
+    serving_bytes: usize,
+    given: u64,
+    has_turn: bool,
+    /// Bytes a second it takes; none before something was written.
+    rate: Option<f64>,
+    /// Since when something is being written without a pause.
+    busy_since: Instant,
+}
+
+/// Highest priority first, then in the order they came.
+type Place = (Reverse<i32>, u64, Cid);
+
+#[derive(Debug, Clone, Copy)]
+struct Wanted {
+    kind: WantKind,
+    priority: i32,
+    place: u64,
+    send_dont_have: bool,
+    /// DONT_HAVE was said and the want not repeated since.
+    told: bool,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Fresh,
+    /// `again`: the block was stored while the store was being asked.
+    Looking {
+        again: bool,
+    },
+    Queued {
+        len: usize,
+    },
+    Serving,
+    Missing,
+}
+
+impl Ledger {
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            peers: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            turns: BTreeSet::new(),
+            given: 0,
+            serving: 0,
+            limit,
+        }
+    }
+
+    pub(super) fn connect(&mut self, now: Instant, source: SourceId) {
+        let peer = Peer {
+            wants: BTreeMap::new(),
+            next_place: 0,
+            fresh: BTreeSet::new(),
+            looking: Vec::new(),
+            queued: BTreeSet::new(),
+            missing: BTreeSet::new(),
+            serving: BTreeMap::new(),
+            serving_bytes: 0,
+            given: self.given,
+            has_turn: false,
+            rate: None,
+            busy_since: now,
+        };
+        self.peers.insert(source, peer);
+    }
+
+    pub(super) fn disconnect(&mut self, source: SourceId) {
+        let Some(peer) = self.peers.get(&source) else { return };
+        for cid in peer.wants.keys().copied().collect::<Vec<_>>() {
+            self.remove(source, &cid);
+        }
+        if let Some(peer) = self.peers.remove(&source) {
+            self.serving -= peer.serving_bytes;
+            self.turns.remove(&(peer.given, source));
+        }
+    }
+
+    /// Takes in wants and cancels, in this order whatever theirs was: a cancel beats a want of the same message.
+    pub(super) fn wantlist(&mut self, source: SourceId, list: Wantlist, out: &mut Outbox) {
+        let Some(peer) = self.peers.get(&source) else { return };
+        if list.full {
+            let kept: BTreeSet<&Cid> =
+                list.entries.iter().filter(|e| !e.cancel).map(|e| &e.cid).collect();
+            let gone: Vec<Cid> =
+                peer.wants.keys().filter(|cid| !kept.contains(cid)).copied().collect();
+            for cid in gone {
+                self.remove(source, &cid);
+            }
+        }
+        let (cancels, wants): (Vec<_>, Vec<_>) = list.entries.into_iter().partition(|e| e.cancel);
+        for entry in wants {
+            self.add(source, entry.cid, entry.kind, entry.priority, entry.send_dont_have);
+        }
+        for entry in cancels {
+            self.remove(source, &entry.cid);
+        }
+        self.ask_store(source, out);
+    }
+
+    /// The store's answer. What it does not mention it does not have.
+    pub(super) fn lookup(
+        &mut self,
+        now: Instant,
+        source: SourceId,
+        results: Vec<(Cid, Option<usize>)>,
+        out: &mut Outbox,
+    ) {
+        let Some(peer) = self.peers.get_mut(&source) else { return };
+        let results: BTreeMap<Cid, usize> =
+            results.into_iter().filter_map(|(cid, len)| Some((cid, len?))).collect();
+        for cid in std::mem::take(&mut peer.looking) {
+            let Some(peer) = self.peers.get_mut(&source) else { return };
+            let Some(want) = peer.wants.get_mut(&cid) else { continue };
+            let State::Looking { again } = want.state else { continue };
+            match results.get(&cid).copied() {
+                Some(len) if want.kind == WantKind::Have && len > limits::HAVE_REPLACE => {
+                    out.presence(now, source, cid, Presence::Have);
+                    self.remove(source, &cid);
+                }
+                Some(len) => self.place(source, cid, State::Queued { len }),
+                None if again => self.place(source, cid, State::Fresh),
+                None => {
+                    if want.send_dont_have && !want.told {
+                        want.told = true;
+                        out.presence(now, source, cid, Presence::DontHave);
+                    }
+                    self.place(source, cid, State::Missing);
+                }
+            }
+        }
+        self.ask_store(source, out);
+    }
+
+    /// These blocks are held now: whoever waits for one is looked up again.
+    pub(super) fn stored(&mut self, cids: &[(Cid, usize)], out: &mut Outbox) {
+        let mut touched = BTreeSet::new();
+        for (cid, _) in cids {
+            let Some(waiting) = self.waiting.get(cid.hash()) else { continue };
+            for (source, cid) in waiting.clone() {
+                let want = self.peers.get_mut(&source).and_then(|peer| peer.wants.get_mut(&cid));
+                match want.map(|want| &mut want.state) {
+                    Some(State::Looking { again }) => *again = true,
+                    Some(State::Missing) => {
+                        self.place(source, cid, State::Fresh);
+                        touched.insert(source);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        for source in touched {
+            self.ask_store(source, out);
+        }
+    }
+
+    /// Blocks were written.
+    pub(super) fn sent(&mut self, now: Instant, source: SourceId, cids: &[Cid], bytes: usize) {
+        let Some(peer) = self.peers.get_mut(&source) else { return };
+        let took = now.saturating_duration_since(peer.busy_since).max(Duration::from_millis(1));
+        let rate = bytes as f64 / took.as_secs_f64();
+        peer.rate = Some(peer.rate.map_or(rate, |old| old * 0.75 + rate * 0.25));
+        peer.busy_since = now;
+        for cid in cids {
+            if self.written(source, cid).is_some()
+                && self.state(source, cid) == Some(State::Serving)
+            {
+                self.remove(source, cid);
+            }
+        }
+        self.offer_turn(source);
+    }
+
+    /// Blocks could not be written: they are queued again, or count as missing.
+    pub(super) fn unsent(
+        &mut self,
+        now: Instant,
+        source: SourceId,
+        cids: Vec<Cid>,
+        retry: bool,
+        out: &mut Outbox,
+    ) {
+        for cid in cids {
+            let Some(len) = self.written(source, &cid) else { continue };
+            if self.state(source, &cid) != Some(State::Serving) {
+                continue;
+            }
+            if retry {
+                self.place(source, cid, State::Queued { len });
+                continue;
+            }
+            let want = self.peers.get_mut(&source).and_then(|peer| peer.wants.get_mut(&cid));
+            if let Some(want) = want.filter(|want| want.send_dont_have) {
+                want.told = true;
+                out.presence(now, source, cid, Presence::DontHave);
+            }
+            self.place(source, cid, State::Missing);
+        }
+        self.offer_turn(source);
+    }
+
+    /// Gives out turns while there is room.
+    pub(super) fn pump(&mut self, now: Instant, out: &mut Outbox) {
+        while let Some((given, source)) = self.turns.first().copied() {
+            let peer = self.peers.get_mut(&source).expect("turns name peers");
+            let room = self.limit.saturating_sub(self.serving);
+            if self.serving > 0 && peer.next_len() > room {
+                return;
+            }
+            let batch = peer.batch().min(room);
+            self.turns.remove(&(given, source));
+            peer.has_turn = false;
+            if peer.serving.is_empty() {
+                peer.busy_since = now;
+            }
+            let (mut cids, mut bytes) = (Vec::new(), 0);
+            while let Some(place) = peer.queued.first().copied() {
+                let len = peer.next_len();
+                if !cids.is_empty() && bytes + len > batch {
+                    break;
+                }
+                peer.queued.remove(&place);
+                bytes += len;
+                if let Some(want) = peer.wants.get_mut(&place.2) {
+                    want.state = State::Serving;
+                }
+                peer.serving.insert(place.2, len);
+                cids.push(place.2);
+            }
+            peer.serving_bytes += bytes;
+            // an empty block, too, costs a turn
+            peer.given += bytes.max(1) as u64;
+            self.serving += bytes;
+            self.given = given;
+            out.push(Output::Serve { source, cids });
+            self.offer_turn(source);
+        }
+    }
+
+    /// Whether the source still wants what is being served to it.
+    pub(super) fn is_wanted(&self, source: SourceId, cid: &Cid) -> bool {
+        self.state(source, cid) == Some(State::Serving)
+    }
+
+    /// Wants remembered and bytes being served.
+    pub(super) fn status(&self, source: SourceId) -> (usize, usize) {
+        self.peers.get(&source).map_or((0, 0), |peer| (peer.wants.len(), peer.serving_bytes))
+    }
+
+    fn state(&self, source: SourceId, cid: &Cid) -> Option<State> {
+        Some(self.peers.get(&source)?.wants.get(cid)?.state)
+    }
+
+    /// Adds a want, or merges it into the one there is: block beats have, the latest priority counts.
+    fn add(
+        &mut self,
+        source: SourceId,
+        cid: Cid,
+        kind: WantKind,
+        priority: i32,
+        send_dont_have: bool,
+    ) {
+        let Some(peer) = self.peers.get_mut(&source) else { return };
+        if let Some(mut want) = peer.wants.get(&cid).copied() {
+            peer.unplace(&cid, &want);
+            want.kind = want.kind.min(kind);
+            want.priority = priority;
+            want.send_dont_have |= send_dont_have;
+            want.told = false;
+            let state = if want.state == State::Missing { State::Fresh } else { want.state };
+            peer.wants.insert(cid, want);
+            self.place(source, cid, state);
+            return;
+        }
+        if peer.wants.len() >= limits::FOREIGN_WANTS {
+            let lower = peer.queued.last().filter(|(Reverse(lowest), ..)| *lowest < priority);
+            // of the missing ones, too, the lowest priority goes first
+            let Some((.., victim)) = peer.missing.last().or(lower).copied() else { return };
+            self.remove(source, &victim);
+        }
+        let Some(peer) = self.peers.get_mut(&source) else { return };
+        let place = peer.next_place;
+        peer.next_place += 1;
+        // wanted, cancelled and wanted again while it is on its way: not sent twice
+        let state = if peer.serving.contains_key(&cid) { State::Serving } else { State::Fresh };
+        let want = Wanted { kind, priority, place, send_dont_have, told: false, state };
+        peer.wants.insert(cid, want);
+        self.place(source, cid, state);
+    }
+
+    fn remove(&mut self, source: SourceId, cid: &Cid) {
+        let Some(peer) = self.peers.get_mut(&source) else { return };
+        if let Some(want) = peer.wants.remove(cid) {
+            peer.unplace(cid, &want);
+            self.unwait(source, cid);
+            self.offer_turn(source);
+        }
+    }
+
+    /// Moves a want into the place of its new state.
+    fn place(&mut self, source: SourceId, cid: Cid, state: State) {
+        let Some(peer) = self.peers.get_mut(&source) else { return };
+        let Some(mut want) = peer.wants.get(&cid).copied() else { return };
+        peer.unplace(&cid, &want);
+        want.state = state;
+        peer.wants.insert(cid, want);
+        let place = (Reverse(want.priority), want.place, cid);
+        match state {
+            State::Fresh => peer.fresh.insert(place),
+            State::Queued { .. } => peer.queued.insert(place),
+            State::Missing => peer.missing.insert(place),
+            State::Looking { .. } | State::Serving => true,
+        };
+        if matches!(state, State::Missing | State::Looking { .. }) {
+            self.waiting.entry(*cid.hash()).or_default().insert((source, cid));
+        } else {
+            self.unwait(source, &cid);
+        }
+        if matches!(state, State::Queued { .. }) {
+            self.offer_turn(source);
+        }
+    }
+
+    fn unwait(&mut self, source: SourceId, cid: &Cid) {
+        if let Some(waiting) = self.waiting.get_mut(cid.hash()) {
+            waiting.remove(&(source, *cid));
+            if waiting.is_empty() {
+                self.waiting.remove(cid.hash());
+            }
+        }
+    }
+
+    /// Asks the store for fresh wants, one question at a time.
+    fn ask_store(&mut self, source: SourceId, out: &mut Outbox) {
+        let Some(peer) = self.peers.get_mut(&source) else { return };
+        if !peer.looking.is_empty() || peer.fresh.is_empty() {
+            return;
+        }
+        let cids: Vec<Cid> =
+            peer.fresh.iter().take(limits::LOOKUP_BATCH).map(|(.., cid)| *cid).collect();
+        peer.looking.clone_from(&cids);
+        for cid in &cids {
+            self.place(source, *cid, State::Looking { again: false });
+        }
+        out.push(Output::Lookup { source, cids });
+    }
+
+    /// A block is no longer on its way to the source: its length, if it was.
+    fn written(&mut self, source: SourceId, cid: &Cid) -> Option<usize> {
+        let peer = self.peers.get_mut(&source)?;
+        let len = peer.serving.remove(cid)?;
+        peer.serving_bytes -= len;
+        self.serving -= len;
+        Some(len)
+    }
+
+    /// Puts the source into or out of the round, as it has something to be given and room for it.
+    fn offer_turn(&mut self, source: SourceId) {
+        let Some(peer) = self.peers.get_mut(&source) else { return };
+        let able = !peer.queued.is_empty()
+            && (peer.serving.is_empty()
+                || peer.serving_bytes + peer.next_len() <= limits::SERVE_SOURCE
+                    && peer.serving.len() < limits::FOREIGN_WANTS);
+        if able && !peer.has_turn {
+            peer.given = peer.given.max(self.given);
+            self.turns.insert((peer.given, source));
+        } else if !able && peer.has_turn {
+            self.turns.remove(&(peer.given, source));
+        }
+        peer.has_turn = able;
+    }
+
+    /// Panics if an invariant does not hold.
+    #[cfg(test)]
+    pub(super) fn check(&self) {
+        assert_eq!(self.serving, self.peers.values().map(|p| p.serving_bytes).sum::<usize>());
+        assert!(self.serving <= self.limit.max(limits::BLOCK_MAX));
+        for (source, peer) in &self.peers {
+            assert!(peer.wants.len() <= limits::FOREIGN_WANTS);
+            assert!(peer.serving_bytes <= limits::SERVE_SOURCE);
+            assert_eq!(peer.serving_bytes, peer.serving.values().sum::<usize>());
+            assert!(peer.looking.len() <= limits::LOOKUP_BATCH);
+            assert_eq!(peer.has_turn, self.turns.contains(&(peer.given, *source)));
+            let count = |f: fn(&State) -> bool| peer.wants.values().filter(|w| f(&w.state)).count();
+            assert_eq!(peer.fresh.len(), count(|s| *s == State::Fresh));
+            assert_eq!(peer.missing.len(), count(|s| *s == State::Missing));
+            assert_eq!(peer.queued.len(), count(|s| matches!(s, State::Queued { .. })));
+        }
+        for (source, cid) in self.waiting.values().flatten() {
+            assert!(self.peers[source].wants.contains_key(cid));
+        }
+    }
+}
+
+impl Peer {
+    /// Takes a want out of the place its state has.
+    fn unplace(&mut self, cid: &Cid, want: &Wanted) {
+        let place = (Reverse(want.priority), want.place, *cid);
+        match want.state {
+            State::Fresh => self.fresh.remove(&place),
+            State::Queued { .. } => self.queued.remove(&place),
+            State::Missing => self.missing.remove(&place),
+            State::Looking { .. } | State::Serving => true,
+        };
+    }
+
+    /// Bytes of the block that is next.
+    fn next_len(&self) -> usize {
+        let next = self.queued.first().and_then(|(.., cid)| self.wants.get(cid));
+        match next.map(|want| want.state) {
+            Some(State::Queued { len }) => len,
+            _ => 0,
+        }
+    }
+
+    /// Bytes of its next message, within what may be on its way to it.
+    fn batch(&self) -> usize {
+        let by_rate =
+            self.rate.map_or(BATCH_START, |rate| (rate * BATCH_TIME.as_secs_f64()) as usize);
+        by_rate
+            .clamp(BATCH_START, limits::SERVE_BATCH)
+            .min(limits::SERVE_SOURCE.saturating_sub(self.serving_bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests;

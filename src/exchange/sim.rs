@@ -1,0 +1,515 @@
+//! Many engines under a virtual clock: links with latency and bandwidth, disconnects, slow, stalling and lying peers.
+//!
+//! All of a run follows from its seed. A failing test prints it; put it into [`ONLY`] to run that one alone.
+//! Blocks are a CID and a length here: bytes never pass through an engine, so none are needed.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::time::{Duration, Instant};
+
+use crate::dag::Cid;
+use crate::dag::block::{RAW, cid_v1, sha256};
+use crate::limits;
+
+use super::message::{Control, Presence};
+use super::*;
+
+mod tests;
+
+/// The seed to run alone, for looking into a failure.
+const ONLY: Option<u64> = None;
+
+/// The one session of each node.
+const SESSION: SessionId = 1;
+
+/// The seeds a test runs.
+fn seeds(count: u64) -> Vec<u64> {
+    ONLY.map_or((0..count).collect(), |seed| vec![seed])
+}
+
+/// Names the seed if the test fails.
+struct Seed(u64);
+
+impl Drop for Seed {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("failed with seed {}: set sim::ONLY to run it alone", self.0);
+        }
+    }
+}
+
+/// xorshift64*: small, and the same everywhere.
+struct Random(u64);
+
+impl Random {
+    fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+
+    fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+}
+
+/// How a node behaves beyond what its engine says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Conduct {
+    Honest,
+    /// After this many blocks it says nothing any more, but stays connected.
+    Stalls(u64),
+    /// Other bytes than asked for.
+    WrongBytes,
+    /// HAVE, and DONT_HAVE when asked for the block.
+    FalseHave,
+    /// Blocks that nobody asked for, a lot.
+    Floods,
+    /// Never says anything.
+    Silent,
+}
+
+/// A node's own link to the network: bytes a second, and its half of each path's latency.
+#[derive(Debug, Clone, Copy)]
+struct Link {
+    up: f64,
+    down: f64,
+    latency: Duration,
+}
+
+impl Link {
+    /// Symmetric: megabytes a second, milliseconds.
+    fn new(rate: f64, latency: u64) -> Self {
+        Self { up: rate * 1e6, down: rate * 1e6, latency: Duration::from_millis(latency) }
+    }
+}
+
+struct Node {
+    engine: Engine,
+    conduct: Conduct,
+    link: Link,
+    up_free: Instant,
+    down_free: Instant,
+    store: BTreeMap<Cid, usize>,
+    /// What it fetches and has not stored.
+    missing: BTreeSet<Cid>,
+    done: Option<Instant>,
+    peers: BTreeMap<usize, u64>,
+    timer: Option<Instant>,
+    served: u64,
+    served_bytes: u64,
+    late: u64,
+    unasked: u64,
+    wanted: u64,
+    penalised: BTreeMap<usize, Fault>,
+    not_held: BTreeSet<Cid>,
+    searches: u64,
+    asked: BTreeSet<(usize, Cid)>,
+}
+
+#[derive(Debug)]
+enum Event {
+    Control { from: usize, to: usize, epoch: u64, control: Control },
+    Progress { from: usize, to: usize, epoch: u64 },
+    Block { from: usize, to: usize, epoch: u64, cid: Cid, len: usize },
+    Sent { from: usize, to: usize, epoch: u64, cids: Vec<Cid>, bytes: usize },
+    Lookup { node: usize, source: SourceId, cids: Vec<Cid> },
+    Stored { node: usize, cid: Cid, len: usize },
+    Timeout { node: usize },
+    Connect { a: usize, b: usize },
+    Disconnect { a: usize, b: usize },
+    Found { node: usize },
+}
+
+struct Sim {
+    now: Instant,
+    nodes: Vec<Node>,
+    queue: BinaryHeap<Reverse<(Instant, u64)>>,
+    events: BTreeMap<u64, Event>,
+    next_event: u64,
+    next_epoch: u64,
+    random: Random,
+    steps: u64,
+    /// Events between two looks at all invariants.
+    check_every: u64,
+    config: Config,
+}
+
+/// A block that stands for bytes: its CID is the hash of its number.
+fn block(number: u64) -> Cid {
+    cid_v1(RAW, sha256(&number.to_le_bytes()))
+}
+
+impl Sim {
+    fn new(seed: u64) -> Self {
+        Self {
+            now: epoch(),
+            nodes: Vec::new(),
+            queue: BinaryHeap::new(),
+            events: BTreeMap::new(),
+            next_event: 0,
+            next_epoch: 0,
+            random: Random::new(seed),
+            steps: 0,
+            check_every: 64,
+            config: Config::default(),
+        }
+    }
+
+    fn add(&mut self, link: Link, conduct: Conduct, holds: &[(Cid, usize)]) -> usize {
+        let seed = self.random.next();
+        self.nodes.push(Node {
+            engine: Engine::new(self.config, seed),
+            conduct,
+            link,
+            up_free: self.now,
+            down_free: self.now,
+            store: holds.iter().copied().collect(),
+            missing: BTreeSet::new(),
+            done: None,
+            peers: BTreeMap::new(),
+            timer: None,
+            served: 0,
+            served_bytes: 0,
+            late: 0,
+            unasked: 0,
+            wanted: 0,
+            penalised: BTreeMap::new(),
+            not_held: BTreeSet::new(),
+            searches: 0,
+            asked: BTreeSet::new(),
+        });
+        self.nodes.len() - 1
+    }
+
+    fn at(&mut self, at: Instant, event: Event) {
+        let id = self.next_event;
+        self.next_event += 1;
+        self.events.insert(id, event);
+        self.queue.push(Reverse((at, id)));
+    }
+
+    fn connect(&mut self, a: usize, b: usize) {
+        if self.nodes[a].peers.contains_key(&b) {
+            return;
+        }
+        self.next_epoch += 1;
+        for (me, other) in [(a, b), (b, a)] {
+            let now = self.now;
+            let node = &mut self.nodes[me];
+            node.peers.insert(other, self.next_epoch);
+            node.engine.handle_connected(now, other as SourceId, Abilities::BITSWAP);
+            self.drive(me);
+        }
+        if self.nodes[a].conduct == Conduct::Floods {
+            self.flood(a, b);
+        }
+        if self.nodes[b].conduct == Conduct::Floods {
+            self.flood(b, a);
+        }
+    }
+
+    fn disconnect(&mut self, a: usize, b: usize) {
+        for (me, other) in [(a, b), (b, a)] {
+            if self.nodes[me].peers.remove(&other).is_some() {
+                let now = self.now;
+                self.nodes[me].engine.handle_disconnected(now, other as SourceId);
+                self.nodes[me].asked.retain(|(source, _)| *source != other);
+                self.drive(me);
+            }
+        }
+    }
+
+    fn flood(&mut self, from: usize, to: usize) {
+        let epoch = self.nodes[from].peers[&to];
+        for i in 0..200 {
+            let cid = block(1 << 40 | i);
+            let at = self.now + Duration::from_millis(i);
+            self.at(at, Event::Block { from, to, epoch, cid, len: limits::MIB });
+        }
+    }
+
+    /// Begins the fetch of what `node` does not hold, from these sources.
+    fn fetch(&mut self, node: usize, cids: &[(Cid, usize)], sources: &[usize]) {
+        let now = self.now;
+        let n = &mut self.nodes[node];
+        n.missing = cids.iter().map(|(c, _)| *c).filter(|c| !n.store.contains_key(c)).collect();
+        let wanted: Vec<_> = cids.iter().filter(|(c, _)| n.missing.contains(c)).copied().collect();
+        n.engine.open_session(now, SESSION);
+        for source in sources {
+            n.engine.add_source(now, SESSION, *source as SourceId);
+        }
+        assert_eq!(n.engine.want(now, SESSION, &wanted), wanted.len());
+        if wanted.is_empty() {
+            n.done = Some(now);
+        }
+        self.drive(node);
+    }
+
+    fn latency(&self, a: usize, b: usize) -> Duration {
+        self.nodes[a].link.latency + self.nodes[b].link.latency
+    }
+
+    /// Carries out what a node's engine wants done.
+    fn drive(&mut self, me: usize) {
+        while let Some(output) = self.nodes[me].engine.poll_output() {
+            self.output(me, output);
+        }
+        self.watch(me);
+        let due = self.nodes[me].engine.poll_timeout();
+        if let Some(due) = due
+            && self.nodes[me].timer.is_none_or(|at| due < at || at <= self.now)
+        {
+            let due = due.max(self.now);
+            self.nodes[me].timer = Some(due);
+            self.at(due, Event::Timeout { node: me });
+        }
+    }
+
+    fn output(&mut self, me: usize, output: Output) {
+        let conduct = self.nodes[me].conduct;
+        match output {
+            Output::Send { source, control } => {
+                let to = source as usize;
+                let wants = control.wantlist.iter().flat_map(|list| &list.entries);
+                let cids: Vec<Cid> = wants.filter(|e| !e.cancel).map(|e| e.cid).collect();
+                self.nodes[me].asked.extend(cids.into_iter().map(|cid| (to, cid)));
+                let mute = match conduct {
+                    Conduct::Silent => true,
+                    Conduct::Stalls(after) => self.nodes[me].served >= after,
+                    _ => false,
+                };
+                if let Some(epoch) = self.nodes[me].peers.get(&to).copied().filter(|_| !mute) {
+                    let at = self.now + self.latency(me, to);
+                    self.at(at, Event::Control { from: me, to, epoch, control });
+                }
+            }
+            Output::Lookup { source, cids } => {
+                let at = self.now + Duration::from_micros(200);
+                self.at(at, Event::Lookup { node: me, source, cids });
+            }
+            Output::Serve { source, cids } => self.serve(me, source as usize, cids),
+            Output::FindProviders { session, .. } => {
+                assert_eq!(session, SESSION);
+                self.nodes[me].searches += 1;
+                let at = self.now + Duration::from_millis(500);
+                self.at(at, Event::Found { node: me });
+            }
+            Output::Penalise { source, fault } => {
+                self.nodes[me].penalised.insert(source as usize, fault);
+                self.disconnect(me, source as usize);
+            }
+            Output::NotHeld { session, cid } => {
+                assert_eq!(session, SESSION);
+                self.nodes[me].not_held.insert(cid);
+            }
+        }
+    }
+
+    fn serve(&mut self, me: usize, to: usize, cids: Vec<Cid>) {
+        let Some(epoch) = self.nodes[me].peers.get(&to).copied() else { return };
+        let total: usize = cids.iter().map(|cid| self.nodes[me].store[cid]).sum();
+        assert!(total <= limits::SERVE_BATCH || cids.len() == 1, "{total} bytes in one message");
+        let latency = self.latency(me, to);
+        let mut sent = Vec::new();
+        for cid in cids {
+            let len = self.nodes[me].store[&cid];
+            let node = &mut self.nodes[me];
+            let mute = match node.conduct {
+                Conduct::Silent => true,
+                Conduct::Stalls(after) => node.served >= after,
+                _ => false,
+            };
+            if mute {
+                continue;
+            }
+            if node.conduct == Conduct::FalseHave {
+                let presences = vec![(cid, Presence::DontHave)];
+                let control = Control { presences, ..Control::default() };
+                self.at(self.now + latency, Event::Control { from: me, to, epoch, control });
+                sent.push(cid);
+                continue;
+            }
+            node.served += 1;
+            node.served_bytes += len as u64;
+            let begin = node.up_free.max(self.now);
+            node.up_free = begin + seconds(len, node.link.up);
+            let (begin, end) = (begin + latency, node.up_free + latency);
+            let other = &mut self.nodes[to];
+            let end = end.max(other.down_free + seconds(len, other.link.down));
+            other.down_free = end;
+            let mut at = begin;
+            while at < end {
+                self.at(at, Event::Progress { from: me, to, epoch });
+                at += Duration::from_secs(1);
+            }
+            let wrong = self.nodes[me].conduct == Conduct::WrongBytes;
+            let shown = if wrong { block(self.random.next() | 1 << 50) } else { cid };
+            self.at(end, Event::Block { from: me, to, epoch, cid: shown, len });
+            sent.push(cid);
+        }
+        let at = self.nodes[me].up_free.max(self.now);
+        if !sent.is_empty() {
+            self.at(at, Event::Sent { from: me, to, epoch, cids: sent, bytes: total });
+        }
+    }
+
+    fn is_current(&self, from: usize, to: usize, epoch: u64) -> bool {
+        self.nodes[to].peers.get(&from) == Some(&epoch)
+    }
+
+    /// One event; false if there is none.
+    fn step(&mut self) -> bool {
+        let Some(Reverse((at, id))) = self.queue.pop() else { return false };
+        let event = self.events.remove(&id).expect("queued");
+        self.now = at;
+        self.steps += 1;
+        let now = self.now;
+        let touched = match event {
+            Event::Control { from, to, epoch, control } => {
+                if self.is_current(from, to, epoch) {
+                    self.nodes[to].engine.handle_control(now, from as SourceId, control);
+                }
+                to
+            }
+            Event::Progress { from, to, epoch } => {
+                if self.is_current(from, to, epoch) {
+                    self.nodes[to].engine.handle_progress(now, from as SourceId);
+                }
+                to
+            }
+            Event::Block { from, to, epoch, cid, len } => {
+                if self.is_current(from, to, epoch) {
+                    self.arrive(from, to, cid, len);
+                }
+                to
+            }
+            Event::Sent { from, to, epoch, cids, bytes } => {
+                if self.is_current(to, from, epoch) {
+                    self.nodes[from].engine.handle_sent(now, to as SourceId, &cids, bytes);
+                }
+                from
+            }
+            Event::Lookup { node, source, cids } => {
+                let n = &mut self.nodes[node];
+                let results = cids.iter().map(|cid| (*cid, n.store.get(cid).copied())).collect();
+                n.engine.handle_lookup(now, source, results);
+                node
+            }
+            Event::Stored { node, cid, len } => {
+                let n = &mut self.nodes[node];
+                n.store.insert(cid, len);
+                n.missing.remove(&cid);
+                if n.missing.is_empty() && n.done.is_none() {
+                    n.done = Some(now);
+                }
+                n.engine.consumed(now, SESSION, &cid);
+                n.engine.handle_stored(now, &[(cid, len)]);
+                node
+            }
+            Event::Timeout { node } => {
+                let n = &mut self.nodes[node];
+                if n.timer == Some(now) {
+                    n.timer = None;
+                }
+                n.engine.handle_timeout(now);
+                node
+            }
+            Event::Connect { a, b } => {
+                self.connect(a, b);
+                a
+            }
+            Event::Disconnect { a, b } => {
+                self.disconnect(a, b);
+                a
+            }
+            Event::Found { node } => {
+                for source in 0..self.nodes.len() {
+                    if source != node && !self.nodes[node].penalised.contains_key(&source) {
+                        let n = &mut self.nodes[node];
+                        n.engine.add_source(now, SESSION, source as SourceId);
+                        self.connect(node, source);
+                    }
+                }
+                node
+            }
+        };
+        self.drive(touched);
+        true
+    }
+
+    fn arrive(&mut self, from: usize, to: usize, cid: Cid, len: usize) {
+        let now = self.now;
+        let was_asked = self.nodes[to].asked.contains(&(from, cid));
+        let n = &mut self.nodes[to];
+        match n.engine.handle_block(now, from as SourceId, &cid, len) {
+            Arrival::Wanted { sessions } => {
+                assert!(was_asked, "a block was accepted of a node that was not asked for it");
+                assert_eq!(sessions, [SESSION]);
+                assert!(n.missing.contains(&cid), "a block was accepted that is not wanted");
+                n.wanted += 1;
+                let at = now + Duration::from_millis(2);
+                self.at(at, Event::Stored { node: to, cid, len });
+            }
+            Arrival::Late => n.late += 1,
+            Arrival::Unasked => n.unasked += 1,
+        }
+    }
+
+    /// The bounds that must hold after every event, and now and then all invariants.
+    fn watch(&mut self, me: usize) {
+        let n = &self.nodes[me];
+        if let Some(session) = n.engine.session(SESSION) {
+            assert!(session.asked_bytes <= self.config.session_window);
+            assert!(session.held_bytes + session.asked_bytes <= self.config.session_window);
+        }
+        let mut serving = 0;
+        for peer in n.peers.keys() {
+            let Some(source) = n.engine.source(*peer as SourceId) else { continue };
+            assert!(source.window <= limits::SOURCE_WINDOW_MAX);
+            assert!(source.in_flight <= limits::SOURCE_WINDOW_MAX);
+            assert!(source.wants <= limits::FOREIGN_WANTS);
+            assert!(source.serving <= limits::SERVE_SOURCE);
+            serving += source.serving;
+        }
+        assert!(serving <= self.config.serve_total);
+        if self.steps % self.check_every == 0 {
+            n.engine.check();
+        }
+    }
+
+    /// Runs until these nodes have all they want; the time the last one took.
+    fn run(&mut self, nodes: &[usize], limit: Duration) -> Duration {
+        let start = epoch();
+        while nodes.iter().any(|n| self.nodes[*n].done.is_none()) {
+            assert!(self.step(), "nothing happens any more, and something is missing");
+            if self.now >= start + limit {
+                for n in nodes {
+                    let node = &self.nodes[*n];
+                    eprintln!(
+                        "node {n}: {} missing, {:?}",
+                        node.missing.len(),
+                        node.engine.session(SESSION)
+                    );
+                    for peer in node.peers.keys() {
+                        let other = &self.nodes[*peer];
+                        let source = node.engine.source(*peer as SourceId);
+                        eprintln!("  {peer} {:?} {:?}: {source:?}", other.conduct, other.link);
+                    }
+                }
+                panic!("not done after {limit:?}");
+            }
+        }
+        let done = nodes.iter().filter_map(|n| self.nodes[*n].done).max();
+        done.map_or(Duration::ZERO, |at| at - start)
+    }
+}

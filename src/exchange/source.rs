@@ -1,0 +1,175 @@
+//! One connected source as we fetch from it: its window, its conduct, its counters.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Instant;
+
+use crate::dag::Cid;
+use crate::limits;
+
+use super::window::Window;
+use super::{Abilities, Fault};
+
+/// What `status` shows of a source.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct SourceStatus {
+    /// Bytes of blocks that came from it, wanted or not.
+    pub bytes_in: u64,
+    /// Bytes written to it.
+    pub bytes_out: u64,
+    /// Wanted blocks that came from it.
+    pub blocks_in: u64,
+    /// Blocks written to it.
+    pub blocks_out: u64,
+    /// Blocks that came when they were no longer wanted of it.
+    pub late: u64,
+    /// Their bytes.
+    pub late_bytes: u64,
+    /// Blocks that were never asked of it.
+    pub unasked: u64,
+    /// What it did wrong, all kinds together.
+    pub faults: u64,
+    /// Bytes that may be asked of it at a time.
+    pub window: usize,
+    /// Bytes asked of it and counted on.
+    pub in_flight: usize,
+    /// Its recent best in bytes a second.
+    pub rate: Option<f64>,
+    /// Bytes being loaded for it or written to it.
+    pub serving: usize,
+    /// Wants of it that we remember.
+    pub wants: usize,
+    /// No progress with something asked of it.
+    pub stalled: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) abilities: Abilities,
+    pub(super) window: Window,
+    pub(super) stalled: bool,
+    /// Last time bytes came, or the first were asked.
+    pub(super) progress: Instant,
+    /// The latest moment of asking among the blocks that came: asks older than it were overtaken.
+    pub(super) newest_answered: Option<Instant>,
+    /// Wants were sent again, so blocks may come twice without fault.
+    pub(super) resent: bool,
+    /// It said DONT_HAVE: then it is asked only for what it said HAVE to.
+    pub(super) partial: bool,
+    /// When its window of probes last slid over what it lacks.
+    pub(super) slid: Instant,
+    /// Stalls since its last block: how long it rests before it is tried again.
+    pub(super) strikes: u32,
+    /// Which of its sessions is served next.
+    pub(super) turn: u64,
+    pub(super) counts: SourceStatus,
+    late: Late,
+    unasked_presences: usize,
+    false_haves: u32,
+}
+
+impl Source {
+    pub(super) fn new(now: Instant, abilities: Abilities) -> Self {
+        Self {
+            abilities,
+            window: Window::new(now),
+            stalled: false,
+            progress: now,
+            newest_answered: None,
+            resent: false,
+            partial: false,
+            slid: now,
+            strikes: 0,
+            turn: 0,
+            counts: SourceStatus::default(),
+            late: Late::default(),
+            unasked_presences: 0,
+            false_haves: 0,
+        }
+    }
+
+    /// No longer wanted of it; what still comes of it is late.
+    pub(super) fn remember_late(&mut self, cid: &Cid) {
+        self.late.insert(fingerprint(cid));
+    }
+
+    /// Whether something about `cid` may still come.
+    pub(super) fn may_be_late(&self, cid: &Cid) -> bool {
+        self.late.known.contains(&fingerprint(cid))
+    }
+
+    /// A block that nobody waits for: whether it is late. It is so once.
+    pub(super) fn count_late(&mut self, cid: &Cid, len: usize) -> bool {
+        let late = self.late.known.remove(&fingerprint(cid));
+        if late {
+            self.counts.late += 1;
+            self.counts.late_bytes += len as u64;
+        }
+        late
+    }
+
+    /// A block never asked of it.
+    pub(super) fn count_unasked(&mut self) -> Option<Fault> {
+        self.counts.unasked += 1;
+        let over = self.counts.unasked > u64::from(limits::UNASKED) + self.counts.blocks_in;
+        over.then_some(Fault::Unasked)
+    }
+
+    /// HAVE or DONT_HAVE for something never asked of it. Cheap, so a message full of them is let pass.
+    pub(super) fn count_unasked_presence(&mut self) -> Option<Fault> {
+        self.unasked_presences += 1;
+        (self.unasked_presences > limits::MESSAGE_PRESENCES).then_some(Fault::Unasked)
+    }
+
+    /// DONT_HAVE after HAVE.
+    pub(super) fn count_false_have(&mut self) -> Option<Fault> {
+        self.false_haves += 1;
+        let over =
+            u64::from(self.false_haves) > u64::from(limits::FALSE_HAVES) + self.counts.blocks_in;
+        over.then_some(Fault::FalseHave)
+    }
+
+    pub(super) fn status(&self) -> SourceStatus {
+        SourceStatus {
+            window: self.window.size(),
+            in_flight: self.window.in_flight(),
+            rate: self.window.rate(),
+            stalled: self.stalled,
+            ..self.counts
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn late_memory(&self) -> usize {
+        self.late.order.len()
+    }
+}
+
+/// The last [`limits::LATE_MEMORY`] CIDs no longer wanted, by fingerprint.
+#[derive(Debug, Default)]
+struct Late {
+    known: BTreeSet<u64>,
+    order: VecDeque<u64>,
+}
+
+impl Late {
+    fn insert(&mut self, fingerprint: u64) {
+        if !self.known.insert(fingerprint) {
+            return;
+        }
+        if self.order.len() == limits::LATE_MEMORY
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        self.order.push_back(fingerprint);
+    }
+}
+
+/// Eight bytes of the digest: a block that happens to share them is called late, not wanted.
+fn fingerprint(cid: &Cid) -> u64 {
+    let mut bytes = [0; 8];
+    for (to, from) in bytes.iter_mut().zip(cid.hash().digest()) {
+        *to = *from;
+    }
+    u64::from_le_bytes(bytes)
+}
