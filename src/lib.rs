@@ -8,4 +8,6 @@ pub mod dag;
 
 pub mod exchange;
 
+pub mod store;
+
 pub mod network;

@@ -1,0 +1,471 @@
+//! The index: one sled tree, its batches and its checks. sled is used in this file alone.
+//!
+//! **What the index guarantees.** Every write goes through [`Index::write`], one at a time. Each batch carries, under
+//! the key [`keys::STAMP`], the number of the batch, how many entries the tree has after it and the sum of a hash over
+//! all of them. Opening reads the whole tree once and compares: an entry lost, changed or brought back is found, which
+//! sled's own checks do not promise (on a damaged file it panics or succeeds with fewer entries, `experiments.md`).
+//! `store/flushed` (see `stamp`) finds an index that is whole but too old.
+//!
+//! sled 0.34 flushes with `sync_file_range` (its `pagecache/iobuf.rs`), which leaves the disk's own cache and the
+//! file's length out: [`Index::flush`] therefore fsyncs sled's file itself.
+//!
+//! A panic inside sled becomes [`Error::Damaged`]: all calls run under [`guarded`], which also keeps the panic's
+//! message off the terminal.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+
+use sled::{Db, IVec};
+
+use super::stamp::Watermark;
+use super::{Error, keys};
+use crate::dag::block::sha256;
+
+thread_local! {
+    static IN_SLED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs a call into sled; its panic is returned as text instead of being printed.
+fn guarded<R>(call: impl FnOnce() -> R) -> Result<R, String> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let previous = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            let sleds_own = std::thread::current().name().is_some_and(|n| n.starts_with("sled-"));
+            if !sleds_own && !IN_SLED.get() {
+                previous(info);
+            }
+        }));
+    });
+    IN_SLED.set(true);
+    // sled's state after a panic is not used again: every caller turns this into `Damaged`.
+    let result = catch_unwind(AssertUnwindSafe(call));
+    IN_SLED.set(false);
+    result.map_err(|panic| {
+        let text = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("no message");
+        let end = text.floor_char_boundary(200);
+        format!("sled panicked: {}", text[..end].lines().next().unwrap_or_default())
+    })
+}
+
+/// A value as sled gives it: shared, not copied.
+pub(super) type Value = IVec;
+
+/// The entry that every batch carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Stamp {
+    pub(super) store: u128,
+    pub(super) generation: u64,
+    /// Number of the batch that wrote it.
+    pub(super) sequence: u64,
+    /// Entries in the tree, this one left out.
+    pub(super) entries: u64,
+    /// Wrapping sum of [`entry_hash`] over them.
+    pub(super) sum: u128,
+    /// Where the next id comes from.
+    pub(super) next_id: u64,
+    pub(super) blocks: u64,
+    /// Sum of the lengths of the blocks.
+    pub(super) bytes: u64,
+    pub(super) files: u64,
+    pub(super) trees: u64,
+}
+
+impl Stamp {
+    const LEN: usize = 16 + 8 + 8 + 8 + 16 + 5 * 8 + 8;
+
+    fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(Self::LEN);
+        out.extend(self.store.to_le_bytes());
+        out.extend(self.sum.to_le_bytes());
+        for number in [
+            self.generation,
+            self.sequence,
+            self.entries,
+            self.next_id,
+            self.blocks,
+            self.bytes,
+            self.files,
+            self.trees,
+        ] {
+            out.extend(number.to_le_bytes());
+        }
+        let check = sha256(&out);
+        out.extend(&check[..8]);
+        out
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        if bytes.len() != Self::LEN {
+            return None;
+        }
+        let (body, check) = bytes.split_at(Self::LEN - 8);
+        if sha256(body)[..8] != *check {
+            return None;
+        }
+        let wide = |at: usize| u128::from_le_bytes(body[at..at + 16].try_into().expect("16 bytes"));
+        let number = |n: usize| {
+            let at = 32 + 8 * n;
+            u64::from_le_bytes(body[at..at + 8].try_into().expect("8 bytes"))
+        };
+        Some(Self {
+            store: wide(0),
+            sum: wide(16),
+            generation: number(0),
+            sequence: number(1),
+            entries: number(2),
+            next_id: number(3),
+            blocks: number(4),
+            bytes: number(5),
+            files: number(6),
+            trees: number(7),
+        })
+    }
+
+    /// Takes an entry out of the sums (`add` false) or into them.
+    fn count(&mut self, key: &[u8], value: &[u8], add: bool) {
+        let step = |n: &mut u64, by: u64| {
+            *n = if add { n.wrapping_add(by) } else { n.wrapping_sub(by) };
+        };
+        let hash = entry_hash(key, value);
+        self.sum = if add { self.sum.wrapping_add(hash) } else { self.sum.wrapping_sub(hash) };
+        step(&mut self.entries, 1);
+        match key.first() {
+            Some(&keys::BLOCK) => {
+                step(&mut self.blocks, 1);
+                step(&mut self.bytes, u64::from(super::codec::block_len(value)));
+            }
+            Some(&keys::FILE) => step(&mut self.files, 1),
+            Some(&keys::TREE) => step(&mut self.trees, 1),
+            _ => {}
+        }
+    }
+}
+
+/// 128 bits over key and value. Against damage, not against an attacker who could as well rewrite the stamp.
+fn entry_hash(key: &[u8], value: &[u8]) -> u128 {
+    let mut bytes = Vec::with_capacity(8 + key.len() + value.len());
+    bytes.extend((key.len() as u64).to_le_bytes());
+    bytes.extend(key);
+    bytes.extend(value);
+    u128::from_le_bytes(sha256(&bytes)[..16].try_into().expect("16 bytes"))
+}
+
+/// sled itself. Dropping it flushes, and may panic as any other call.
+struct Engine(Option<Db>);
+
+impl Engine {
+    fn db(&self) -> &Db {
+        self.0.as_ref().expect("taken only by drop")
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let db = self.0.take();
+        // What was not flushed before was never reported done.
+        let _ = guarded(move || drop(db));
+    }
+}
+
+/// The open index.
+pub(super) struct Index {
+    engine: Engine,
+    /// sled's file, to fsync it.
+    file: File,
+    dir: PathBuf,
+    writer: Mutex<Stamp>,
+    watermark: Watermark,
+}
+
+/// What opening found in place of an index.
+pub(super) enum Opened {
+    /// The index.
+    Index(Box<Index>),
+    /// A sled folder without a stamp: nothing was ever reported done in it, or it is damaged. The caller knows.
+    Blank,
+}
+
+impl Index {
+    /// Opens `dir/index` on a thread of its own and reads it through.
+    ///
+    /// `new`: the stamp to begin with if the tree has none; without it such a tree is [`Opened::Blank`].
+    pub(super) fn open(dir: &Path, cache: u64, new: Option<Stamp>) -> Result<Opened, Error> {
+        let path = dir.join("index");
+        remove_generating(&path)?;
+        let damaged = |why: String| Error::Damaged { dir: dir.to_path_buf(), why };
+        let db_dir = path.clone();
+        let opened = std::thread::Builder::new()
+            .name("store-open".into())
+            .spawn(move || {
+                guarded(move || -> sled::Result<_> {
+                    let db = sled::Config::new()
+                        .path(db_dir)
+                        .cache_capacity(cache)
+                        .flush_every_ms(None)
+                        .open()?;
+                    let read = read_through(&db)?;
+                    Ok((db, read))
+                })
+            })
+            .map_err(|e| Error::io(dir, e))?
+            .join()
+            // `guarded` catches; what still ends the thread is sled's panic all the same.
+            .unwrap_or_else(|_| Err("sled panicked".to_owned()));
+        let (engine, read) = match opened {
+            Ok(Ok((db, read))) => (Engine(Some(db)), read),
+            Ok(Err(e)) => return Err(at_open(dir, &path, e)),
+            Err(panic) => return Err(damaged(panic)),
+        };
+        let file_path = path.join("db");
+        let file = File::open(&file_path).map_err(|e| Error::io(&file_path, e))?;
+        let stamp = match (read.stamp, new) {
+            (Some(bytes), _) => Stamp::decode(&bytes)
+                .ok_or_else(|| damaged("its own count of entries is not readable".into()))?,
+            (None, Some(new)) if read.entries == 0 => new,
+            (None, None) if read.entries == 0 => return Ok(Opened::Blank),
+            (None, _) => return Err(damaged("its own count of entries is gone".into())),
+        };
+        if (stamp.entries, stamp.sum) != (read.entries, read.sum) {
+            return Err(damaged(format!(
+                "{} entries are in it where {} were written, or some of them are not as they were",
+                read.entries, stamp.entries
+            )));
+        }
+        let (watermark, flushed) = Watermark::open(dir, stamp.generation)?;
+        if stamp.sequence < flushed {
+            return Err(damaged(format!(
+                "it ends at batch {} though batch {flushed} was written",
+                stamp.sequence
+            )));
+        }
+        let index =
+            Self { engine, file, dir: dir.to_path_buf(), writer: Mutex::new(stamp), watermark };
+        if stamp.sequence == 0 {
+            index.write(|_| Ok(()))?;
+            index.flush()?;
+            super::disk::sync_folder(&path)?;
+        }
+        Ok(Opened::Index(Box::new(index)))
+    }
+
+    fn guard<R>(&self, call: impl FnOnce(&Db) -> sled::Result<R>) -> Result<R, Error> {
+        match guarded(|| call(self.engine.db())) {
+            Ok(result) => result.map_err(|e| while_open(&self.dir, e)),
+            Err(why) => Err(Error::Damaged { dir: self.dir.clone(), why }),
+        }
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Stamp> {
+        // The stamp is only replaced whole, after its batch was applied: a panic between leaves a true one.
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One entry.
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<IVec>, Error> {
+        self.guard(|db| db.get(key))
+    }
+
+    /// Up to `max` entries whose keys begin with `prefix` and come after `after`, in order.
+    pub(super) fn scan(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        max: usize,
+    ) -> Result<Vec<(IVec, IVec)>, Error> {
+        self.guard(|db| {
+            let start = match after {
+                Some(key) => std::ops::Bound::Excluded(key),
+                None => std::ops::Bound::Included(prefix),
+            };
+            let mut out = Vec::new();
+            for entry in db.range::<&[u8], _>((start, std::ops::Bound::Unbounded)).take(max) {
+                let (key, value) = entry?;
+                if !key.starts_with(prefix) {
+                    break;
+                }
+                out.push((key, value));
+            }
+            Ok(out)
+        })
+    }
+
+    /// Applies what `change` puts and removes as one atomic batch, or nothing if it fails. Not durable before
+    /// [`Index::flush`].
+    pub(super) fn write<R>(
+        &self,
+        change: impl FnOnce(&mut Batch<'_>) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        let mut stamp = self.writer();
+        let mut batch = Batch { index: self, next_id: stamp.next_id, entries: HashMap::new() };
+        let result = change(&mut batch)?;
+        let mut next = *stamp;
+        next.next_id = batch.next_id;
+        next.sequence += 1;
+        let mut sled_batch = sled::Batch::default();
+        let mut changed = next.sequence == 1 || next.next_id != stamp.next_id;
+        for (key, entry) in batch.entries {
+            let Some(new) = entry.new else { continue };
+            if new == entry.old {
+                continue;
+            }
+            changed = true;
+            if let Some(old) = &entry.old {
+                next.count(&key, old, false);
+            }
+            match new {
+                Some(new) => {
+                    next.count(&key, &new, true);
+                    sled_batch.insert(key, new);
+                }
+                None => sled_batch.remove(key),
+            }
+        }
+        if changed {
+            sled_batch.insert(keys::STAMP, next.encode());
+            self.guard(|db| db.apply_batch(sled_batch))?;
+            *stamp = next;
+        }
+        Ok(result)
+    }
+
+    /// Makes everything written before durable.
+    pub(super) fn flush(&self) -> Result<(), Error> {
+        let sequence = self.stamp().sequence;
+        self.guard(|db| db.flush())?;
+        self.file.sync_data().map_err(|e| Error::io(&self.dir.join("index"), e))?;
+        self.watermark.note(sequence)
+    }
+
+    /// Counts as of the last batch.
+    pub(super) fn stamp(&self) -> Stamp {
+        *self.writer()
+    }
+
+    /// Bytes of sled's files.
+    pub(super) fn size_on_disk(&self) -> Result<u64, Error> {
+        self.guard(Db::size_on_disk)
+    }
+}
+
+impl Drop for Index {
+    fn drop(&mut self) {
+        if let Err(e) = self.flush().and_then(|()| self.watermark.sync()) {
+            tracing::warn!(error = %e, "the index was not flushed at the end");
+        }
+    }
+}
+
+/// A change in the making: reads see what it has put.
+pub(super) struct Batch<'a> {
+    index: &'a Index,
+    next_id: u64,
+    entries: HashMap<Vec<u8>, Entry>,
+}
+
+struct Entry {
+    old: Option<IVec>,
+    /// `None`: only read so far.
+    new: Option<Option<IVec>>,
+}
+
+impl Batch<'_> {
+    fn entry(&mut self, key: &[u8]) -> Result<&mut Entry, Error> {
+        if !self.entries.contains_key(key) {
+            let old = self.index.get(key)?;
+            self.entries.insert(key.to_vec(), Entry { old, new: None });
+        }
+        Ok(self.entries.get_mut(key).expect("inserted above"))
+    }
+
+    /// One entry as it will be.
+    pub(super) fn get(&mut self, key: &[u8]) -> Result<Option<IVec>, Error> {
+        let entry = self.entry(key)?;
+        Ok(entry.new.as_ref().unwrap_or(&entry.old).clone())
+    }
+
+    /// Puts an entry.
+    pub(super) fn put(&mut self, key: &[u8], value: impl Into<IVec>) -> Result<(), Error> {
+        self.entry(key)?.new = Some(Some(value.into()));
+        Ok(())
+    }
+
+    /// Removes an entry, if it is there.
+    pub(super) fn remove(&mut self, key: &[u8]) -> Result<(), Error> {
+        self.entry(key)?.new = Some(None);
+        Ok(())
+    }
+
+    /// A number never given before in this store.
+    pub(super) fn next_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+}
+
+struct Read {
+    stamp: Option<IVec>,
+    entries: u64,
+    sum: u128,
+}
+
+fn read_through(db: &Db) -> sled::Result<Read> {
+    let mut read = Read { stamp: None, entries: 0, sum: 0 };
+    for entry in db.iter() {
+        let (key, value) = entry?;
+        if key == keys::STAMP {
+            read.stamp = Some(value);
+        } else {
+            read.entries += 1;
+            read.sum = read.sum.wrapping_add(entry_hash(&key, &value));
+        }
+    }
+    Ok(read)
+}
+
+/// A kill or a full disk leaves a half-written snapshot that makes sled refuse to open.
+fn remove_generating(index: &Path) -> Result<(), Error> {
+    let listing = match std::fs::read_dir(index) {
+        Ok(listing) => listing,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(Error::io(index, e)),
+    };
+    for entry in listing {
+        let entry = entry.map_err(|e| Error::io(index, e))?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            super::disk::remove_small(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// An error of sled while the index opens: what the system refuses is said as such, all else is damage.
+fn at_open(dir: &Path, index: &Path, error: sled::Error) -> Error {
+    match error {
+        sled::Error::Io(e) => match Error::io(index, e) {
+            Error::Io { source, .. } => {
+                Error::Damaged { dir: dir.to_path_buf(), why: source.to_string() }
+            }
+            refused => refused,
+        },
+        other => Error::Damaged { dir: dir.to_path_buf(), why: other.to_string() },
+    }
+}
+
+/// An error of sled while the index is in use.
+fn while_open(dir: &Path, error: sled::Error) -> Error {
+    match error {
+        sled::Error::Io(e) => Error::io(&dir.join("index"), e),
+        other => Error::Damaged { dir: dir.to_path_buf(), why: other.to_string() },
+    }
+}

@@ -1,0 +1,142 @@
+//! What lies beside the index and says what the index must hold.
+//!
+//! `store.json` (schema, store id, generation) tells a lost index from a new one; `flushed` holds the number of the
+//! last batch that was flushed, so that an index that comes back older than that is noticed. Design section 4.
+//!
+//! `flushed` is written after each flush and never fsynced itself: after a kill the page cache has it; after a power
+//! cut it may be older than the index, which weakens the check and raises no false alarm. It has two slots, written
+//! in turn, so that a torn one costs nothing.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Error, disk};
+use crate::dag::block::sha256;
+
+/// The one schema of index and records that this version reads and writes.
+pub(super) const SCHEMA: u32 = 1;
+
+const NAME: &str = "store.json";
+const SLOT: usize = 24;
+
+/// Whether the index may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Condition {
+    /// Complete.
+    Ready,
+    /// A repair began and has not ended.
+    Repairing,
+}
+
+/// `store.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Identity {
+    pub(super) schema: u32,
+    /// 32 hex digits, made once.
+    pub(super) store: String,
+    /// Counts the rebuilds of the index, from 1.
+    pub(super) generation: u64,
+    pub(super) condition: Condition,
+}
+
+impl Identity {
+    /// A new store's first identity.
+    pub(super) fn new() -> Self {
+        Self {
+            schema: SCHEMA,
+            store: format!("{:032x}", rand::random::<u128>()),
+            generation: 1,
+            condition: Condition::Ready,
+        }
+    }
+
+    /// Reads `store.json`; `None` if there is none.
+    pub(super) fn read(dir: &Path) -> Result<Option<Self>, Error> {
+        #[derive(Deserialize)]
+        struct Schema {
+            schema: u32,
+        }
+        let damaged = |why: String| Error::Damaged { dir: dir.to_path_buf(), why };
+        let Some(bytes) = disk::read_small(&dir.join(NAME), 4096)? else { return Ok(None) };
+        // The schema first: what else another version writes is its own matter.
+        let schema: Schema = serde_json::from_slice(&bytes)
+            .map_err(|e| damaged(format!("{NAME} is not readable ({e})")))?;
+        if schema.schema != SCHEMA {
+            return Err(Error::Schema {
+                dir: dir.to_path_buf(),
+                found: schema.schema,
+                supported: SCHEMA,
+            });
+        }
+        serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|e| damaged(format!("{NAME} is not readable ({e})")))
+    }
+
+    /// Writes `store.json`, durably.
+    pub(super) fn write(&self, dir: &Path) -> Result<(), Error> {
+        let mut text = serde_json::to_vec_pretty(self).expect("plain strings and numbers");
+        text.push(b'\n');
+        disk::write_small(&dir.join(NAME), &text)
+    }
+}
+
+/// The file `flushed`.
+#[derive(Debug)]
+pub(super) struct Watermark {
+    file: File,
+    path: std::path::PathBuf,
+    generation: u64,
+}
+
+impl Watermark {
+    /// Opens it for an index of this generation; also gives the number of the last batch known to be flushed.
+    pub(super) fn open(dir: &Path, generation: u64) -> Result<(Self, u64), Error> {
+        let path = dir.join("flushed");
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(|e| Error::io(&path, e))?;
+        let mut flushed = 0;
+        for slot in 0..2 {
+            let mut bytes = [0; SLOT];
+            if file.read_exact_at(&mut bytes, slot * SLOT as u64).is_err() {
+                continue;
+            }
+            let (body, check) = bytes.split_at(16);
+            if sha256(body)[..8] != *check {
+                continue;
+            }
+            let (head, tail) = body.split_at(8);
+            let number = |part: &[u8]| u64::from_le_bytes(part.try_into().expect("8 bytes"));
+            if number(head) == generation {
+                flushed = flushed.max(number(tail));
+            }
+        }
+        Ok((Self { file, path, generation }, flushed))
+    }
+
+    /// Notes that the batch `sequence` and all before it are flushed.
+    pub(super) fn note(&self, sequence: u64) -> Result<(), Error> {
+        let mut bytes = [0; SLOT];
+        bytes[..8].copy_from_slice(&self.generation.to_le_bytes());
+        bytes[8..16].copy_from_slice(&sequence.to_le_bytes());
+        let check = sha256(&bytes[..16]);
+        bytes[16..].copy_from_slice(&check[..8]);
+        self.file
+            .write_all_at(&bytes, (sequence % 2) * SLOT as u64)
+            .map_err(|e| Error::io(&self.path, e))
+    }
+
+    /// Writes it through to the disk: at a clean close.
+    pub(super) fn sync(&self) -> Result<(), Error> {
+        self.file.sync_data().map_err(|e| Error::io(&self.path, e))
+    }
+}
