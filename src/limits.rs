@@ -234,7 +234,6 @@ pub const MULTIADDR_MAX: usize = 224;
 /// Addresses this node tells of itself: libp2p-swarm silently drops what exceeds this.
 pub const EXTERNAL_ADDRS: usize = 20;
 
-
 /// Block payload in memory on its way in, in all: received, being hashed, or in a fetcher's hands.
 pub const PAYLOAD: usize = 48 * MIB;
 

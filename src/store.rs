@@ -56,9 +56,7 @@ use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use serde::{Deserialize, Serialize};
 
@@ -71,22 +69,18 @@ pub use blocks::NewBlock;
 pub use codec::Place;
 pub use disk::{WriteMode, free_space};
 pub use error::Error;
-pub use files::{FileRecord, FileState, FileStat, Look, NewFile, Recheck, Suspect};
+pub use files::{FileRecord, FileStat, FileState, Look, NewFile, Recheck, Suspect};
 pub use gc::Swept;
 pub use records::{Mark, TreeRecord};
 pub use soft::SoftEntry;
 pub use trees::{Kind, Owner, Repo, Reservation, Tree, TreeFile, TreeFiles, TreeState};
 
 /// Number of a file record; never given twice in one store.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FileId(u64);
 
 /// Number of a tree; never given twice in one store.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TreeId(u64);
 
 impl fmt::Display for FileId {

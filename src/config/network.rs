@@ -41,7 +41,10 @@ impl Preset {
         let port = limits::P2P_PORT;
         match self {
             Self::Isolated => {
-                vec![format!("/ip4/127.0.0.1/tcp/{port}"), format!("/ip4/127.0.0.1/udp/{port}/quic-v1")]
+                vec![
+                    format!("/ip4/127.0.0.1/tcp/{port}"),
+                    format!("/ip4/127.0.0.1/udp/{port}/quic-v1"),
+                ]
             }
             Self::Lan | Self::Public => vec![
                 format!("/ip4/0.0.0.0/tcp/{port}"),
@@ -291,7 +294,16 @@ mod tests {
 
     #[test]
     fn private_addresses_are_told_from_those_of_the_internet() {
-        for text in ["127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.9.9", "169.254.1.1", "::1", "fe80::1", "fd00::1"] {
+        for text in [
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.9.9",
+            "169.254.1.1",
+            "::1",
+            "fe80::1",
+            "fd00::1",
+        ] {
             assert!(is_private(ip(text)), "{text}");
         }
         for text in ["8.8.8.8", "172.32.0.1", "192.169.0.1", "2001:db8::1", "::ffff:8.8.8.8"] {

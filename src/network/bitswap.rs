@@ -181,10 +181,7 @@ impl NetworkBehaviour for Behaviour {
         }
     }
 
-    fn poll(
-        &mut self,
-        _: &mut Context<'_>,
-    ) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
+    fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
         // Events come only out of the calls above, after each of which the swarm polls again.
         match self.events.pop_front() {
             Some(event) => Poll::Ready(ToSwarm::GenerateEvent(event)),

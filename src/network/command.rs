@@ -10,17 +10,45 @@ use crate::exchange::SessionId;
 
 /// One request. A reply that nobody waits for any more is dropped.
 pub(super) enum Command {
-    ListenAddrs { reply: oneshot::Sender<Vec<Multiaddr>> },
-    Connect { addr: Multiaddr, reply: connect::Reply },
-    AddBootstrap { addr: Multiaddr, reply: oneshot::Sender<Result<(), Error>> },
-    Announce { cids: Vec<Cid>, reply: oneshot::Sender<Result<(), Error>> },
-    Withdraw { cids: Vec<Cid> },
-    Announced { reply: oneshot::Sender<Vec<Announced>> },
-    FindProviders { cid: Cid, found: mpsc::Sender<PeerId>, reply: oneshot::Sender<Result<(), Error>> },
-    ProvidersHeld { cid: Cid, reply: oneshot::Sender<Vec<PeerId>> },
-    Peers { reply: oneshot::Sender<Vec<Peer>> },
-    Status { reply: oneshot::Sender<Status> },
-    Stored { blocks: Vec<(Cid, usize)> },
+    ListenAddrs {
+        reply: oneshot::Sender<Vec<Multiaddr>>,
+    },
+    Connect {
+        addr: Multiaddr,
+        reply: connect::Reply,
+    },
+    AddBootstrap {
+        addr: Multiaddr,
+        reply: oneshot::Sender<Result<(), Error>>,
+    },
+    Announce {
+        cids: Vec<Cid>,
+        reply: oneshot::Sender<Result<(), Error>>,
+    },
+    Withdraw {
+        cids: Vec<Cid>,
+    },
+    Announced {
+        reply: oneshot::Sender<Vec<Announced>>,
+    },
+    FindProviders {
+        cid: Cid,
+        found: mpsc::Sender<PeerId>,
+        reply: oneshot::Sender<Result<(), Error>>,
+    },
+    ProvidersHeld {
+        cid: Cid,
+        reply: oneshot::Sender<Vec<PeerId>>,
+    },
+    Peers {
+        reply: oneshot::Sender<Vec<Peer>>,
+    },
+    Status {
+        reply: oneshot::Sender<Status>,
+    },
+    Stored {
+        blocks: Vec<(Cid, usize)>,
+    },
     OpenSession {
         hints: Vec<Cid>,
         deliveries: mpsc::UnboundedSender<Delivery>,
@@ -32,6 +60,11 @@ pub(super) enum Command {
         wants: Vec<(Cid, usize)>,
         reply: oneshot::Sender<Result<(), Error>>,
     },
-    Cancel { session: SessionId, cids: Vec<Cid> },
-    Shutdown { reply: oneshot::Sender<()> },
+    Cancel {
+        session: SessionId,
+        cids: Vec<Cid>,
+    },
+    Shutdown {
+        reply: oneshot::Sender<()>,
+    },
 }

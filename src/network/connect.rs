@@ -54,7 +54,9 @@ pub(super) fn check_dialable(addr: &Multiaddr) -> Result<(), Error> {
     match parts.as_slice() {
         [P::Dnsaddr(_)]
         | [P::Ip4(_) | P::Ip6(_) | P::Dns(_) | P::Dns4(_) | P::Dns6(_), P::Tcp(_)]
-        | [P::Ip4(_) | P::Ip6(_) | P::Dns(_) | P::Dns4(_) | P::Dns6(_), P::Udp(_), P::QuicV1] => Ok(()),
+        | [P::Ip4(_) | P::Ip6(_) | P::Dns(_) | P::Dns4(_) | P::Dns6(_), P::Udp(_), P::QuicV1] => {
+            Ok(())
+        }
         _ => Err(Error::UnsupportedAddr {
             addr: addr.clone(),
             reason: "only TCP and QUIC to an IP or a name are spoken".to_owned(),

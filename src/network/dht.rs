@@ -138,7 +138,9 @@ impl Dht {
     /// Forgets a session's interest; its queries go on for whoever else waits.
     pub(super) fn close_session(&mut self, kad: &mut Kademlia, session: SessionId) {
         self.searches.retain(|id, search| {
-            search.watchers.retain(|watcher| !matches!(watcher, Watcher::Session(one) if *one == session));
+            search
+                .watchers
+                .retain(|watcher| !matches!(watcher, Watcher::Session(one) if *one == session));
             if search.watchers.is_empty()
                 && let Some(mut query) = kad.query_mut(id)
             {
@@ -192,7 +194,9 @@ impl Dht {
         via: impl Fn(&PeerId) -> Option<Multiaddr>,
     ) {
         match event {
-            Event::InboundRequest { request: InboundRequest::AddProvider { record: Some(record) } } => {
+            Event::InboundRequest {
+                request: InboundRequest::AddProvider { record: Some(record) },
+            } => {
                 // That the provider is the sender, kad has checked.
                 let addrs = policy.sanitise(&record.addresses, via(&record.provider).as_ref());
                 let now = SystemTime::now();
@@ -263,7 +267,11 @@ impl Dht {
 impl Announcement {
     fn is_due(&self, now: Instant, table: usize) -> bool {
         let grown = self.table < limits::ANNOUNCE_TABLE && table >= 2 * self.table;
-        if self.at.is_none() && self.table == 0 { now >= self.due } else { now >= self.due || grown }
+        if self.at.is_none() && self.table == 0 {
+            now >= self.due
+        } else {
+            now >= self.due || grown
+        }
     }
 }
 

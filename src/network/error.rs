@@ -12,7 +12,9 @@ pub enum Error {
     #[error("the network is stopped")]
     Stopped,
     /// A port to listen on is in use.
-    #[error("cannot listen on {addr}: the port is in use; choose another with --listen, or stop what holds it")]
+    #[error(
+        "cannot listen on {addr}: the port is in use; choose another with --listen, or stop what holds it"
+    )]
     ListenTaken {
         /// The address asked for.
         addr: Multiaddr,
@@ -26,7 +28,9 @@ pub enum Error {
         reason: String,
     },
     /// An address of a kind that is not spoken here.
-    #[error("cannot use {addr}: {reason}; addresses look like /ip4/192.168.1.20/tcp/8643 or /ip4/192.168.1.20/udp/8643/quic-v1")]
+    #[error(
+        "cannot use {addr}: {reason}; addresses look like /ip4/192.168.1.20/tcp/8643 or /ip4/192.168.1.20/udp/8643/quic-v1"
+    )]
     UnsupportedAddr {
         /// The address asked for.
         addr: Multiaddr,

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
 use super::behaviour::{AGENT_PREFIX, Behaviour, BehaviourEvent, LAN_KAD};
+use super::behind;
 use super::bitswap::{self, StreamEvent};
 use super::blocks::Blocks;
 use super::command::Command;
@@ -21,7 +22,6 @@ use super::peers::Peers;
 use super::policy::Policy;
 use super::session::Note;
 use super::transfer::{Action, Transfer};
-use super::behind;
 use crate::config::network::Preset;
 use crate::limits;
 

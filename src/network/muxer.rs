@@ -164,7 +164,9 @@ mod tests {
     /// Keeps a muxer going, as the swarm's connection task does.
     fn drive(mut muxer: Muxer<Wire>) -> tokio::task::JoinHandle<ConnectionError> {
         tokio::spawn(async move {
-            poll_fn(|cx| muxer.poll_unpin(cx)).await.expect_err("poll ends only when the connection does")
+            poll_fn(|cx| muxer.poll_unpin(cx))
+                .await
+                .expect_err("poll ends only when the connection does")
         })
     }
 
@@ -200,7 +202,11 @@ mod tests {
         // The listener only makes progress, and takes no stream, until all have arrived.
         poll_fn(|cx| {
             let _ = listener.poll_unpin(cx)?;
-            if listener.inbound.len() == 100 { Poll::Ready(Ok::<_, ConnectionError>(())) } else { Poll::Pending }
+            if listener.inbound.len() == 100 {
+                Poll::Ready(Ok::<_, ConnectionError>(()))
+            } else {
+                Poll::Pending
+            }
         })
         .await
         .unwrap();

@@ -203,7 +203,9 @@ impl Peers {
 
     /// Whether a peer given by hand has not had its first chance yet.
     pub(super) fn is_reaching(&self) -> bool {
-        self.book.values().any(|entry| entry.redial.is_some_and(|redial| !redial.tried && entry.by_hand))
+        self.book
+            .values()
+            .any(|entry| entry.redial.is_some_and(|redial| !redial.tried && entry.by_hand))
     }
 
     /// Blocks a peer for a while; returns whom to unblock to stay within bounds.
@@ -220,8 +222,12 @@ impl Peers {
 
     /// Whose block is over.
     pub(super) fn unblock(&mut self, now: Instant) -> Vec<PeerId> {
-        let over: Vec<_> =
-            self.blocked.iter().filter(|(_, until)| **until <= now).map(|(peer, _)| *peer).collect();
+        let over: Vec<_> = self
+            .blocked
+            .iter()
+            .filter(|(_, until)| **until <= now)
+            .map(|(peer, _)| *peer)
+            .collect();
         for peer in &over {
             self.blocked.remove(peer);
         }
@@ -245,7 +251,8 @@ impl Peers {
 
     fn entry(&mut self, peer: PeerId) -> &mut Entry {
         if !self.book.contains_key(&peer) && self.book.len() >= limits::PEERS_MAX {
-            let idle = self.book.iter().filter(|(_, one)| one.connections.is_empty() && !one.by_hand);
+            let idle =
+                self.book.iter().filter(|(_, one)| one.connections.is_empty() && !one.by_hand);
             if let Some(oldest) = idle.min_by_key(|(_, one)| one.seen).map(|(peer, _)| *peer) {
                 self.book.remove(&oldest);
             }
@@ -299,8 +306,13 @@ impl SavedPeer {
         let (flags, rest) = bytes.split_first()?;
         let (seen, rest) = rest.split_first_chunk::<8>()?;
         // A time of the far future would never be forgotten.
-        let seen = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(u64::from_be_bytes(*seen)))?;
-        Some(Self { addrs: decode_addrs(rest)?, by_hand: *flags == 1, seen: seen.min(SystemTime::now()) })
+        let seen =
+            SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(u64::from_be_bytes(*seen)))?;
+        Some(Self {
+            addrs: decode_addrs(rest)?,
+            by_hand: *flags == 1,
+            seen: seen.min(SystemTime::now()),
+        })
     }
 }
 

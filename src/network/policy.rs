@@ -259,7 +259,8 @@ mod tests {
     #[test]
     fn loopback_addresses_are_believed_only_from_this_host() {
         let policy = Policy::new(Vec::new());
-        let told = [addr("/ip4/127.0.0.1/tcp/1"), addr("/ip4/10.0.0.7/tcp/1"), addr("/ip4/9.9.9.9/tcp/1")];
+        let told =
+            [addr("/ip4/127.0.0.1/tcp/1"), addr("/ip4/10.0.0.7/tcp/1"), addr("/ip4/9.9.9.9/tcp/1")];
         let near = addr("/ip4/127.0.0.1/tcp/9");
         let far = addr("/ip4/10.0.0.9/tcp/9");
         assert_eq!(policy.sanitise(&told, Some(&near)), told[..2]);

@@ -110,7 +110,9 @@ impl Records {
     pub(super) fn holders(&self, key: &Key, now: SystemTime) -> Vec<PeerId> {
         let own = self.own.contains(key).then_some(self.local);
         let held = self.keys.get(key).into_iter().flatten();
-        own.into_iter().chain(held.filter(|(_, expires)| *expires > now).map(|(peer, _)| *peer)).collect()
+        own.into_iter()
+            .chain(held.filter(|(_, expires)| *expires > now).map(|(peer, _)| *peer))
+            .collect()
     }
 
     /// The addresses a provider announced.
@@ -146,9 +148,10 @@ impl Records {
 
     fn saved(&self, key: &Key, provider: PeerId) -> Saved {
         let held = self.keys.get(key).into_iter().flatten();
-        let kept = held.into_iter().find(|(peer, _)| *peer == provider).map(|(_, expires)| {
-            (self.addrs(&provider).to_vec(), *expires)
-        });
+        let kept = held
+            .into_iter()
+            .find(|(peer, _)| *peer == provider)
+            .map(|(_, expires)| (self.addrs(&provider).to_vec(), *expires));
         Saved { key: key.to_vec(), provider, kept }
     }
 
@@ -368,7 +371,9 @@ mod tests {
         let local = PeerId::random();
         let mut records = Records::new(local);
         assert!(records.add_provider(ProviderRecord::new(key(1), local, Vec::new())).is_ok());
-        assert!(records.add_provider(ProviderRecord::new(key(1), PeerId::random(), addr())).is_err());
+        assert!(
+            records.add_provider(ProviderRecord::new(key(1), PeerId::random(), addr())).is_err()
+        );
         assert_eq!(records.holders(&key(1), NOW), [local]);
         assert_eq!(records.take_changes(), [], "own keys are the library's to remember");
     }

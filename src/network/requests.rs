@@ -106,7 +106,10 @@ impl EventLoop {
             return Err(Error::NeedsPeerId { addr: addr.clone() });
         }
         if !self.policy.add_by_hand(addr) {
-            return Err(Error::TooMany { what: "addresses given by hand", max: limits::BY_HAND_MAX });
+            return Err(Error::TooMany {
+                what: "addresses given by hand",
+                max: limits::BY_HAND_MAX,
+            });
         }
         self.peers.add_by_hand(addr, Instant::now());
         self.on_tick();

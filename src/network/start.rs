@@ -4,10 +4,10 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::time::{Duration, Instant, SystemTime};
 
 use futures::StreamExt as _;
+use libp2p::Multiaddr;
 use libp2p::core::transport::TransportError;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::{self, Swarm, SwarmEvent};
-use libp2p::Multiaddr;
 use tokio::sync::{mpsc, oneshot};
 
 use super::bitswap::{self, Inbound};
@@ -132,9 +132,7 @@ async fn assemble(options: Options, store: Store) -> Result<(Parts, [Threads; 2]
         .with_idle_connection_timeout(limits::IDLE_CONNECTION)
         .with_max_negotiating_inbound_streams(limits::NEGOTIATING_STREAMS)
         .with_per_connection_event_buffer_size(limits::CONNECTION_EVENTS)
-        .with_notify_handler_buffer_size(
-            limits::CONNECTION_EVENTS.try_into().expect("not zero"),
-        );
+        .with_notify_handler_buffer_size(limits::CONNECTION_EVENTS.try_into().expect("not zero"));
     let local = identity.public().to_peer_id();
     let mut swarm = Swarm::new(transport, behaviour, local, config);
 
@@ -219,10 +217,9 @@ fn probe(addr: &Multiaddr) -> Result<(), Error> {
 
 fn listen_error(addr: Multiaddr, error: &TransportError<std::io::Error>) -> Error {
     match error {
-        TransportError::MultiaddrNotSupported(_) => Error::UnsupportedAddr {
-            addr,
-            reason: "no transport for such an address".to_owned(),
-        },
+        TransportError::MultiaddrNotSupported(_) => {
+            Error::UnsupportedAddr { addr, reason: "no transport for such an address".to_owned() }
+        }
         TransportError::Other(error) => {
             let reason = root_cause(error);
             // The transport hides the error's kind; the system's words for it do not change.

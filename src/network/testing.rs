@@ -59,7 +59,10 @@ impl Node {
         listen: Vec<Multiaddr>,
         bootstrap: &[&Node],
     ) -> Self {
-        let store = Store::open(&home.path().join("store"), store::Options::new(home.path().join("library")));
+        let store = Store::open(
+            &home.path().join("store"),
+            store::Options::new(home.path().join("library")),
+        );
         let store = store.unwrap();
         let bootstrap = bootstrap.iter().map(|node| node.addr.clone()).collect();
         let network = spawn(options(identity, listen, bootstrap), store.clone()).await.unwrap();

@@ -9,9 +9,7 @@ use libp2p::multiaddr::Protocol;
 use libp2p::swarm::{Swarm, SwarmEvent};
 use tokio::time::timeout;
 
-use super::testing::{
-    Node, PATIENCE, blocks, eventually, options, receive, refused, wants,
-};
+use super::testing::{Node, PATIENCE, blocks, eventually, options, receive, refused, wants};
 use super::*;
 use crate::config::Visibility;
 use crate::config::network::Preset;
@@ -23,7 +21,11 @@ use crate::limits::MIB;
 async fn two_nodes_exchange_blocks_of_all_sizes_through_their_stores() {
     let (seeder, fetcher) = (Node::new(&[]).await, Node::new(&[]).await);
     let mut all = blocks(40, MIB);
-    all.extend(blocks(500, 1000).into_iter().map(|block| Block::new(RAW, [block.data(), &b"s"[..]].concat())));
+    all.extend(
+        blocks(500, 1000)
+            .into_iter()
+            .map(|block| Block::new(RAW, [block.data(), &b"s"[..]].concat())),
+    );
     all.push(Block::new(RAW, Vec::new()));
     all.push(Block::new(RAW, vec![1; limits::BLOCK_MAX]));
     seeder.hold(&all, Visibility::Lan);
@@ -165,7 +167,8 @@ async fn provider_records_survive_a_restart() {
     let root = *blocks(1, 100)[0].cid();
     provider.network.announce(vec![root]).await.unwrap();
     let held = [provider.network.peer_id()];
-    eventually("held", || async { holder.network.providers_held(root).await.unwrap() == held }).await;
+    eventually("held", || async { holder.network.providers_held(root).await.unwrap() == held })
+        .await;
     let home = holder.stop().await;
     let holder = Node::start(home, key, &[]).await;
     assert_eq!(holder.network.providers_held(root).await.unwrap(), held);
@@ -255,7 +258,10 @@ async fn a_dial_that_fails_says_why() {
     let wrong = policy::without_peer(&other.addr).with(Protocol::P2p(PeerId::random()));
     let error = node.network.connect(wrong).await.unwrap_err();
     let obtained = other.network.peer_id().to_string();
-    assert!(matches!(error, Error::Dial { .. }) && error.to_string().contains(&obtained), "{error}");
+    assert!(
+        matches!(error, Error::Dial { .. }) && error.to_string().contains(&obtained),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -282,17 +288,15 @@ impl Hostile {
         Self::with_transport(|identity| transport::build(identity, policy).unwrap())
     }
 
-    fn with_transport(
-        transport: impl FnOnce(&Keypair) -> Boxed<(PeerId, StreamMuxerBox)>,
-    ) -> Self {
+    fn with_transport(transport: impl FnOnce(&Keypair) -> Boxed<(PeerId, StreamMuxerBox)>) -> Self {
         let identity = Keypair::generate_ed25519();
         let transport = transport(&identity);
         let (events, streams) = mpsc::channel(1000);
         let (hashing, _) = pool::Pool::new("hash", 1, 1).unwrap();
         let inbound = bitswap::Inbound { events, hashing };
         let behaviour = bitswap::Behaviour::new(inbound, memory::Budget::new(MIB));
-        let config = libp2p::swarm::Config::with_tokio_executor()
-            .with_idle_connection_timeout(PATIENCE);
+        let config =
+            libp2p::swarm::Config::with_tokio_executor().with_idle_connection_timeout(PATIENCE);
         let peer = identity.public().to_peer_id();
         Self { swarm: Swarm::new(transport, behaviour, peer, config), _streams: streams }
     }
@@ -340,7 +344,9 @@ async fn dropped_and_alive(bytes: &[u8]) {
     // It is not let in again, and others are served.
     let who = *hostile.swarm.local_peer_id();
     let back: Multiaddr = format!("/ip4/127.0.0.1/tcp/1/p2p/{who}").parse().unwrap();
-    assert!(matches!(victim.network.connect(back).await, Err(Error::Penalised { peer }) if peer == who));
+    assert!(
+        matches!(victim.network.connect(back).await, Err(Error::Penalised { peer }) if peer == who)
+    );
     let content = blocks(2, 1000);
     victim.hold(&content, Visibility::Lan);
     let friend = Node::new(&[&victim]).await;

@@ -83,7 +83,8 @@ impl Config {
         provider.cipher_suites = SUITES.to_vec();
         let provider: Arc<CryptoProvider> = provider.into();
         let key = rustls::crypto::ring::sign::any_supported_type(&key)?;
-        let certified = Arc::new(OwnCertificate(Arc::new(CertifiedKey::new(vec![certificate], key))));
+        let certified =
+            Arc::new(OwnCertificate(Arc::new(CertifiedKey::new(vec![certificate], key))));
         let verifier = Arc::new(Verifier);
 
         let mut client = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -126,7 +127,8 @@ where
 
     fn upgrade_inbound(self, socket: C, _: Self::Info) -> Self::Future {
         async move {
-            let stream = TlsAcceptor::from(self.server).accept(socket).await.map_err(Error::Handshake)?;
+            let stream =
+                TlsAcceptor::from(self.server).accept(socket).await.map_err(Error::Handshake)?;
             Ok((peer_of(stream.get_ref().1)?, stream.into()))
         }
         .boxed()
@@ -144,8 +146,10 @@ where
     fn upgrade_outbound(self, socket: C, _: Self::Info) -> Self::Future {
         async move {
             let name = ServerName::IpAddress(IpAddr::V4(Ipv4Addr::UNSPECIFIED).into());
-            let stream =
-                TlsConnector::from(self.client).connect(name, socket).await.map_err(Error::Handshake)?;
+            let stream = TlsConnector::from(self.client)
+                .connect(name, socket)
+                .await
+                .map_err(Error::Handshake)?;
             Ok((peer_of(stream.get_ref().1)?, stream.into()))
         }
         .boxed()
@@ -190,7 +194,9 @@ impl Verifier {
         intermediates: &[CertificateDer<'_>],
     ) -> Result<(), rustls::Error> {
         if !intermediates.is_empty() {
-            return Err(rustls::Error::General("a libp2p peer presents exactly one certificate".into()));
+            return Err(rustls::Error::General(
+                "a libp2p peer presents exactly one certificate".into(),
+            ));
         }
         tls::certificate::parse(end_entity).map(drop).map_err(bad_certificate)
     }
@@ -304,7 +310,10 @@ mod tests {
     }
 
     /// One side dials, the other listens; both must learn the other's id and be able to talk.
-    async fn shake<D, L, E, F>(dialler: D, listener: L) -> ((PeerId, TlsStream<Wire>), (PeerId, TlsStream<Wire>))
+    async fn shake<D, L, E, F>(
+        dialler: D,
+        listener: L,
+    ) -> ((PeerId, TlsStream<Wire>), (PeerId, TlsStream<Wire>))
     where
         D: OutboundConnectionUpgrade<Wire, Output = (PeerId, TlsStream<Wire>), Error = E>
             + UpgradeInfo<Info = &'static str>,
@@ -314,8 +323,10 @@ mod tests {
         F: std::fmt::Debug,
     {
         let (a, b) = wire().await;
-        let (dialled, listened) =
-            futures::join!(dialler.upgrade_outbound(a, PROTOCOL), listener.upgrade_inbound(b, PROTOCOL));
+        let (dialled, listened) = futures::join!(
+            dialler.upgrade_outbound(a, PROTOCOL),
+            listener.upgrade_inbound(b, PROTOCOL)
+        );
         let (mut dialled, mut listened) = (dialled.unwrap(), listened.unwrap());
         dialled.1.write_all(b"hello").await.unwrap();
         dialled.1.flush().await.unwrap();
@@ -337,7 +348,8 @@ mod tests {
     #[tokio::test]
     async fn stock_libp2p_is_dialled_and_aes_is_used() {
         let (a, b) = (Keypair::generate_ed25519(), Keypair::generate_ed25519());
-        let (dialled, listened) = shake(Config::new(&a).unwrap(), tls::Config::new(&b).unwrap()).await;
+        let (dialled, listened) =
+            shake(Config::new(&a).unwrap(), tls::Config::new(&b).unwrap()).await;
         assert_eq!(dialled.0, b.public().to_peer_id());
         assert_eq!(listened.0, a.public().to_peer_id());
         assert_eq!(suite(&dialled.1), CipherSuite::TLS13_AES_128_GCM_SHA256);
@@ -346,7 +358,8 @@ mod tests {
     #[tokio::test]
     async fn stock_libp2p_dials_us_and_aes_is_used_though_it_prefers_chacha() {
         let (a, b) = (Keypair::generate_ed25519(), Keypair::generate_ed25519());
-        let (dialled, listened) = shake(tls::Config::new(&a).unwrap(), Config::new(&b).unwrap()).await;
+        let (dialled, listened) =
+            shake(tls::Config::new(&a).unwrap(), Config::new(&b).unwrap()).await;
         assert_eq!(dialled.0, b.public().to_peer_id());
         assert_eq!(listened.0, a.public().to_peer_id());
         assert_ne!(suite(&listened.1), CipherSuite::TLS13_CHACHA20_POLY1305_SHA256);
@@ -358,6 +371,9 @@ mod tests {
         assert!(Verifier::certificate(&der, &[]).is_err());
         let (good, _) = tls::certificate::generate(&Keypair::generate_ed25519()).unwrap();
         assert!(Verifier::certificate(&good, &[]).is_ok());
-        assert!(Verifier::certificate(&good, &[der]).is_err(), "a chain is not a libp2p certificate");
+        assert!(
+            Verifier::certificate(&good, &[der]).is_err(),
+            "a chain is not a libp2p certificate"
+        );
     }
 }

@@ -18,9 +18,7 @@ use super::{Error, Sources};
 use crate::config::Audience;
 use crate::dag::Cid;
 use crate::exchange::message::encode_control;
-use crate::exchange::{
-    Abilities, Arrival, Config, Engine, Fault, Output, SessionId, SourceId,
-};
+use crate::exchange::{Abilities, Arrival, Config, Engine, Fault, Output, SessionId, SourceId};
 use crate::limits;
 
 /// What the event loop must do for the exchange.
@@ -169,10 +167,11 @@ impl Transfer {
                         self.totals.bytes_in += len as u64;
                         let permit = Arc::new(permit);
                         for session in sessions {
-                            let delivery = self.sessions.get(&session).zip(peer).map(|(fetch, source)| {
-                                let (block, permit) = (block.clone(), Arc::clone(&permit));
-                                fetch.deliveries.send(Delivery::Block { block, source, permit })
-                            });
+                            let delivery =
+                                self.sessions.get(&session).zip(peer).map(|(fetch, source)| {
+                                    let (block, permit) = (block.clone(), Arc::clone(&permit));
+                                    fetch.deliveries.send(Delivery::Block { block, source, permit })
+                                });
                             // Its caller is gone: the session's end is on its way.
                             if !matches!(delivery, Some(Ok(()))) {
                                 self.engine.consumed(now, session, block.cid());
@@ -332,7 +331,9 @@ impl Transfer {
         let again: Vec<SessionId> = self
             .sessions
             .iter_mut()
-            .filter(|(_, fetch)| table > fetch.table && table >= 2 * fetch.table && fetch.searches == 0)
+            .filter(|(_, fetch)| {
+                table > fetch.table && table >= 2 * fetch.table && fetch.searches == 0
+            })
             .map(|(session, fetch)| {
                 fetch.table = table;
                 *session
@@ -378,8 +379,10 @@ impl Transfer {
     fn dial_next(&mut self) {
         for fetch in self.sessions.values_mut() {
             let dialled = |one: &&mut Waiting| matches!(one, Waiting::Dialled);
-            let room = limits::SESSION_DIALS - fetch.waiting.values_mut().filter(dialled).count().min(limits::SESSION_DIALS);
-            let queued = fetch.waiting.iter_mut().filter(|(_, one)| matches!(one, Waiting::Queued(_)));
+            let room = limits::SESSION_DIALS
+                - fetch.waiting.values_mut().filter(dialled).count().min(limits::SESSION_DIALS);
+            let queued =
+                fetch.waiting.iter_mut().filter(|(_, one)| matches!(one, Waiting::Queued(_)));
             for (peer, waiting) in queued.take(room) {
                 if let Waiting::Queued(addrs) = std::mem::replace(waiting, Waiting::Dialled) {
                     self.actions.push_back(Action::Dial { peer: *peer, addrs });

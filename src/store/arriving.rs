@@ -15,7 +15,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 
 use super::disk::{self, Beneath, Writer};
-use super::files::{self, FileRecord, FileState, FileStat};
+use super::files::{self, FileRecord, FileStat, FileState};
 use super::{Error, FileId, NewBlock, Owner, Place, Store, TreeId, codec, keys};
 use crate::dag::Multihash;
 use crate::dag::block::sha256;
@@ -88,9 +88,9 @@ const PARTIAL: &str = ".modelswarm-partial-";
 
 /// Whether a name is one of [`partial_name`]'s.
 pub(super) fn is_partial_name(name: &str) -> bool {
-    name.strip_prefix('.').and_then(|rest| rest.rsplit_once(PARTIAL)).is_some_and(|(_, hex)| {
-        hex.len() == 8 && hex.bytes().all(|b| b.is_ascii_hexdigit())
-    })
+    name.strip_prefix('.')
+        .and_then(|rest| rest.rsplit_once(PARTIAL))
+        .is_some_and(|(_, hex)| hex.len() == 8 && hex.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 impl Store {
@@ -112,8 +112,7 @@ impl Store {
         let path = folder.join(&partial);
         files::text(&path)?;
         let arriving_key = keys::arriving(tree, &target.path);
-        let mut known =
-            self.0.index.get(&arriving_key)?.map(|id| FileId(keys::number_at(&id, 0)));
+        let mut known = self.0.index.get(&arriving_key)?.map(|id| FileId(keys::number_at(&id, 0)));
         if known.is_some_and(|id| self.0.open_partial(id).is_some()) {
             return Err(Error::Invalid { why: "its file is being written by another job" });
         }
@@ -239,8 +238,7 @@ impl Store {
         for step in finished.chunks_mut(limits::STORE_BATCH_BLOCKS) {
             for (file, record) in step.iter_mut() {
                 // Taken after our own rename, which changes ctime.
-                record.stat =
-                    FileStat::of(&file.file).map_err(|e| Error::io(&record.path, e))?;
+                record.stat = FileStat::of(&file.file).map_err(|e| Error::io(&record.path, e))?;
                 record.hashed_at = files::nanos(SystemTime::now());
             }
             self.0.index.write(|batch| {
@@ -350,13 +348,7 @@ impl Arriving {
             return Err(Error::Invalid { why: "it lies outside of its file" });
         }
         let len = u32::try_from(len).expect("at most BLOCK_MAX");
-        Ok(Place {
-            file: self.id,
-            offset,
-            len,
-            head: leaf.head.clone(),
-            tail: leaf.tail.clone(),
-        })
+        Ok(Place { file: self.id, offset, len, head: leaf.head.clone(), tail: leaf.tail.clone() })
     }
 
     fn have(&self, key: Multihash, place: Place, data: Option<Bytes>) -> Result<(), Error> {
@@ -366,7 +358,8 @@ impl Arriving {
         let full = {
             let mut uncommitted = self.uncommitted();
             uncommitted.push(block);
-            let inline: usize = uncommitted.iter().filter_map(|b| b.data.as_ref().map(Bytes::len)).sum();
+            let inline: usize =
+                uncommitted.iter().filter_map(|b| b.data.as_ref().map(Bytes::len)).sum();
             uncommitted.len() >= limits::STORE_PENDING_MAX || inline >= limits::STORE_BATCH_BYTES
         };
         let file = Arc::clone(&self.file);
@@ -398,8 +391,11 @@ impl Arriving {
 
     /// Takes what the index has now out of the have-map.
     fn served_from_index(&self) {
-        let waiting: HashMap<u64, ()> =
-            self.uncommitted().iter().filter_map(|b| Some((b.place.as_ref()?.offset, ()))).collect();
+        let waiting: HashMap<u64, ()> = self
+            .uncommitted()
+            .iter()
+            .filter_map(|b| Some((b.place.as_ref()?.offset, ())))
+            .collect();
         self.forget_pending(|place| !waiting.contains_key(&place.offset));
     }
 

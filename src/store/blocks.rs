@@ -12,7 +12,7 @@ use std::fs::File;
 use bytes::Bytes;
 
 use super::codec::{self, BlockRecord, Place};
-use super::files::{FileState, FileStat, Suspect, hashes_to, open_plain};
+use super::files::{FileStat, FileState, Suspect, hashes_to, open_plain};
 use super::{Error, Held, Store, TreeId, disk, keys};
 use crate::config::Visibility;
 use crate::dag::{Block, Multihash};
@@ -50,9 +50,7 @@ impl NewBlock {
         match &self.place {
             None if self.data.is_none() => wrong("it has neither bytes nor a place"),
             Some(place) if place.block_len() != len => wrong("its length is not that of its place"),
-            Some(place)
-                if place.head.len().max(place.tail.len()) > limits::STORE_ENVELOPE_MAX =>
-            {
+            Some(place) if place.head.len().max(place.tail.len()) > limits::STORE_ENVELOPE_MAX => {
                 wrong("it has too much around the file's bytes; list it without a place")
             }
             _ => Ok(()),
@@ -70,9 +68,13 @@ impl Store {
         let record = self.block_record(key)?;
         let trees = self.0.trees();
         let holders = record.iter().flat_map(|record| &record.holders);
-        let visibility: Option<Visibility> =
-            holders.chain(pending.as_ref().map(|(_, tree)| tree)).filter_map(|id| trees.get(id)).copied().max();
-        let len = record.as_ref().map(|record| u64::from(record.len)).or(pending.map(|(len, _)| len));
+        let visibility: Option<Visibility> = holders
+            .chain(pending.as_ref().map(|(_, tree)| tree))
+            .filter_map(|id| trees.get(id))
+            .copied()
+            .max();
+        let len =
+            record.as_ref().map(|record| u64::from(record.len)).or(pending.map(|(len, _)| len));
         Ok(len.zip(visibility).map(|(len, visibility)| Held { len, visibility }))
     }
 

@@ -283,7 +283,12 @@ impl Writer {
     }
 
     /// Writes all of `bytes` at `offset`.
-    pub(super) fn write_at(&self, file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+    pub(super) fn write_at(
+        &self,
+        file: &File,
+        mut bytes: &[u8],
+        mut offset: u64,
+    ) -> io::Result<()> {
         while !bytes.is_empty() {
             let dont_cache = self.dont_cache.load(Ordering::Relaxed);
             let written = if dont_cache {

@@ -48,7 +48,8 @@ impl FileStat {
     }
 
     pub(super) fn of_metadata(meta: &std::fs::Metadata) -> Self {
-        let nanos = |secs: i64, nanos: i64| secs.saturating_mul(1_000_000_000).saturating_add(nanos);
+        let nanos =
+            |secs: i64, nanos: i64| secs.saturating_mul(1_000_000_000).saturating_add(nanos);
         Self {
             size: meta.len(),
             dev: meta.dev(),

@@ -46,12 +46,7 @@ impl Store {
         Ok(swept)
     }
 
-    fn forget_tree(
-        &self,
-        id: TreeId,
-        stored: &StoredTree,
-        swept: &mut Swept,
-    ) -> Result<(), Error> {
+    fn forget_tree(&self, id: TreeId, stored: &StoredTree, swept: &mut Swept) -> Result<(), Error> {
         // The plain record goes first: were it left over, a repair would bring the tree back.
         self.0.remove_record(id)?;
         let mut candidates: HashSet<FileId> = self.arriving_of(id)?.into_iter().collect();
@@ -291,7 +286,9 @@ impl Store {
             })?;
         }
         let arriving = match record {
-            Some(FileRecord { state: FileState::Arriving, tree, .. }) => self.all_arriving_of(tree)?,
+            Some(FileRecord { state: FileState::Arriving, tree, .. }) => {
+                self.all_arriving_of(tree)?
+            }
             _ => Vec::new(),
         };
         self.0.clear_suspect(id);
@@ -329,9 +326,7 @@ impl Store {
     /// A partial that a kill left before the index knew of it.
     fn unlink_partial(&self, base: &Path, tree: TreeId, path: &str) -> Result<(), Error> {
         match Beneath::open(base, path, false) {
-            Ok(Some(folder)) => {
-                folder.unlink(&partial_name(tree, path, &folder.name)).map(|_| ())
-            }
+            Ok(Some(folder)) => folder.unlink(&partial_name(tree, path, &folder.name)).map(|_| ()),
             // Nothing of ours can be where we could not have written.
             Ok(None) | Err(Error::Unsafe { .. }) => Ok(()),
             Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotADirectory => {

@@ -117,7 +117,8 @@ fn assemble(
         repairing: AtomicBool::new(repairing),
         _lock: lock,
     }));
-    let trees: HashMap<_, _> = store.trees()?.into_iter().map(|(id, t)| (id, t.visibility)).collect();
+    let trees: HashMap<_, _> =
+        store.trees()?.into_iter().map(|(id, t)| (id, t.visibility)).collect();
     *store.0.trees_mut() = trees;
     Ok(store)
 }
@@ -181,7 +182,8 @@ pub(super) fn open_for_repair(dir: &Path, options: Options) -> Result<Store, Err
     }
     disk::remove_small(&dir.join("flushed"))?;
     disk::sync_folder(dir)?;
-    let Opened::Index(index) = Index::open(dir, options.cache, Some(first_stamp(&identity)))? else {
+    let Opened::Index(index) = Index::open(dir, options.cache, Some(first_stamp(&identity)))?
+    else {
         return Err(damaged(dir, "a new index could not be begun"));
     };
     assemble(dir, options, *index, lock, true)
@@ -191,11 +193,7 @@ pub(super) fn open_for_repair(dir: &Path, options: Options) -> Result<Store, Err
 fn highest_aside(dir: &Path) -> Result<u64, Error> {
     let listing = fs::read_dir(dir).map_err(|e| Error::io(dir, e))?;
     let number = |name: &str| name.strip_prefix("index.damaged-")?.parse::<u64>().ok();
-    Ok(listing
-        .flatten()
-        .filter_map(|entry| number(entry.file_name().to_str()?))
-        .max()
-        .unwrap_or(0))
+    Ok(listing.flatten().filter_map(|entry| number(entry.file_name().to_str()?)).max().unwrap_or(0))
 }
 
 pub(super) fn finish_repair(store: &Store) -> Result<(), Error> {
@@ -219,8 +217,7 @@ pub(super) fn finish_repair(store: &Store) -> Result<(), Error> {
     fs::rename(&trees, &old).map_err(|e| Error::io(&trees, e))?;
     fs::rename(&new, &trees).map_err(|e| Error::io(&new, e))?;
     disk::sync_folder(&records)?;
-    let mut identity =
-        Identity::read(dir)?.ok_or_else(|| damaged(dir, "store.json is gone"))?;
+    let mut identity = Identity::read(dir)?.ok_or_else(|| damaged(dir, "store.json is gone"))?;
     identity.condition = Condition::Ready;
     identity.write(dir)?;
     store.0.repairing.store(false, Ordering::Release);

@@ -53,7 +53,8 @@ struct MarkRecord {
 }
 
 fn json<T: Serialize>(record: &T) -> Vec<u8> {
-    let mut text = serde_json::to_vec(record).expect("records are plain structs of text and numbers");
+    let mut text =
+        serde_json::to_vec(record).expect("records are plain structs of text and numbers");
     text.push(b'\n');
     text
 }
@@ -91,7 +92,11 @@ pub(super) fn recorded_trees(folder: &Path) -> Result<Vec<TreeId>, Error> {
 }
 
 /// One tree's plain record as it is on the disk.
-pub(super) fn read_tree(dir: &Path, folder: &Path, id: TreeId) -> Result<Option<StoredTree>, Error> {
+pub(super) fn read_tree(
+    dir: &Path,
+    folder: &Path,
+    id: TreeId,
+) -> Result<Option<StoredTree>, Error> {
     let path = folder.join(format!("{id}.json"));
     let Some(bytes) = disk::read_small(&path, limits::STORE_RECORD_BYTES)? else { return Ok(None) };
     let why = |e| Error::Damaged {

@@ -161,7 +161,10 @@ impl Store {
     pub fn save_tree(&self, id: TreeId, tree: &Tree, list: &[TreeFile]) -> Result<(), Error> {
         files::text(&tree.location)?;
         if tree.note.as_ref().is_some_and(|note| note.len() > limits::STORE_NOTE_MAX) {
-            return Err(Error::Full { what: "bytes in a tree's note", max: limits::STORE_NOTE_MAX });
+            return Err(Error::Full {
+                what: "bytes in a tree's note",
+                max: limits::STORE_NOTE_MAX,
+            });
         }
         let count = u32::try_from(list.len())
             .map_err(|_| Error::Full { what: "files in a tree", max: u32::MAX as usize })?;

@@ -98,7 +98,11 @@ impl ConnectionHandler for Handler {
             }) => {
                 self.speaks();
                 // As many tasks as the muxer admits streams.
-                tokio::spawn(reader::run(Arc::clone(&self.inbound), Arc::clone(&self.link), stream));
+                tokio::spawn(reader::run(
+                    Arc::clone(&self.inbound),
+                    Arc::clone(&self.link),
+                    stream,
+                ));
             }
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
                 protocol: stream,

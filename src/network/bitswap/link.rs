@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use libp2p::swarm::{ConnectionId, Stream};
 use libp2p::PeerId;
+use libp2p::swarm::{ConnectionId, Stream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 

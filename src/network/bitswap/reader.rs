@@ -58,7 +58,8 @@ async fn read(inbound: &Arc<Inbound>, link: &Arc<Link>, stream: &mut Stream) -> 
         }
         if let Some(len) = decoder.awaiting() {
             permit = Some(link.budget.take(len).await);
-            broken = decoder.admit(link.budget.buffer(len)).err().map(|malformed| malformed.fault());
+            broken =
+                decoder.admit(link.budget.buffer(len)).err().map(|malformed| malformed.fault());
             continue;
         }
         let between = decoder.at_boundary();

@@ -217,11 +217,15 @@ async fn response_stream(
         if cids.is_empty() {
             continue;
         }
-        let sizes: Vec<_> =
-            cids.iter().zip(&datas).map(|(cid, data)| (Prefix::from_cid(cid), data.len())).collect();
+        let sizes: Vec<_> = cids
+            .iter()
+            .zip(&datas)
+            .map(|(cid, data)| (Prefix::from_cid(cid), data.len()))
+            .collect();
         let bytes = datas.iter().map(Bytes::len).sum();
         let heads = encode_payload_heads(&sizes).heads;
-        let parts: Vec<Bytes> = heads.into_iter().zip(datas).flat_map(|(head, data)| [head, data]).collect();
+        let parts: Vec<Bytes> =
+            heads.into_iter().zip(datas).flat_map(|(head, data)| [head, data]).collect();
         let event = match out.write(&parts).await {
             Ok(_) => StreamEvent::Sent { source, cids, bytes },
             Err(error) => {

@@ -39,7 +39,8 @@ fn a_file_is_served_while_it_arrives_and_is_one_plain_file_when_whole() {
     let store = home.open();
     let id = arriving_tree(&store, &home);
     let data = bytes(1, 4 * CHUNK + 3);
-    let (file, unlisted) = store.begin_file(id, target(&home, "sub/a.bin", data.len())).expect("begin");
+    let (file, unlisted) =
+        store.begin_file(id, target(&home, "sub/a.bin", data.len())).expect("begin");
     assert!(unlisted.is_empty());
     write(&file, &data, [2]);
     let chunk = &data[2 * CHUNK..3 * CHUNK];
@@ -88,7 +89,8 @@ fn a_file_that_is_there_is_replaced_only_when_asked() {
     write(&file, &data, [0]);
     assert!(matches!(file.finish(false), Err(Error::Exists { .. })));
     assert_eq!(fs::read(&theirs).expect("read"), b"theirs");
-    let (file, unlisted) = store.begin_file(id, target(&home, "a.bin", data.len())).expect("resume");
+    let (file, unlisted) =
+        store.begin_file(id, target(&home, "a.bin", data.len())).expect("resume");
     assert!(unlisted.is_empty(), "it was committed");
     file.finish(true).expect("finish");
     assert_eq!(fs::read(&theirs).expect("read"), data);
@@ -120,7 +122,8 @@ fn what_was_written_and_not_committed_is_offered_for_hashing_after_a_kill() {
         // Dropped without a commit: as after a kill, chunk 5 is on the disk and not in the index.
     };
     let store = home.open();
-    let (file, unlisted) = store.begin_file(id, target(&home, "a.bin", data.len())).expect("resume");
+    let (file, unlisted) =
+        store.begin_file(id, target(&home, "a.bin", data.len())).expect("resume");
     assert_eq!(unlisted.len(), 1, "{unlisted:?}");
     let (start, end) = (unlisted[0].start as usize, unlisted[0].end as usize);
     assert!(start <= 5 * CHUNK && 6 * CHUNK <= end, "covers chunk 5: {unlisted:?}");
@@ -130,7 +133,8 @@ fn what_was_written_and_not_committed_is_offered_for_hashing_after_a_kill() {
     assert_eq!(found, data[5 * CHUNK..6 * CHUNK]);
     file.found(5 * CHUNK as u64, CHUNK as u32, Leaf::raw(key(&found))).expect("found");
     assert_eq!(read(&store, &found), Some(found));
-    let listed: Vec<_> = store.file_blocks(file.id(), 0, 9).expect("blocks").iter().map(|b| b.1.offset).collect();
+    let listed: Vec<_> =
+        store.file_blocks(file.id(), 0, 9).expect("blocks").iter().map(|b| b.1.offset).collect();
     assert_eq!(listed, [0, CHUNK as u64]);
     write(&file, &data, [2, 3, 4, 6, 7]);
     file.finish(false).expect("finish");
@@ -238,8 +242,17 @@ fn names_that_lead_elsewhere_are_refused_and_nothing_is_written_there() {
     let id = arriving_tree(&store, &home);
     let long = "n".repeat(256);
     for path in [
-        "../outside/a", "a/../../outside/a", "/etc/a", "link/a", "a//b", "./a", "", "a/", "nul\0",
-        "plain/a", &long,
+        "../outside/a",
+        "a/../../outside/a",
+        "/etc/a",
+        "link/a",
+        "a//b",
+        "./a",
+        "",
+        "a/",
+        "nul\0",
+        "plain/a",
+        &long,
     ] {
         let refused = store.begin_file(id, target(&home, path, 3));
         assert!(matches!(refused, Err(Error::Unsafe { .. })), "{path:?}: {:?}", refused.err());
@@ -268,7 +281,9 @@ fn a_long_name_still_gets_a_hidden_one() {
         assert!(hidden.len() <= 255);
         assert!(super::super::arriving::is_partial_name(&hidden));
     }
-    for other in ["a.bin", ".a.bin", ".modelswarm-partial-zzzzzzzz", "a.modelswarm-partial-00000000"] {
+    for other in
+        ["a.bin", ".a.bin", ".modelswarm-partial-zzzzzzzz", "a.modelswarm-partial-00000000"]
+    {
         assert!(!super::super::arriving::is_partial_name(other));
     }
 }
@@ -323,7 +338,8 @@ fn the_work_of_a_killed_process_is_resumed() {
     assert!(committed >= 24, "the child came so far");
 
     let store = home.open();
-    let (file, unlisted) = store.begin_file(id, target(&home, "a.bin", data.len())).expect("resume");
+    let (file, unlisted) =
+        store.begin_file(id, target(&home, "a.bin", data.len())).expect("resume");
     let listed = store.file_blocks(file.id(), 0, 100).expect("blocks");
     assert!(listed.len() >= committed, "{} of {committed}", listed.len());
     for (k, place) in &listed {

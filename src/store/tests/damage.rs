@@ -40,10 +40,8 @@ fn all_or_an_error(home: &Home, all: &[Vec<u8>], what: &str, harm: impl FnOnce(&
 
 fn sled_files(dir: &Path) -> Vec<PathBuf> {
     let listing = fs::read_dir(dir.join("index")).expect("list");
-    let mut files: Vec<_> = listing
-        .map(|entry| entry.expect("entry").path())
-        .filter(|path| path.is_file())
-        .collect();
+    let mut files: Vec<_> =
+        listing.map(|entry| entry.expect("entry").path()).filter(|path| path.is_file()).collect();
     files.sort();
     files
 }
@@ -60,11 +58,16 @@ fn cut_or_flipped_anywhere_all_is_there_or_the_error_names_repair() {
             // Flips: spread over the file, denser near its start; cuts: at the same places.
             let at = if n % 3 == 0 { n * 7 } else { len * n / 60 }.min(len.saturating_sub(1));
             for cut in [false, true] {
-                let what = format!("{} {} at {at}", name.display(), if cut { "cut" } else { "flip" });
+                let what =
+                    format!("{} {} at {at}", name.display(), if cut { "cut" } else { "flip" });
                 let intact = all_or_an_error(&home, &all, &what, |dir| {
                     let path = dir.join("index").join(&name);
                     if cut {
-                        File::options().write(true).open(path).and_then(|f| f.set_len(at)).expect("cut");
+                        File::options()
+                            .write(true)
+                            .open(path)
+                            .and_then(|f| f.set_len(at))
+                            .expect("cut");
                     } else {
                         let mut bytes = fs::read(&path).expect("read");
                         if let Some(byte) = bytes.get_mut(at as usize) {
@@ -139,27 +142,46 @@ fn entries_lost_or_changed_inside_a_readable_tree_are_noticed() {
     let all = filled(&home);
     let harm = |change: fn(&sled::Db)| {
         move |dir: &Path| {
-            let db = sled::Config::new().path(dir.join("index")).flush_every_ms(None).open().expect("sled");
+            let db = sled::Config::new()
+                .path(dir.join("index"))
+                .flush_every_ms(None)
+                .open()
+                .expect("sled");
             change(&db);
             db.flush().expect("flush");
         }
     };
     assert!(all_or_an_error(&home, &all, "nothing changed", harm(|_| ())));
     let some_key = |db: &sled::Db| db.scan_prefix(b"x").keys().nth(30).expect("key").expect("ok");
-    assert!(!all_or_an_error(&home, &all, "one entry gone", harm(move |db| {
-        let key = db.scan_prefix(b"x").keys().nth(30).expect("key").expect("ok");
-        db.remove(key).expect("remove");
-    })));
+    assert!(!all_or_an_error(
+        &home,
+        &all,
+        "one entry gone",
+        harm(move |db| {
+            let key = db.scan_prefix(b"x").keys().nth(30).expect("key").expect("ok");
+            db.remove(key).expect("remove");
+        })
+    ));
     let _ = some_key;
-    assert!(!all_or_an_error(&home, &all, "one entry changed", harm(|db| {
-        let (key, value) = db.scan_prefix(b"e").nth(3).expect("entry").expect("ok");
-        let mut value = value.to_vec();
-        value[5] ^= 1;
-        db.insert(key, value).expect("insert");
-    })));
-    assert!(!all_or_an_error(&home, &all, "one entry more", harm(|db| {
-        db.insert(b"zzz", b"x").expect("insert");
-    })));
+    assert!(!all_or_an_error(
+        &home,
+        &all,
+        "one entry changed",
+        harm(|db| {
+            let (key, value) = db.scan_prefix(b"e").nth(3).expect("entry").expect("ok");
+            let mut value = value.to_vec();
+            value[5] ^= 1;
+            db.insert(key, value).expect("insert");
+        })
+    ));
+    assert!(!all_or_an_error(
+        &home,
+        &all,
+        "one entry more",
+        harm(|db| {
+            db.insert(b"zzz", b"x").expect("insert");
+        })
+    ));
     assert!(!all_or_an_error(&home, &all, "all gone", harm(|db| db.clear().expect("clear"))));
 }
 

@@ -72,7 +72,12 @@ fn a_file_that_was_only_touched_is_hashed_once_and_its_record_renewed() {
     let store = home.open();
     import(&store, std::slice::from_ref(&path), &tree(&home.path(""), "m"));
     let id = store.file_at(&path).expect("file").expect("known").0;
-    File::options().write(true).open(&path).expect("open").set_modified(SystemTime::now()).expect("touch");
+    File::options()
+        .write(true)
+        .open(&path)
+        .expect("open")
+        .set_modified(SystemTime::now())
+        .expect("touch");
     assert_eq!(store.look(id).expect("look"), Look::Differs);
     assert_eq!(read(&store, &data[..CHUNK]).as_deref(), Some(&data[..CHUNK]));
     assert_eq!(store.suspects(), [(id, Suspect::Differs)]);

@@ -124,9 +124,8 @@ fn thousands_of_blocks_in_one_call_go_in_as_bounded_batches() {
     let home = Home::new();
     let store = home.open();
     let reservation = store.reserve().expect("reserve");
-    let blocks: Vec<_> = (0..3000_u64)
-        .map(|n| NewBlock::node(&Block::new(RAW, n.to_le_bytes().to_vec())))
-        .collect();
+    let blocks: Vec<_> =
+        (0..3000_u64).map(|n| NewBlock::node(&Block::new(RAW, n.to_le_bytes().to_vec()))).collect();
     let before = store.0.index.stamp().sequence;
     store.add_blocks(reservation.id(), &blocks).expect("add");
     assert_eq!(store.0.index.stamp().sequence - before, 3);
@@ -148,7 +147,12 @@ fn a_block_that_contradicts_itself_is_refused() {
         NewBlock { len: 4, ..good.clone() },
         NewBlock { data: None, ..good.clone() },
         NewBlock { place: Some(Place::raw(FileId(1), 0, 5)), data: None, ..good.clone() },
-        NewBlock { len: 3 << 20, data: None, place: Some(Place::raw(FileId(1), 0, 3 << 20)), ..good },
+        NewBlock {
+            len: 3 << 20,
+            data: None,
+            place: Some(Place::raw(FileId(1), 0, 3 << 20)),
+            ..good
+        },
     ] {
         assert!(matches!(store.add_blocks(id, &[bad]), Err(Error::Invalid { .. })));
     }
@@ -166,8 +170,7 @@ fn jobs_provider_records_and_peers_are_kept_bounded_and_end_with_their_time() {
         value: value.map(<[u8]>::to_vec),
         expires: at(secs),
     };
-    let many: Vec<_> =
-        (0..5000_u32).map(|n| entry(&n.to_be_bytes(), Some(b"addr"), 100)).collect();
+    let many: Vec<_> = (0..5000_u32).map(|n| entry(&n.to_be_bytes(), Some(b"addr"), 100)).collect();
     store.save_peers(&many).expect("save");
     store
         .save_provider_records(&[entry(b"a", Some(b"1"), 10), entry(b"b", Some(b"2"), 20)])

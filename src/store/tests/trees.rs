@@ -108,8 +108,12 @@ fn partials_go_with_their_tree_even_where_the_user_chose_the_folder() {
     let record = Tree { state: TreeState::Arriving, pinned: false, ..tree(&out, "m") };
     store.save_tree(id, &record, &[]).expect("save");
     drop(reservation);
-    let target =
-        Target { base: out.clone(), path: "a.bin".into(), size: data.len() as u64, owner: Owner::User };
+    let target = Target {
+        base: out.clone(),
+        path: "a.bin".into(),
+        size: data.len() as u64,
+        owner: Owner::User,
+    };
     let (file, _) = store.begin_file(id, target).expect("begin");
     file.write(0, &data[..CHUNK], Leaf::raw(key(&data[..CHUNK]))).expect("write");
     file.commit().expect("commit");
@@ -172,9 +176,8 @@ fn gc_spares_what_is_being_imported_and_serves_meanwhile() {
 fn gc_ends_when_it_is_told_to() {
     let home = Home::new();
     let store = home.open();
-    let nodes: Vec<_> = (0..2000_u64)
-        .map(|m| NewBlock::node(&Block::new(RAW, m.to_le_bytes().to_vec())))
-        .collect();
+    let nodes: Vec<_> =
+        (0..2000_u64).map(|m| NewBlock::node(&Block::new(RAW, m.to_le_bytes().to_vec()))).collect();
     store.add_blocks(store.reserve().expect("reserve").id(), &nodes).expect("garbage");
     let swept = store
         .gc(&mut |s| if s.blocks > 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
@@ -201,7 +204,8 @@ fn a_list_of_files_is_replaced_as_a_whole() {
     };
     for n in [2500, 3, 700] {
         store.save_tree(id, &tree(&home.path(""), "m"), &list(n)).expect("save");
-        let listed: Vec<_> = store.tree_files(id).expect("list").map(|f| f.expect("file")).collect();
+        let listed: Vec<_> =
+            store.tree_files(id).expect("list").map(|f| f.expect("file")).collect();
         assert_eq!(listed, list(n));
     }
     let records = home.store_dir().join("records/trees");
