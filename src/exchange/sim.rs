@@ -4,7 +4,7 @@
 //! Blocks are a CID and a length here: bytes never pass through an engine, so none are needed.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::dag::Cid;
@@ -97,7 +97,9 @@ struct Node {
     engine: Engine,
     conduct: Conduct,
     link: Link,
-    up_free: Instant,
+    /// What is served and not yet on the link: to whom, over which connection.
+    uploads: VecDeque<(usize, u64, Cid)>,
+    uploading: bool,
     down_free: Instant,
     store: BTreeMap<Cid, usize>,
     /// What it fetches and has not stored.
@@ -148,8 +150,8 @@ enum Event {
         from: usize,
         to: usize,
         epoch: u64,
-        cids: Vec<Cid>,
-        bytes: usize,
+        cid: Cid,
+        len: usize,
     },
     Lookup {
         node: usize,
@@ -218,7 +220,8 @@ impl Sim {
             engine: Engine::new(self.config, seed),
             conduct,
             link,
-            up_free: self.now,
+            uploads: VecDeque::new(),
+            uploading: false,
             down_free: self.now,
             store: holds.iter().copied().collect(),
             missing: BTreeSet::new(),
@@ -323,18 +326,13 @@ impl Sim {
     }
 
     fn output(&mut self, me: usize, output: Output) {
-        let conduct = self.nodes[me].conduct;
         match output {
             Output::Send { source, control } => {
                 let to = source as usize;
                 let wants = control.wantlist.iter().flat_map(|list| &list.entries);
                 let cids: Vec<Cid> = wants.filter(|e| !e.cancel).map(|e| e.cid).collect();
                 self.nodes[me].asked.extend(cids.into_iter().map(|cid| (to, cid)));
-                let mute = match conduct {
-                    Conduct::Silent => true,
-                    Conduct::Stalls(after) => self.nodes[me].served >= after,
-                    _ => false,
-                };
+                let mute = self.is_mute(me);
                 if let Some(epoch) = self.nodes[me].peers.get(&to).copied().filter(|_| !mute) {
                     let at = self.now + self.latency(me, to);
                     self.at(at, Event::Control { from: me, to, epoch, control });
@@ -364,46 +362,58 @@ impl Sim {
 
     fn serve(&mut self, me: usize, to: usize, cids: Vec<Cid>) {
         let Some(epoch) = self.nodes[me].peers.get(&to).copied() else { return };
-        let total: usize = cids.iter().map(|cid| self.nodes[me].store[cid]).sum();
+        let node = &mut self.nodes[me];
+        let total: usize = cids.iter().map(|cid| node.store[cid]).sum();
         assert!(total <= limits::SERVE_BATCH || cids.len() == 1, "{total} bytes in one message");
-        let latency = self.latency(me, to);
-        let mut sent = Vec::new();
-        for cid in cids {
-            let len = self.nodes[me].store[&cid];
+        node.uploads.extend(cids.into_iter().map(|cid| (to, epoch, cid)));
+        self.upload(me);
+    }
+
+    /// Whether the node has fallen silent.
+    fn is_mute(&self, me: usize) -> bool {
+        match self.nodes[me].conduct {
+            Conduct::Silent => true,
+            Conduct::Stalls(after) => self.nodes[me].served >= after,
+            _ => false,
+        }
+    }
+
+    /// Puts the next block on the node's link if that is free.
+    fn upload(&mut self, me: usize) {
+        while !self.nodes[me].uploading {
+            let Some((to, epoch, cid)) = self.nodes[me].uploads.pop_front() else { return };
+            if self.is_mute(me) || !self.is_current(to, me, epoch) {
+                continue;
+            }
+            let now = self.now;
+            let latency = self.latency(me, to);
             let node = &mut self.nodes[me];
-            let mute = match node.conduct {
-                Conduct::Silent => true,
-                Conduct::Stalls(after) => node.served >= after,
-                _ => false,
-            };
-            if mute {
+            let source = to as SourceId;
+            if !node.engine.is_wanted_by(source, &cid) {
+                node.engine.handle_unsent(now, source, vec![cid], true);
                 continue;
             }
             if node.conduct == Conduct::FalseHave {
+                node.engine.handle_sent(now, source, &[cid], 0);
                 let presences = vec![(cid, Presence::DontHave)];
                 let control = Control { presences, ..Control::default() };
-                self.at(self.now + latency, Event::Control { from: me, to, epoch, control });
-                sent.push(cid);
+                self.at(now + latency, Event::Control { from: me, to, epoch, control });
                 continue;
             }
+            let len = node.store[&cid];
             node.served += 1;
             node.served_bytes += len as u64;
-            let begin = node.up_free.max(self.now);
-            node.up_free = begin + seconds(len, node.link.up);
-            let (begin, end) = (begin + latency, node.up_free + latency);
-            let mut at = begin;
-            while at < end {
+            node.uploading = true;
+            let end = now + seconds(len, node.link.up);
+            let wrong = node.conduct == Conduct::WrongBytes;
+            let mut at = now + latency;
+            while at < end + latency {
                 self.at(at, Event::Progress { from: me, to, epoch });
                 at += Duration::from_secs(1);
             }
-            let wrong = self.nodes[me].conduct == Conduct::WrongBytes;
             let shown = if wrong { block(self.random.next() | 1 << 50) } else { cid };
-            self.at(end, Event::Landing { from: me, to, epoch, cid: shown, len });
-            sent.push(cid);
-        }
-        let at = self.nodes[me].up_free.max(self.now);
-        if !sent.is_empty() {
-            self.at(at, Event::Sent { from: me, to, epoch, cids: sent, bytes: total });
+            self.at(end + latency, Event::Landing { from: me, to, epoch, cid: shown, len });
+            self.at(end, Event::Sent { from: me, to, epoch, cid, len });
         }
     }
 
@@ -444,10 +454,12 @@ impl Sim {
                 }
                 to
             }
-            Event::Sent { from, to, epoch, cids, bytes } => {
+            Event::Sent { from, to, epoch, cid, len } => {
+                self.nodes[from].uploading = false;
                 if self.is_current(to, from, epoch) {
-                    self.nodes[from].engine.handle_sent(now, to as SourceId, &cids, bytes);
+                    self.nodes[from].engine.handle_sent(now, to as SourceId, &[cid], len);
                 }
+                self.upload(from);
                 from
             }
             Event::Lookup { node, source, cids } => {
