@@ -3,9 +3,9 @@
 //! A block's bytes are inline in the index, in one or several files, or both. What leaves [`Store::read`] was either
 //! verified when it was inlined, lies in a file that is provably unchanged since it was hashed (see `files`), lies in
 //! a partial that only we write, or was hashed just now. A copy that fails is passed over, not forgotten: it is tried
-//! again at the next read, so an undone edit heals. Files are opened for each read, not kept open: measured, that
-//! costs under 2 % of reading a chunk, an open descriptor would keep a deleted model's space from its owner, and a
-//! replaced file is seen at once.
+//! again at the next read, so an undone edit heals. Files are opened for each read, not kept open: that costs
+//! 3.5 µs a read (measured; a chunk in the page cache takes 45 µs), while an open descriptor would keep a deleted model's
+//! space from its owner. A replaced file is seen at once.
 
 use std::fs::File;
 

@@ -7,7 +7,7 @@ pub(super) fn filled(home: &Home) -> Vec<Vec<u8>> {
     let store = home.open();
     let mut all = Vec::new();
     for n in 0..2_u64 {
-        let data = bytes(n, 100 * CHUNK);
+        let data = bytes(n, 50 * CHUNK);
         let path = home.write(&format!("m{n}/a.bin"), &data);
         let small = home.write(&format!("m{n}/config.json"), &bytes(100 + n, 3000));
         import(&store, &[path, small], &tree(&home.path(&format!("m{n}")), &format!("m{n}")));
@@ -59,9 +59,9 @@ fn cut_or_flipped_anywhere_all_is_there_or_the_error_names_repair() {
     for file in sled_files(&home.store_dir()) {
         let name = file.file_name().expect("name").to_owned();
         let len = fs::metadata(&file).expect("stat").len();
-        for n in 0..60 {
+        for n in 0..36 {
             // Flips: spread over the file, denser near its start; cuts: at the same places.
-            let at = if n % 3 == 0 { n * 7 } else { len * n / 60 }.min(len.saturating_sub(1));
+            let at = if n % 3 == 0 { n * 7 } else { len * n / 36 }.min(len.saturating_sub(1));
             for cut in [false, true] {
                 let what =
                     format!("{} {} at {at}", name.display(), if cut { "cut" } else { "flip" });
