@@ -401,8 +401,9 @@ pub const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 /// How often sessions are told changed counts.
 pub const COUNTS_EVERY: Duration = Duration::from_millis(100);
 
-/// Responses that wait for a peer's response stream; the exchange holds back far earlier.
-pub const SERVE_QUEUE: usize = 64;
+/// Responses that wait for a peer's response stream: each answers a want that is remembered, and the exchange holds
+/// back far earlier.
+pub const SERVE_QUEUE: usize = FOREIGN_WANTS;
 
 /// Time to agree on the protocol of a stream we open.
 pub const STREAM_TIMEOUT: Duration = Duration::from_secs(10);

@@ -13,7 +13,7 @@
 //! | `transport`, `tls`, `muxer` | TCP + TLS or Noise + yamux, QUIC |
 //! | `policy`, `gate` | whom to dial, answer, and show what |
 //! | `behaviour`, `bitswap` | the swarm's protocols; Bitswap's streams |
-//! | `transfer`, `session`, `memory` | the exchange's shell, fetches, room for payload |
+//! | `transfer`, `fetch`, `session`, `memory` | the exchange's shell, fetches, room for payload |
 //! | `dht`, `records` | announcing, finding, other peers' records |
 //! | `peers`, `connect`, `behind` | the address book, dials by hand, what survives a restart |
 //! | `blocks`, `pool` | the store, on threads of its own |
@@ -27,6 +27,7 @@ mod connect;
 mod dht;
 mod error;
 mod event_loop;
+mod fetch;
 mod gate;
 mod memory;
 mod muxer;

@@ -8,7 +8,8 @@ use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{DialError, Swarm, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, identify, mdns};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{MissedTickBehavior, interval, sleep_until};
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::behaviour::{AGENT_PREFIX, Behaviour, BehaviourEvent, LAN_KAD};
 use super::behind;
@@ -39,6 +40,8 @@ pub(super) struct EventLoop {
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) notes: mpsc::UnboundedReceiver<Note>,
     pub(super) streams: mpsc::Receiver<StreamEvent>,
+    /// The task that writes behind.
+    pub(super) saving: Option<JoinHandle<()>>,
 }
 
 impl EventLoop {
@@ -52,7 +55,7 @@ impl EventLoop {
         counts.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut batch = Vec::new();
         let stopped = loop {
-            let timeout = self.transfer.timeout();
+            let due = self.transfer.timeout();
             let far = Instant::now() + Duration::from_secs(3600);
             tokio::select! {
                 count = self.streams.recv_many(&mut batch, 64) => {
@@ -68,7 +71,7 @@ impl EventLoop {
                     Some(Command::Shutdown { reply }) => break Some(reply),
                     Some(command) => self.on_command(command),
                 },
-                () = sleep_until(timeout.unwrap_or(far).into()) => self.transfer.on_timeout(),
+                () = sleep_until(due.unwrap_or(far).into()) => self.transfer.on_timeout(),
                 _ = tick.tick() => self.on_tick(),
                 _ = save.tick() => self.save(),
                 _ = counts.tick(), if self.transfer.session_count() > 0 => {
@@ -118,20 +121,29 @@ impl EventLoop {
         }
     }
 
-    /// Hands what changed to a task that writes it.
+    /// Hands what changed to a task that writes it; one at a time, so that older never overwrites newer.
     fn save(&mut self) {
+        if self.saving.as_ref().is_some_and(|saving| !saving.is_finished()) {
+            return;
+        }
         let records = self.swarm.behaviour_mut().kad.store_mut();
         records.expire(SystemTime::now());
         let (records, peers, blocks) =
             (records.take_changes(), self.peers.take_changes(), self.blocks.clone());
-        tokio::spawn(async move { behind::save(&blocks, records, peers).await });
+        self.saving =
+            Some(tokio::spawn(async move { behind::save(&blocks, records, peers).await }));
     }
 
     /// Saves what is known and says goodbye.
     async fn stop(mut self) {
-        let records = self.swarm.behaviour_mut().kad.store_mut().take_changes();
-        let saving = behind::save(&self.blocks, records, self.peers.take_changes());
-        drop(tokio::time::timeout(limits::SHUTDOWN / 2, saving).await);
+        let last = async {
+            if let Some(saving) = self.saving.take() {
+                drop(saving.await);
+            }
+            let records = self.swarm.behaviour_mut().kad.store_mut().take_changes();
+            behind::save(&self.blocks, records, self.peers.take_changes()).await;
+        };
+        drop(timeout(limits::SHUTDOWN / 2, last).await);
         let connected: Vec<PeerId> = self.swarm.connected_peers().copied().collect();
         for peer in connected {
             let _ = self.swarm.disconnect_peer_id(peer);
@@ -141,7 +153,7 @@ impl EventLoop {
                 self.swarm.select_next_some().await;
             }
         };
-        drop(tokio::time::timeout(limits::SHUTDOWN / 4, closing).await);
+        drop(timeout(limits::SHUTDOWN / 4, closing).await);
     }
 
     /// Carries out what the concerns ask of the swarm and of each other.
