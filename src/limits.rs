@@ -580,3 +580,20 @@ pub const README_MAX: u64 = 8 * MIB as u64;
 
 /// Extents of a file read from the index at once.
 pub const EXTENTS_PAGE: usize = 4096;
+
+/// How often a daemon looks after its files: soon enough that a new file is believed within a breath.
+pub const TEND_PAUSE: Duration = Duration::from_secs(3);
+
+/// Files re-read in one such look, and how many are remembered so that none is re-read again and again.
+pub const TEND_FILES: usize = 256;
+/// See [`TEND_FILES`].
+pub const TEND_REMEMBERED: usize = 4096;
+
+/// Bytes a second of the slow round over all files: a terabyte in four days, a hundredth of a disk's rate.
+pub const TEND_BYTES_PER_SECOND: u64 = 3 * MIB as u64;
+
+/// How long a new file may take to come to rest and be read again.
+pub const TEND_YOUNG: Duration = Duration::from_secs(60);
+
+/// How long a daemon runs before its slow round over all files begins: short runs are not for that.
+pub const TEND_ROUND_DELAY: Duration = Duration::from_secs(600);
