@@ -1,6 +1,6 @@
 //! The loop: takes what comes, hands it to the concern it belongs to. Decides nothing, waits for nothing else.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use libp2p::core::ConnectedPoint;
@@ -73,7 +73,7 @@ impl EventLoop {
                 },
                 () = sleep_until(due.unwrap_or(far).into()) => self.transfer.on_timeout(),
                 _ = tick.tick() => self.on_tick(),
-                _ = save.tick() => self.save(),
+                _ = save.tick() => self.save_behind(),
                 _ = counts.tick(), if self.transfer.session_count() > 0 => {
                     self.transfer.publish(self.peers.is_reaching(), self.dht.table());
                 }
@@ -119,19 +119,6 @@ impl EventLoop {
         if !self.swarm.is_connected(peer) {
             self.transfer.on_unreachable(peer);
         }
-    }
-
-    /// Hands what changed to a task that writes it; one at a time, so that older never overwrites newer.
-    fn save(&mut self) {
-        if self.saving.as_ref().is_some_and(|saving| !saving.is_finished()) {
-            return;
-        }
-        let records = self.swarm.behaviour_mut().kad.store_mut();
-        records.expire(SystemTime::now());
-        let (records, peers, blocks) =
-            (records.take_changes(), self.peers.take_changes(), self.blocks.clone());
-        self.saving =
-            Some(tokio::spawn(async move { behind::save(&blocks, records, peers).await }));
     }
 
     /// Saves what is known and says goodbye.
