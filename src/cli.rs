@@ -150,7 +150,8 @@ fn verdict(answer: &Answer) -> Result<(), Failure> {
 fn log(verbose: u8, daemon: bool) {
     let default = match (verbose, daemon) {
         (0, false) => "error",
-        (0, true) => "warn,modelswarm=info",
+        // Its warnings are for developers: "no known peers" every five minutes, for one.
+        (0, true) => "warn,libp2p=error,libp2p_kad=error,libp2p_mdns=error,modelswarm=info",
         (1, _) => "warn,modelswarm=debug",
         _ => "debug,modelswarm=trace",
     };

@@ -508,6 +508,14 @@ pub const AGENT_MAX: usize = 128;
 /// Time a shutdown may take to write behind and close.
 pub const SHUTDOWN: Duration = Duration::from_secs(4);
 
+/// Things that one session is told and has not yet read. A session wants at most [`SESSION_WANTS`] blocks, each arrives
+/// once and is said at most once to be nowhere.
+pub const DELIVERIES: usize = 2 * SESSION_WANTS;
+
+/// What holders of blocks have told the event loop and it has not yet read: far more than the blocks that fit in
+/// [`PAYLOAD`] at 4 KiB each, so that giving a block back never has to wait.
+pub const NOTES: usize = 65_536;
+
 // ---- library, node, gateway, client, cli -----------------------------------------------------------------------
 
 /// Bytes of the longest line on the control socket: an answer with a listing of some 100,000 files.

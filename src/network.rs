@@ -91,7 +91,7 @@ pub async fn spawn(options: Options, store: Store) -> Result<Network, Error> {
 pub struct Network {
     peer_id: PeerId,
     commands: mpsc::Sender<Command>,
-    notes: mpsc::UnboundedSender<Note>,
+    notes: mpsc::Sender<Note>,
 }
 
 impl Network {
@@ -201,7 +201,7 @@ impl Network {
     /// # Errors
     /// [`Error::TooMany`], [`Error::Stopped`].
     pub async fn session(&self, hints: Vec<Cid>) -> Result<Session, Error> {
-        let (deliveries, events) = mpsc::unbounded_channel();
+        let (deliveries, events) = mpsc::channel(limits::DELIVERIES);
         let (counts, sources) = watch::channel(Sources { searching: true, ..Sources::default() });
         let id =
             self.call(|reply| Command::OpenSession { hints, deliveries, counts, reply }).await??;

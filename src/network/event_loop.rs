@@ -38,7 +38,7 @@ pub(super) struct EventLoop {
     pub(super) budget: Budget,
     pub(super) preset: Preset,
     pub(super) commands: mpsc::Receiver<Command>,
-    pub(super) notes: mpsc::UnboundedReceiver<Note>,
+    pub(super) notes: mpsc::Receiver<Note>,
     pub(super) streams: mpsc::Receiver<StreamEvent>,
     /// The task that writes behind.
     pub(super) saving: Option<JoinHandle<()>>,

@@ -13,7 +13,7 @@ use crate::limits;
 /// The fetch.
 pub(super) struct Fetch {
     /// Where its caller receives.
-    pub(super) deliveries: mpsc::UnboundedSender<Delivery>,
+    pub(super) deliveries: mpsc::Sender<Delivery>,
     counts: watch::Sender<Sources>,
     hints: Vec<Cid>,
     found: HashSet<PeerId>,
@@ -35,7 +35,7 @@ impl Fetch {
     /// A fetch that begins while the routing table has this many peers.
     pub(super) fn new(
         mut hints: Vec<Cid>,
-        deliveries: mpsc::UnboundedSender<Delivery>,
+        deliveries: mpsc::Sender<Delivery>,
         counts: watch::Sender<Sources>,
         table: usize,
     ) -> Self {
@@ -143,7 +143,7 @@ mod tests {
 
     fn fetch() -> (Fetch, watch::Receiver<Sources>) {
         let (counts, told) = watch::channel(Sources::default());
-        (Fetch::new(Vec::new(), mpsc::unbounded_channel().0, counts, 0), told)
+        (Fetch::new(Vec::new(), mpsc::channel(1).0, counts, 0), told)
     }
 
     #[test]

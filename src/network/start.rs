@@ -38,7 +38,7 @@ pub(super) async fn start(options: Options, store: Store) -> Result<Network, Err
     }
     let peer_id = options.identity.public().to_peer_id();
     let (commands, command_queue) = mpsc::channel(limits::COMMANDS);
-    let (notes, note_queue) = mpsc::unbounded_channel();
+    let (notes, note_queue) = mpsc::channel(limits::NOTES);
     let (ready, started) = oneshot::channel();
     let run = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -91,7 +91,7 @@ impl Parts {
     fn into_loop(
         self,
         commands: mpsc::Receiver<super::command::Command>,
-        notes: mpsc::UnboundedReceiver<super::session::Note>,
+        notes: mpsc::Receiver<super::session::Note>,
     ) -> EventLoop {
         EventLoop {
             dht: Dht::new(*self.swarm.local_peer_id()),

@@ -146,7 +146,7 @@ impl Transfer {
                                 |(fetch, source)| {
                                     let (block, permit) = (block.clone(), Arc::clone(&permit));
                                     let delivery = Delivery::Block { block, source, permit };
-                                    fetch.deliveries.send(delivery).is_ok()
+                                    fetch.deliveries.try_send(delivery).is_ok()
                                 },
                             );
                             // Its caller is gone: the session's end is on its way.
@@ -201,7 +201,7 @@ impl Transfer {
     pub(super) fn open_session(
         &mut self,
         hints: Vec<Cid>,
-        deliveries: mpsc::UnboundedSender<Delivery>,
+        deliveries: mpsc::Sender<Delivery>,
         counts: watch::Sender<Sources>,
         table: usize,
     ) -> Result<SessionId, Error> {
@@ -367,7 +367,7 @@ impl Transfer {
                 }
                 Output::NotHeld { session, cid } => {
                     if let Some(fetch) = self.sessions.get(&session) {
-                        drop(fetch.deliveries.send(Delivery::NotHeld(cid)));
+                        drop(fetch.deliveries.try_send(Delivery::NotHeld(cid)));
                     }
                 }
             }
