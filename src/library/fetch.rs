@@ -22,6 +22,7 @@ use self::{
     source::Source,
 };
 use super::{Library, Watch, blocking, sign, watch};
+use crate::card::Verified;
 use crate::rpc::{Failure, Fetched, Get, Progress, Stage};
 
 pub(super) use self::jobs::Fetches;
@@ -103,6 +104,9 @@ async fn run(library: Library, get: Get, job: Arc<Job>) -> Result<Outcome, Failu
     let mut source = Source::open(&library, &get.reference, get.timeout, hints, &job).await?;
     let origin = Origin::find(&library, wanted, &mut source).await?;
     job.update(|state| state.root = Some(origin.root));
+    if let Some(card) = &origin.card {
+        warn_of_namesakes(&library, card, &job).await?;
+    }
     let mut plan = Plan::make(&library, &get, &origin, &mut source).await?;
     let outcome = plan.outcome(&origin);
     if get.dry_run {
@@ -117,4 +121,22 @@ async fn run(library: Library, get: Get, job: Arc<Job>) -> Result<Outcome, Failu
         blocking(move || sign::remember(&library, &card)).await?;
     }
     Ok(outcome)
+}
+
+/// A name that another key used before is said loudly: it may be somebody's try to be taken for them.
+async fn warn_of_namesakes(library: &Library, card: &Verified, job: &Job) -> Result<(), Failure> {
+    let others = {
+        let (library, card) = (library.clone(), card.clone());
+        blocking(move || sign::namesakes(&library, &card)).await?
+    };
+    if !others.is_empty() {
+        job.warn(format!(
+            "ANOTHER PUBLISHER: {} is signed by {}; the {} you have is by {}",
+            card.statement().name,
+            card.publisher(),
+            card.statement().name,
+            others.join(", ")
+        ));
+    }
+    Ok(())
 }

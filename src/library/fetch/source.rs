@@ -3,7 +3,7 @@
 //! A time-out means "no progress": it counts from the last block. A fetch gives up sooner where waiting is no use:
 //! when all peers that were asked lack the content and no search or dial is under way, or when there is no peer at all.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::{
     task::JoinSet,
@@ -116,6 +116,11 @@ impl Source {
         }
     }
 
+    /// Something was written: that is progress as well.
+    pub(super) fn moved(&mut self) {
+        self.last_block = Instant::now();
+    }
+
     /// One block, from the store or from peers; others that arrive meanwhile are dropped.
     pub(super) async fn block(&mut self, cid: Cid) -> Result<Block, Failure> {
         if let Some(block) = self.local(cid).await? {
@@ -143,16 +148,22 @@ impl Source {
         &mut self,
         walk: &mut Walk,
     ) -> Result<(Vec<Found>, Vec<Block>), Failure> {
-        let (mut found, mut nodes) = (Vec::new(), Vec::new());
+        let mut found = Vec::new();
+        // A node that stands in several places is wanted again, and is here.
+        let mut nodes: HashMap<Cid, Block> = HashMap::new();
         let mut outstanding = 0usize;
         self.last_block = Instant::now();
         loop {
             let mut wants = Vec::new();
             while let Some(cid) = walk.next_wanted() {
-                match self.local(cid).await? {
+                let here = match nodes.get(&cid) {
+                    Some(block) => Some(block.clone()),
+                    None => self.local(cid).await?,
+                };
+                match here {
                     Some(block) => {
                         found.extend(walk.supply(&block)?);
-                        nodes.push(block);
+                        nodes.insert(cid, block);
                     }
                     None => wants.push((cid, limits::CHUNK)),
                 }
@@ -160,11 +171,11 @@ impl Source {
             outstanding += wants.len();
             self.want(wants).await?;
             if outstanding == 0 {
-                return Ok((found, nodes));
+                return Ok((found, nodes.into_values().collect()));
             }
             let arrived = self.arrived().await?;
             found.extend(walk.supply(arrived.block())?);
-            nodes.push(arrived.block().clone());
+            nodes.insert(*arrived.cid(), arrived.block().clone());
             outstanding -= 1;
         }
     }
@@ -239,7 +250,8 @@ impl Source {
             return Err(self.gave_up(sources, waited));
         }
         let nobody = sources.connected == 0 || self.not_held;
-        if !nobody || sources.searching || !self.dials.is_empty() {
+        // A peer that still fetches lacks now what it will have: once blocks have come, only the time-out ends it.
+        if !nobody || sources.searching || !self.dials.is_empty() || self.has_moved() {
             self.hopeless_since = None;
             return Ok(());
         }
