@@ -47,6 +47,7 @@ mod open;
 mod records;
 mod soft;
 mod stamp;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod trees;
@@ -187,6 +188,15 @@ impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store").field("dir", &self.0.dir).finish_non_exhaustive()
     }
+}
+
+/// The beginning of `text`, at most `max` bytes of it.
+fn shortened(text: &str, max: usize) -> &str {
+    let mut end = max.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 /// No invariant spans two changes of these maps, so a panic of one holder leaves them usable.

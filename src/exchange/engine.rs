@@ -331,3 +331,6 @@ impl Engine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -70,8 +70,7 @@ impl Picker {
 
     /// Sends the source all our wants of it anew.
     pub(super) fn resend(&mut self, now: Instant, source: SourceId, out: &mut Outbox) {
-        let Some(s) = self.sources.get_mut(&source) else { return };
-        s.resent = true;
+        let Some(s) = self.sources.get(&source) else { return };
         let abilities = s.abilities;
         let Some(records) = self.wants.records(source) else { return };
         let entries = records.all.iter().filter_map(|id| {

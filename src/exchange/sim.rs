@@ -118,16 +118,63 @@ struct Node {
 
 #[derive(Debug)]
 enum Event {
-    Control { from: usize, to: usize, epoch: u64, control: Control },
-    Progress { from: usize, to: usize, epoch: u64 },
-    Block { from: usize, to: usize, epoch: u64, cid: Cid, len: usize },
-    Sent { from: usize, to: usize, epoch: u64, cids: Vec<Cid>, bytes: usize },
-    Lookup { node: usize, source: SourceId, cids: Vec<Cid> },
-    Stored { node: usize, cid: Cid, len: usize },
-    Timeout { node: usize },
-    Connect { a: usize, b: usize },
-    Disconnect { a: usize, b: usize },
-    Found { node: usize },
+    Control {
+        from: usize,
+        to: usize,
+        epoch: u64,
+        control: Control,
+    },
+    Progress {
+        from: usize,
+        to: usize,
+        epoch: u64,
+    },
+    /// The last byte is at the receiver's own link.
+    Landing {
+        from: usize,
+        to: usize,
+        epoch: u64,
+        cid: Cid,
+        len: usize,
+    },
+    Block {
+        from: usize,
+        to: usize,
+        epoch: u64,
+        cid: Cid,
+        len: usize,
+    },
+    Sent {
+        from: usize,
+        to: usize,
+        epoch: u64,
+        cids: Vec<Cid>,
+        bytes: usize,
+    },
+    Lookup {
+        node: usize,
+        source: SourceId,
+        cids: Vec<Cid>,
+    },
+    Stored {
+        node: usize,
+        cid: Cid,
+        len: usize,
+    },
+    Timeout {
+        node: usize,
+    },
+    Connect {
+        a: usize,
+        b: usize,
+    },
+    Disconnect {
+        a: usize,
+        b: usize,
+    },
+    Found {
+        node: usize,
+    },
 }
 
 struct Sim {
@@ -344,9 +391,6 @@ impl Sim {
             let begin = node.up_free.max(self.now);
             node.up_free = begin + seconds(len, node.link.up);
             let (begin, end) = (begin + latency, node.up_free + latency);
-            let other = &mut self.nodes[to];
-            let end = end.max(other.down_free + seconds(len, other.link.down));
-            other.down_free = end;
             let mut at = begin;
             while at < end {
                 self.at(at, Event::Progress { from: me, to, epoch });
@@ -354,7 +398,7 @@ impl Sim {
             }
             let wrong = self.nodes[me].conduct == Conduct::WrongBytes;
             let shown = if wrong { block(self.random.next() | 1 << 50) } else { cid };
-            self.at(end, Event::Block { from: me, to, epoch, cid: shown, len });
+            self.at(end, Event::Landing { from: me, to, epoch, cid: shown, len });
             sent.push(cid);
         }
         let at = self.nodes[me].up_free.max(self.now);
@@ -386,6 +430,13 @@ impl Sim {
                     self.nodes[to].engine.handle_progress(now, from as SourceId);
                 }
                 to
+            }
+            Event::Landing { from, to, epoch, cid, len } => {
+                let n = &mut self.nodes[to];
+                let at = now.max(n.down_free + seconds(len, n.link.down));
+                n.down_free = at;
+                self.at(at, Event::Block { from, to, epoch, cid, len });
+                return true;
             }
             Event::Block { from, to, epoch, cid, len } => {
                 if self.is_current(from, to, epoch) {

@@ -51,8 +51,6 @@ pub(super) struct Source {
     pub(super) progress: Instant,
     /// The latest moment of asking among the blocks that came: asks older than it were overtaken.
     pub(super) newest_answered: Option<Instant>,
-    /// Wants were sent again, so blocks may come twice without fault.
-    pub(super) resent: bool,
     /// It said DONT_HAVE: then it is asked only for what it said HAVE to.
     pub(super) partial: bool,
     /// When its window of probes last slid over what it lacks.
@@ -75,7 +73,6 @@ impl Source {
             stalled: false,
             progress: now,
             newest_answered: None,
-            resent: false,
             partial: false,
             slid: now,
             strikes: 0,
@@ -110,7 +107,7 @@ impl Source {
     /// A block never asked of it.
     pub(super) fn count_unasked(&mut self) -> Option<Fault> {
         self.counts.unasked += 1;
-        let over = self.counts.unasked > u64::from(limits::UNASKED) + self.counts.blocks_in;
+        let over = self.counts.unasked > u64::from(limits::UNASKED) + self.counts.blocks_in / 8;
         over.then_some(Fault::Unasked)
     }
 

@@ -167,13 +167,15 @@ impl Transfer {
                         self.totals.bytes_in += len as u64;
                         let permit = Arc::new(permit);
                         for session in sessions {
-                            let delivery =
-                                self.sessions.get(&session).zip(peer).map(|(fetch, source)| {
+                            let delivered = self.sessions.get(&session).zip(peer).is_some_and(
+                                |(fetch, source)| {
                                     let (block, permit) = (block.clone(), Arc::clone(&permit));
-                                    fetch.deliveries.send(Delivery::Block { block, source, permit })
-                                });
+                                    let delivery = Delivery::Block { block, source, permit };
+                                    fetch.deliveries.send(delivery).is_ok()
+                                },
+                            );
                             // Its caller is gone: the session's end is on its way.
-                            if !matches!(delivery, Some(Ok(()))) {
+                            if !delivered {
                                 self.engine.consumed(now, session, block.cid());
                             }
                         }

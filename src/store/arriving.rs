@@ -80,8 +80,7 @@ pub(super) fn partial_name(tree: TreeId, path: &str, name: &str) -> String {
     let hash = sha256(format!("{tree}/{path}").as_bytes());
     let hex: String = hash[..4].iter().map(|byte| format!("{byte:02x}")).collect();
     let rest = format!("{PARTIAL}{hex}");
-    let end = name.floor_char_boundary(255 - 1 - rest.len());
-    format!(".{}{rest}", &name[..end])
+    format!(".{}{rest}", super::shortened(name, 255 - 1 - rest.len()))
 }
 
 const PARTIAL: &str = ".modelswarm-partial-";

@@ -85,6 +85,9 @@ fn a_fast_and_a_slow_source_share_in_proportion_to_what_they_deliver() {
     sim.fetch(leecher, &cids, &[fast, slow]);
     let took = sim.run(&[leecher], Duration::from_secs(3600));
     let least = seconds(400 * MIB, 55e6);
+    for n in [fast, slow] {
+        println!("{} {:?}", sim.nodes[n].served, sim.nodes[leecher].engine.source(n as u64));
+    }
     println!("{took:?} of {least:?}; late {}", sim.nodes[leecher].late);
     assert!(took < least.mul_f64(1.1), "{took:?} of {least:?}");
 }
