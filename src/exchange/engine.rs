@@ -1,5 +1,5 @@
-//! The one public state machine: inputs in, outputs out, and routing between what we want ([`super::picker`]) and what
-//! others want of us ([`super::ledger`]). It decides nothing itself but who is dropped.
+//! The one public state machine: inputs in, outputs out, and routing between what we want (`picker`) and what
+//! others want of us (`ledger`). It decides nothing itself but who is dropped.
 //!
 //! Four kinds of method, as in quinn-proto:
 //! - **getters** (`&self`);
@@ -13,9 +13,9 @@
 //!    harmless; one forgotten means stalls are not noticed and lingering messages not sent.
 //!
 //! `now` must not run backwards; if it does, the latest time seen counts. Inputs for a source that is not connected (any
-//! more) are ignored, so the caller need not order them against disconnects. Memory: [`FOREIGN_WANTS`](crate::limits::FOREIGN_WANTS),
-//! [`SOURCE_WANTS`](crate::limits::SOURCE_WANTS) and [`LATE_MEMORY`](crate::limits::LATE_MEMORY) entries per connected source, [`SESSION_WANTS`](crate::limits::SESSION_WANTS) per
-//! session; connections and sessions are the caller's to bound.
+//! more) are ignored, so the caller need not order them against disconnects. Memory: `FOREIGN_WANTS`, `SOURCE_WANTS` and
+//! `LATE_MEMORY` entries ([`crate::limits`]) per connected source, `SESSION_WANTS` per session; connections and sessions
+//! are the caller's to bound.
 //!
 //! Use by the stream that reads from a source: while a payload is announced and comes in, [`Engine::handle_progress`];
 //! when it is whole and hashed, [`Engine::handle_block`], and on [`Arrival::Wanted`] the bytes go to those sessions. When
