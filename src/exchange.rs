@@ -134,7 +134,7 @@ pub enum Output {
         control: Control,
     },
     /// Ask the store which of these we hold and may show this source, then [`Engine::handle_lookup`] with an answer for
-    /// each, in one call. No second one for the source until then.
+    /// each. No second one for the source until then.
     Lookup {
         /// Who wants to know.
         source: SourceId,
@@ -176,6 +176,7 @@ pub enum Output {
 
 /// Time as the engine is told it, for tests: the only reading of a clock, as the zero of virtual time.
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "an `Instant` can't be had otherwise")]
 fn epoch() -> std::time::Instant {
     static EPOCH: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
     *EPOCH.get_or_init(std::time::Instant::now)

@@ -86,6 +86,7 @@ impl Picker {
         }
         for session in self.sessions_of(source) {
             self.dirty_session(session);
+            self.search_if_alone(now, session, out);
             // what everybody else lacks they all have records of: one of them names all candidates
             let rest = self.wants.sessions.get(&session).and_then(|s| {
                 s.links.iter().filter(|(_, l)| l.connected).map(|(id, _)| *id).next()
@@ -114,9 +115,7 @@ impl Picker {
         if taken > 0 {
             self.dirty_session(session);
             self.timers.arm(Timer::Search(session), now + limits::PROVIDER_SEARCH);
-            if self.wants.sessions.get(&session).is_some_and(|s| s.connected == 0) {
-                self.search(now, session, cids[0].0, out);
-            }
+            self.search_if_alone(now, session, out);
         }
         taken
     }

@@ -4,7 +4,7 @@
 //! Blocks are a CID and a length here: bytes never pass through an engine, so none are needed.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap};
 use std::time::{Duration, Instant};
 
 use crate::dag::Cid;
@@ -14,7 +14,10 @@ use crate::limits;
 use super::message::{Control, Presence};
 use super::*;
 
+mod node;
 mod tests;
+
+use node::{Conduct, Event, Link, Node, Random};
 
 /// The seed to run alone, for looking into a failure.
 const ONLY: Option<u64> = None;
@@ -38,147 +41,6 @@ impl Drop for Seed {
     }
 }
 
-/// xorshift64*: small, and the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-
-    fn chance(&mut self, percent: u64) -> bool {
-        self.below(100) < percent
-    }
-}
-
-/// How a node behaves beyond what its engine says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Conduct {
-    Honest,
-    /// After this many blocks it says nothing any more, but stays connected.
-    Stalls(u64),
-    /// Other bytes than asked for.
-    WrongBytes,
-    /// HAVE, and DONT_HAVE when asked for the block.
-    FalseHave,
-    /// Blocks that nobody asked for, a lot.
-    Floods,
-    /// Never says anything.
-    Silent,
-}
-
-/// A node's own link to the network: bytes a second, and its half of each path's latency.
-#[derive(Debug, Clone, Copy)]
-struct Link {
-    up: f64,
-    down: f64,
-    latency: Duration,
-}
-
-impl Link {
-    /// Symmetric: megabytes a second, milliseconds.
-    fn new(rate: f64, latency: u64) -> Self {
-        Self { up: rate * 1e6, down: rate * 1e6, latency: Duration::from_millis(latency) }
-    }
-}
-
-struct Node {
-    engine: Engine,
-    conduct: Conduct,
-    link: Link,
-    /// What is served and not yet on the link: to whom, over which connection.
-    uploads: VecDeque<(usize, u64, Cid)>,
-    uploading: bool,
-    down_free: Instant,
-    store: BTreeMap<Cid, usize>,
-    /// What it fetches and has not stored.
-    missing: BTreeSet<Cid>,
-    done: Option<Instant>,
-    peers: BTreeMap<usize, u64>,
-    timer: Option<Instant>,
-    served: u64,
-    served_bytes: u64,
-    late: u64,
-    unasked: u64,
-    wanted: u64,
-    penalised: BTreeMap<usize, Fault>,
-    not_held: BTreeSet<Cid>,
-    searches: u64,
-    asked: BTreeSet<(usize, Cid)>,
-}
-
-#[derive(Debug)]
-enum Event {
-    Control {
-        from: usize,
-        to: usize,
-        epoch: u64,
-        control: Control,
-    },
-    Progress {
-        from: usize,
-        to: usize,
-        epoch: u64,
-    },
-    /// The last byte is at the receiver's own link.
-    Landing {
-        from: usize,
-        to: usize,
-        epoch: u64,
-        cid: Cid,
-        len: usize,
-    },
-    Block {
-        from: usize,
-        to: usize,
-        epoch: u64,
-        cid: Cid,
-        len: usize,
-    },
-    Sent {
-        from: usize,
-        to: usize,
-        epoch: u64,
-        cid: Cid,
-        len: usize,
-    },
-    Lookup {
-        node: usize,
-        source: SourceId,
-        cids: Vec<Cid>,
-    },
-    Stored {
-        node: usize,
-        cid: Cid,
-        len: usize,
-    },
-    Timeout {
-        node: usize,
-    },
-    Connect {
-        a: usize,
-        b: usize,
-    },
-    Disconnect {
-        a: usize,
-        b: usize,
-    },
-    Found {
-        node: usize,
-    },
-}
-
 struct Sim {
     now: Instant,
     nodes: Vec<Node>,
@@ -190,6 +52,8 @@ struct Sim {
     steps: u64,
     /// Events between two looks at all invariants.
     check_every: u64,
+    /// Of a hundred messages without payload, how many are lost with their stream.
+    loss: u64,
     config: Config,
 }
 
@@ -210,34 +74,14 @@ impl Sim {
             random: Random::new(seed),
             steps: 0,
             check_every: 64,
+            loss: 0,
             config: Config::default(),
         }
     }
 
     fn add(&mut self, link: Link, conduct: Conduct, holds: &[(Cid, usize)]) -> usize {
         let seed = self.random.next();
-        self.nodes.push(Node {
-            engine: Engine::new(self.config, seed),
-            conduct,
-            link,
-            uploads: VecDeque::new(),
-            uploading: false,
-            down_free: self.now,
-            store: holds.iter().copied().collect(),
-            missing: BTreeSet::new(),
-            done: None,
-            peers: BTreeMap::new(),
-            timer: None,
-            served: 0,
-            served_bytes: 0,
-            late: 0,
-            unasked: 0,
-            wanted: 0,
-            penalised: BTreeMap::new(),
-            not_held: BTreeSet::new(),
-            searches: 0,
-            asked: BTreeSet::new(),
-        });
+        self.nodes.push(Node::new(self.now, Engine::new(self.config, seed), link, conduct, holds));
         self.nodes.len() - 1
     }
 
@@ -333,7 +177,11 @@ impl Sim {
                 let cids: Vec<Cid> = wants.filter(|e| !e.cancel).map(|e| e.cid).collect();
                 self.nodes[me].asked.extend(cids.into_iter().map(|cid| (to, cid)));
                 let mute = self.is_mute(me);
-                if let Some(epoch) = self.nodes[me].peers.get(&to).copied().filter(|_| !mute) {
+                let epoch = self.nodes[me].peers.get(&to).copied().filter(|_| !mute);
+                if epoch.is_some() && self.random.chance(self.loss) {
+                    let at = self.now + Duration::from_millis(50);
+                    self.at(at, Event::Reset { node: me, source });
+                } else if let Some(epoch) = epoch {
                     let at = self.now + self.latency(me, to);
                     self.at(at, Event::Control { from: me, to, epoch, control });
                 }
@@ -445,6 +293,12 @@ impl Sim {
                 let n = &mut self.nodes[to];
                 let at = now.max(n.down_free + seconds(len, n.link.down));
                 n.down_free = at;
+                // its bytes share the link with what was there before, so some come all the time
+                let mut sign = now;
+                while sign < at {
+                    self.at(sign, Event::Progress { from, to, epoch });
+                    sign += Duration::from_secs(1);
+                }
                 self.at(at, Event::Block { from, to, epoch, cid, len });
                 return true;
             }
@@ -477,6 +331,10 @@ impl Sim {
                 }
                 n.engine.consumed(now, SESSION, &cid);
                 n.engine.handle_stored(now, &[(cid, len)]);
+                node
+            }
+            Event::Reset { node, source } => {
+                self.nodes[node].engine.handle_wants_lost(now, source);
                 node
             }
             Event::Timeout { node } => {
@@ -545,7 +403,7 @@ impl Sim {
             serving += source.serving;
         }
         assert!(serving <= self.config.serve_total);
-        if self.steps % self.check_every == 0 {
+        if self.steps.is_multiple_of(self.check_every) {
             n.engine.check();
         }
     }

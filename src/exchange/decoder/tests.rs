@@ -177,7 +177,7 @@ fn a_block_above_the_limit_is_refused_before_its_buffer_is_asked_for() {
 
 #[test]
 fn a_cid_above_the_limit_is_refused() {
-    let bytes = want(&vec![1; limits::CID_MAX + 1], &[]);
+    let bytes = want(&[1; limits::CID_MAX + 1], &[]);
     assert_eq!(bad(&bytes), Malformed::CidTooLong { len: limits::CID_MAX as u64 + 1 });
 }
 
