@@ -53,8 +53,11 @@ fn refused(why: &clap::Error, json: bool) -> ExitCode {
     }
     if json {
         let text = why.render().to_string();
-        let message = text.trim().trim_start_matches("error: ").to_owned();
-        output::failure(&Failure::new(Code::Usage, message), true);
+        let mut parts = text.trim().trim_start_matches("error: ").split("\n\n").map(str::trim);
+        let message = parts.next().unwrap_or_default();
+        let hint: Vec<&str> = parts.collect();
+        let failure = Failure::new(Code::Usage, message).hint(hint.join("; "));
+        output::failure(&failure, true);
     } else if why.print().is_err() {
         tracing::debug!("stderr was closed by its reader");
     }

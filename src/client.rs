@@ -75,7 +75,9 @@ pub async fn connect(home: &Home) -> Result<Option<Client>, Failure> {
 
 fn absent(path: &Path, why: io::Error) -> Result<Option<Client>, Failure> {
     match why.kind() {
-        io::ErrorKind::NotFound
+        // Too long a path for a socket, and no note of another place: no daemon ran here.
+        io::ErrorKind::InvalidInput
+        | io::ErrorKind::NotFound
         | io::ErrorKind::ConnectionRefused
         | io::ErrorKind::NotADirectory => Ok(None),
         io::ErrorKind::PermissionDenied => Err(Failure::new(

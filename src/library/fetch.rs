@@ -23,7 +23,8 @@ use self::{
 };
 use super::{Library, Watch, blocking, sign, watch};
 use crate::card::Verified;
-use crate::rpc::{Failure, Fetched, Get, Progress, Stage};
+use crate::network::Multiaddr;
+use crate::rpc::{Code, Failure, Fetched, Get, Progress, Stage};
 
 pub(super) use self::jobs::Fetches;
 
@@ -34,7 +35,9 @@ pub(super) use self::jobs::Fetches;
 pub async fn get(library: &Library, get: Get, watch: Watch) -> Result<Fetched, Failure> {
     let started = Instant::now();
     let key = Key::of(&get);
-    let peers = get.peers.clone();
+    let peers: Result<Vec<Multiaddr>, Failure> =
+        get.peers.iter().map(|peer| parse_peer(peer)).collect();
+    let peers = peers?;
     let job = library.inner.fetches.join_or_start(key, || {
         let library = library.clone();
         let get = get.clone();
@@ -59,6 +62,13 @@ pub async fn get(library: &Library, get: Get, watch: Watch) -> Result<Fetched, F
         seconds: started.elapsed().as_secs_f64(),
         provenance,
         dry_run: get.dry_run.then_some(true),
+    })
+}
+
+fn parse_peer(peer: &str) -> Result<Multiaddr, Failure> {
+    peer.parse().map_err(|why| {
+        Failure::new(Code::Usage, format!("--peer '{peer}' is not a multiaddr: {why}"))
+            .hint("multiaddrs look like /ip4/192.168.1.7/tcp/8643/p2p/12D3KooW…")
     })
 }
 

@@ -91,3 +91,10 @@ pub const TEND_YOUNG: Duration = Duration::from_secs(60);
 
 /// How long a daemon runs before its slow round over all files begins: short runs are not for that.
 pub const TEND_ROUND_DELAY: Duration = Duration::from_secs(600);
+
+/// Bytes of a tree's structure that one fetch keeps in memory so as not to ask for them twice: nodes of some 600 GiB.
+pub const FETCH_NODE_BYTES: usize = 32 * MIB;
+
+/// Bytes that a fetch or copy leaves free: a disk filled to the last byte would keep the index from opening, and so
+/// every command from helping.
+pub const SPACE_RESERVE: u64 = 16 * MIB as u64;

@@ -350,6 +350,14 @@ impl Arriving {
         Ok(paths.pop().expect("one file gives one path"))
     }
 
+    /// Gives the file up: its partial is deleted, its record goes with the next `gc`.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn discard(self) -> Result<(), Error> {
+        self.folder.unlink(&self.partial).map(drop)
+    }
+
     fn place(&self, offset: u64, len: usize, leaf: &Leaf) -> Result<Place, Error> {
         let end = offset.checked_add(len as u64);
         if end.is_none_or(|end| end > self.target.size) || len > limits::BLOCK_MAX {

@@ -38,7 +38,10 @@ pub(super) struct Source {
     /// Since when there has been nobody left to ask.
     hopeless_since: Option<Instant>,
     not_held: bool,
-    dials: JoinSet<Result<(), (String, Failure)>>,
+    /// Blocks of the tree's structure that came from peers: the first of it, card and nodes.
+    taken: HashMap<Cid, Block>,
+    taken_bytes: usize,
+    dials: JoinSet<Result<(), (Multiaddr, Failure)>>,
     tick: tokio::time::Interval,
 }
 
@@ -66,6 +69,8 @@ impl Source {
             last_block: Instant::now(),
             hopeless_since: None,
             not_held: false,
+            taken: HashMap::new(),
+            taken_bytes: 0,
             dials: JoinSet::new(),
             tick,
         })
@@ -131,13 +136,33 @@ impl Source {
         loop {
             let arrived = self.arrived().await?;
             if *arrived.cid() == cid {
-                return Ok(arrived.block().clone());
+                let block = arrived.block().clone();
+                self.keep(&block);
+                return Ok(block);
             }
         }
     }
 
-    /// A block that the store holds.
+    /// Whether this fetch holds the block in memory.
+    pub(super) fn has_taken(&self, cid: &Cid) -> bool {
+        self.taken.contains_key(cid)
+    }
+
+    /// Keeps a block of a tree's structure until the fetch ends.
+    fn keep(&mut self, block: &Block) {
+        let bytes = self.taken_bytes + block.data().len();
+        if bytes <= limits::FETCH_NODE_BYTES {
+            self.taken_bytes = bytes;
+            self.taken.insert(*block.cid(), block.clone());
+        }
+    }
+
+    /// A block that this fetch has taken before, or that the store holds. Never asked for twice: some peers do not
+    /// send a block again for a while, and do not say so.
     pub(super) async fn local(&self, cid: Cid) -> Result<Option<Block>, Failure> {
+        if let Some(block) = self.taken.get(&cid) {
+            return Ok(Some(block.clone()));
+        }
         let store = self.store.clone();
         let data = blocking(move || Ok(store.read(cid.hash())?)).await?;
         Ok(data.and_then(|data| Block::verify(cid, data).ok()))
@@ -148,22 +173,16 @@ impl Source {
         &mut self,
         walk: &mut Walk,
     ) -> Result<(Vec<Found>, Vec<Block>), Failure> {
-        let mut found = Vec::new();
-        // A node that stands in several places is wanted again, and is here.
-        let mut nodes: HashMap<Cid, Block> = HashMap::new();
+        let (mut found, mut nodes) = (Vec::new(), Vec::new());
         let mut outstanding = 0usize;
         self.last_block = Instant::now();
         loop {
             let mut wants = Vec::new();
             while let Some(cid) = walk.next_wanted() {
-                let here = match nodes.get(&cid) {
-                    Some(block) => Some(block.clone()),
-                    None => self.local(cid).await?,
-                };
-                match here {
+                match self.local(cid).await? {
                     Some(block) => {
                         found.extend(walk.supply(&block)?);
-                        nodes.insert(cid, block);
+                        nodes.push(block);
                     }
                     None => wants.push((cid, limits::CHUNK)),
                 }
@@ -171,11 +190,14 @@ impl Source {
             outstanding += wants.len();
             self.want(wants).await?;
             if outstanding == 0 {
-                return Ok((found, nodes.into_values().collect()));
+                return Ok((found, nodes));
             }
             let arrived = self.arrived().await?;
-            found.extend(walk.supply(arrived.block())?);
-            nodes.insert(*arrived.cid(), arrived.block().clone());
+            let block = arrived.block().clone();
+            // Kept before it is supplied: a node that stands in several places is wanted again.
+            self.keep(&block);
+            found.extend(walk.supply(&block)?);
+            nodes.push(block);
             outstanding -= 1;
         }
     }
@@ -227,19 +249,12 @@ impl Source {
         Ok((bytes, nodes))
     }
 
-    fn dial(&mut self, peer: String) {
+    fn dial(&mut self, peer: Multiaddr) {
         self.hopeless_since = None;
         let network = self.network.clone();
         self.dials.spawn(async move {
-            let connect = async {
-                let address: Multiaddr = peer.parse().map_err(|why| {
-                    Failure::new(Code::Usage, format!("--peer '{peer}' is not a multiaddr: {why}"))
-                })?;
-                network.connect(address).await?;
-                Ok(())
-            };
-            let connected: Result<(), Failure> = connect.await;
-            connected.map_err(|why| (peer, why))
+            let connected = network.connect(peer.clone()).await;
+            connected.map(drop).map_err(|why| (peer, why.into()))
         });
     }
 

@@ -134,8 +134,8 @@ impl Transfer<'_> {
                 }
                 continue;
             };
-            // A wrapped leaf that is here, as a node of its tree or from another copy: no range of a file could tell.
-            if leaf.cid.codec() != RAW {
+            // A leaf that came as the first block of all, or a wrapped one that is here: no range of a file could tell.
+            if leaf.cid.codec() != RAW || self.source.has_taken(&leaf.cid) {
                 if self.writing >= limits::FETCH_WRITES {
                     self.leaves.push_front((index, leaf));
                     break;
