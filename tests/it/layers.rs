@@ -56,7 +56,7 @@ fn production() -> Vec<File> {
         .iter()
         .flat_map(|file| {
             let modules = file.source.test_modules.iter();
-            modules.map(|name| [file.module.as_slice(), &[name.clone()]].concat())
+            modules.map(|name| [&file.module[..], std::slice::from_ref(name)].concat())
         })
         .collect();
     files.retain(|file| {
@@ -104,7 +104,7 @@ fn upward(order: &[String], module: &str, depth: usize, source: &Source) -> Vec<
     let place = |name: &str| order.iter().position(|other| other == name);
     let own = place(module);
     let wrong = |path: &Item| -> Option<String> {
-        let target = path.from_crate_root(depth)?;
+        let target = path.top_module(depth)?;
         let said = format!("line {}: {}", path.line, path.segments.join("::"));
         match (target == module, place(target), own) {
             (true, ..) => None,

@@ -1,7 +1,9 @@
 //! The main job: one node seeds, another that knows only a CID and a rendezvous finds it, fetches it, checks it.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, str::FromStr as _, time::SystemTime};
 
+use libp2p::PeerId;
+use modelswarm::{dag::Cid, store};
 use serde_json::Value;
 
 use crate::common::{
@@ -161,8 +163,8 @@ fn a_lone_get_fetches_by_release_root_path_and_file() {
 #[test]
 fn a_qm_cid_names_the_same_blocks() {
     let swarm = Swarm::new();
-    let v1: cid::Cid = swarm.root().parse().expect("a CID");
-    let v0 = cid::Cid::new_v0(*v1.hash()).expect("dag-pb and sha2-256").to_string();
+    let v1: Cid = swarm.root().parse().expect("a CID");
+    let v0 = Cid::new_v0(*v1.hash()).expect("dag-pb and sha2-256").to_string();
     let home = Home::new();
     let out = home.beside("out");
     let peer = ["--peer", swarm.seeder.addr(), "-o", as_text(&out)];
@@ -458,6 +460,34 @@ fn content_announced_before_the_rendezvous_appears_is_found_after() {
     // The daemon starts with an empty routing table and meets its first peer later.
     home.ask(&["connect", rendezvous.addr()]);
     home.announced(2);
+    let fetcher = Home::new();
+    let by = ["--bootstrap", rendezvous.addr()];
+    let got = fetcher.get(text(&seeded, "release"), &by).ok();
+    assert_eq!(files::tree(Path::new(text(&got, "path"))), files::tree(&model));
+}
+
+#[test]
+fn the_rendezvous_holds_the_record_before_the_fetch_and_over_a_restart() {
+    let Swarm { rendezvous, _rendezvous_home: at, seeder, home: _home, model, seeded } =
+        Swarm::new();
+    assert_eq!(rendezvous.terminate(), 0);
+    // What it held is in its store, under the multihash of the CID and the id of the provider.
+    let options = store::Options::new(at.path().join("library"));
+    let held = store::Store::open(&at.path().join("store"), options).expect("the store");
+    let records = held.load_provider_records(SystemTime::now()).expect("records");
+    held.close().expect("closed");
+    let provider = PeerId::from_str(seeder.peer_id()).expect("a peer id").to_bytes();
+    for field in ["release", "root"] {
+        let cid: Cid = text(&seeded, field).parse().expect("a CID");
+        let contains = |bytes: &[u8], part: &[u8]| bytes.windows(part.len()).any(|w| w == part);
+        let of_it = records.iter().filter(|record| contains(&record.key, &cid.hash().to_bytes()));
+        assert_eq!(
+            of_it.filter(|record| contains(&record.key, &provider)).count(),
+            1,
+            "the rendezvous holds no record of the {field}"
+        );
+    }
+    let rendezvous = at.daemon(&[]);
     let fetcher = Home::new();
     let by = ["--bootstrap", rendezvous.addr()];
     let got = fetcher.get(text(&seeded, "release"), &by).ok();

@@ -97,6 +97,9 @@ impl Damaged {
     }
 }
 
+/// What is done to a store's folder, in words and in deed.
+type Harm = (&'static str, fn(&Path));
+
 fn files_in(dir: &Path) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = fs::read_dir(dir)
         .expect("list")
@@ -152,7 +155,7 @@ fn a_cut_or_flipped_index_is_whole_or_refused_and_repair_brings_it_back() {
 fn a_lost_index_is_refused_and_never_taken_for_a_new_one() {
     let damaged = Damaged::new(63);
     let kept = damaged.keep();
-    let lose: [(&str, fn(&Path)); 6] = [
+    let lose: [Harm; 6] = [
         ("the index folder is gone", |store| {
             fs::remove_dir_all(store.join("index")).expect("remove");
         }),

@@ -20,7 +20,7 @@ pub(super) struct Item {
 
 impl Item {
     /// The crate's top module that the path leads to, from a module at this depth; `None` if it leads elsewhere.
-    pub(super) fn from_crate_root(&self, depth: usize) -> Option<&str> {
+    pub(super) fn top_module(&self, depth: usize) -> Option<&str> {
         let segment = |at: usize| self.segments.get(at).map(String::as_str);
         match segment(0)? {
             "crate" | "modelswarm" => segment(1),
