@@ -4,6 +4,7 @@ mod changed;
 mod damage;
 mod full;
 mod hostile;
+mod permission;
 mod seeded;
 
 use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt as _};
