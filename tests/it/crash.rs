@@ -18,7 +18,7 @@ use crate::common::{
 const WEIGHTS: usize = 256 * MIB;
 
 /// What may be on the way, or written and not yet listed, when a process is killed: fetched again at worst.
-const IN_FLIGHT: u64 = 64 * MIB as u64;
+const IN_FLIGHT: u64 = 16 * MIB as u64;
 
 struct Seeder {
     daemon: Daemon,
