@@ -18,7 +18,7 @@ use crate::common::{
 const WEIGHTS: usize = 256 * MIB;
 
 /// What may be on the way, or written and not yet listed, when a process is killed: fetched again at worst.
-const IN_FLIGHT: u64 = 64 * MIB as u64;
+const IN_FLIGHT: u64 = 16 * MIB as u64;
 
 struct Seeder {
     daemon: Daemon,
@@ -235,4 +235,38 @@ fn sigterm_ends_a_daemon_that_is_in_the_middle_of_a_fetch() {
     seeder.daemon.resume();
     let got = home.ask(&seeder.get(&out));
     assert_resumed(&seeder, &out, had, &got);
+}
+
+#[test]
+fn gc_and_a_second_destination_leave_a_running_fetch_alone() {
+    let seeder = Seeder::new(30);
+    let home = Home::new();
+    let (out, other) = (home.beside("out"), home.beside("other"));
+    let _daemon = home.daemon(&[]);
+    let first = home.start(&seeder.get(&out));
+    seeder.pause_in_the_middle(&out);
+    home.ask(&["gc"]);
+    let second = home.start(&seeder.get(&other));
+    seeder.daemon.resume();
+    first.wait().ok();
+    second.wait().ok();
+    let expected = files::tree(&seeder.model);
+    assert_eq!(files::tree(&out), expected);
+    assert_eq!(files::tree(&other), expected);
+    assert_eq!(home.ask(&["verify", out.to_str().expect("UTF-8")])["ok"], true);
+}
+
+#[test]
+fn rm_ends_a_running_fetch_and_takes_its_partial() {
+    let seeder = Seeder::new(34);
+    let home = Home::new();
+    let out = home.beside("out");
+    let _daemon = home.daemon(&[]);
+    let get = home.start(&seeder.get(&out));
+    seeder.pause_in_the_middle(&out);
+    home.ask(&["rm", seeder.release()]);
+    seeder.daemon.resume();
+    assert_ne!(get.wait().code, 0, "the fetch was ended");
+    assert_eq!(files::partial_bytes(&out), None);
+    assert_eq!(home.ask(&["ls"])["repos"], serde_json::json!([]));
 }

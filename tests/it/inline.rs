@@ -56,3 +56,13 @@ fn a_changed_source_is_noticed_though_sled_still_has_the_old_bytes() {
     let path = Path::new(text(&got, "path")).join("config.json");
     assert!(fs::read_to_string(path).expect("fetched").contains("bert"));
 }
+
+#[test]
+fn seeding_in_place_adds_little_to_the_home() {
+    let home = Home::new();
+    let model = home.beside("large");
+    files::model(&model, 35, 256 * files::MIB);
+    home.seed(&model, &[]);
+    let size = files::size(&files::tree(&home.path()));
+    assert!(size < 256 * files::MIB as u64 / 100, "{size} bytes for 256 MiB");
+}

@@ -493,3 +493,47 @@ fn the_rendezvous_holds_the_record_before_the_fetch_and_over_a_restart() {
     let got = fetcher.get(text(&seeded, "release"), &by).ok();
     assert_eq!(files::tree(Path::new(text(&got, "path"))), files::tree(&model));
 }
+
+#[test]
+fn a_get_that_joins_another_brings_its_peers_along() {
+    let swarm = Swarm::new();
+    let fetcher = Home::new();
+    let _daemon = fetcher.daemon(&[]);
+    let out = fetcher.beside("out");
+    let args = ["get", swarm.release(), "-o", as_text(&out)];
+    // Alone this one would know nobody to ask.
+    let first = fetcher.start(&args);
+    let second = fetcher.start(&[&args[..], &["--peer", swarm.seeder.addr()]].concat());
+    second.wait().ok();
+    first.wait().ok();
+    assert_eq!(files::tree(&out), files::tree(&swarm.model));
+}
+
+#[test]
+fn a_seeder_that_fetches_its_own_adopts_its_folder() {
+    let swarm = Swarm::new();
+    let before = files::tree(&swarm.model);
+    let got = swarm.home.get(swarm.release(), &["-o", as_text(&swarm.model)]).ok();
+    assert_eq!(number(&got, "fetched_bytes"), 0);
+    assert_eq!(files::tree(&swarm.model), before);
+    let copy = swarm.home.beside("copy");
+    let got = swarm.home.get(swarm.release(), &["-o", as_text(&copy)]).ok();
+    assert_eq!(number(&got, "fetched_bytes"), 0, "what is here is copied, never downloaded");
+    assert_eq!(files::tree(&copy), before);
+    let named = swarm.home.get("tiny-bert@1:config.json", &["-o", as_text(&copy)]).ok();
+    assert_eq!(named["path"], as_text(&copy.join("config.json")));
+}
+
+#[test]
+fn a_path_may_name_an_entry_of_the_release_itself() {
+    let swarm = Swarm::new();
+    let home = Home::new();
+    let out = home.beside("out");
+    let reference = format!("{}:card.sigstore.json", swarm.release());
+    let got = swarm.get(&home, &reference, &["-o", as_text(&out)]);
+    assert_eq!(got["path"], as_text(&out.join("card.sigstore.json")));
+    let card: Value =
+        serde_json::from_slice(&fs::read(out.join("card.sigstore.json")).expect("the card"))
+            .expect("a Sigstore bundle is JSON");
+    assert!(card["dsseEnvelope"]["signatures"].is_array(), "{card}");
+}
