@@ -54,6 +54,7 @@ pub use libp2p::{Multiaddr, PeerId};
 pub use session::{Arrived, Event, Providers, Session};
 pub use status::{Announced, Peer, Sources, Status};
 
+use libp2p::core::{muxing::StreamMuxerBox, transport::Boxed};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::network::Settings;
@@ -83,6 +84,14 @@ pub struct Options {
 /// [`Error::PresetUnsupported`], [`Error::Start`].
 pub async fn spawn(options: Options, store: Store) -> Result<Network, Error> {
     start::start(options, store).await
+}
+
+/// The transport that nodes run on, open to all addresses: what benchmarks measure the exchange against.
+///
+/// # Errors
+/// [`Error::Start`] for a key that TLS or Noise cannot use.
+pub fn bare_transport(identity: &Keypair) -> Result<Boxed<(PeerId, StreamMuxerBox)>, Error> {
+    transport::direct(identity).map_err(|error| Error::Start(error.to_string()))
 }
 
 /// A running node. Clones share it; without clones and sessions it stops, but only [`Network::shutdown`] waits for

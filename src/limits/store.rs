@@ -4,10 +4,6 @@ use super::{KIB, MIB};
 
 /// Bytes up to which a block lies in sled itself, unless the user says otherwise. Nodes and small files stay a few
 /// sled pages; anything larger makes sled rewrite whole leaves and triples the disk it takes.
-pub const INLINE_MAX_DEFAULT: usize = 16 * KIB;
-
-/// Bytes of the largest leaf that is copied into the index unless the settings say otherwise. Small files are one
-/// leaf: inlined, they cost no open, stat and read each. Above it a copy costs sled 2.4 x its size (design section 4).
 pub const STORE_INLINE_MAX: usize = 16 * KIB;
 
 /// Bytes of sled's page cache, which it exceeds: after opening an index of 500,000 chunks (500 GiB) a process has 96 MB
