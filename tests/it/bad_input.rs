@@ -193,3 +193,45 @@ fn keys_and_folders_are_the_owners_alone() {
         assert_eq!(mode(folder), 0o700, "{folder}");
     }
 }
+
+#[test]
+fn a_malformed_peer_is_a_usage_error() {
+    let home = Home::new();
+    home.get(UNKNOWN, &["--peer", "127.0.0.1:99", "--timeout", "5"]).fails(2).says("--peer");
+}
+
+#[test]
+fn a_mistyped_cid_is_a_usage_error() {
+    let home = Home::new();
+    let mistyped = UNKNOWN.replace('y', "0");
+    home.get(&mistyped, &[]).fails(2).says(&mistyped);
+}
+
+#[test]
+fn repair_beside_a_running_daemon_is_refused() {
+    let home = Home::new();
+    let daemon = home.daemon(&[]);
+    home.seed(&home.model("tiny", 131), &[]);
+    let before = home.ask(&["ls"]);
+    let refused = home.run(&["repair"]);
+    assert_eq!(home.ask(&["ls"]), before, "nothing is in the library twice");
+    refused.fails(1).says("daemon").says(&daemon.pid().to_string());
+}
+
+#[test]
+fn a_home_whose_path_is_too_long_for_a_socket_works() {
+    let home = Home::new();
+    let long = home.beside(&"long/".repeat(30)).join("home");
+    let command = |args: &[&str]| {
+        let mut command = home.bare();
+        command.env("TMPDIR", home.beside("")).env("XDG_RUNTIME_DIR", home.beside("runtime"));
+        command.arg("--home").arg(&long).args(["--network", "isolated"]).args(args);
+        command
+    };
+    fs::create_dir_all(home.beside("runtime")).expect("make");
+    crate::common::Running::spawn(command(&["ls", "--json"])).wait().ok();
+    let daemon = crate::common::Daemon::start(command(&home.daemon_args(&[])));
+    let status = crate::common::Running::spawn(command(&["status", "--json"])).wait().ok();
+    assert_eq!(status["health"]["pid"], daemon.pid());
+    assert_eq!(daemon.terminate(), 0);
+}

@@ -3,9 +3,15 @@
 mod settings;
 mod versions;
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
-use crate::common::{Home, Running, files, text};
+use crate::common::{
+    Home, Running,
+    files::{self, MODEL_FILES},
+    number, text,
+};
 
 const COMMANDS: [&str; 19] = [
     "init",
@@ -287,4 +293,31 @@ fn the_http_endpoint_says_that_the_node_is_well_and_what_it_counts() {
     assert!(ask("/").starts_with("HTTP/1.1 404"));
     // Control is nowhere but on the socket.
     assert!(ask("/control").starts_with("HTTP/1.1 404"));
+}
+
+#[test]
+fn copies_lie_in_the_librarys_folder_and_serve() {
+    let home = Home::new();
+    let model = home.model("copied", 95);
+    let expected = files::tree(&model);
+    home.seed(&model, &["--copy"]);
+    std::fs::remove_dir_all(&model).expect("the source is not needed");
+    assert_eq!(home.ask(&["verify", "copied"])["ok"], true);
+    let path = text(&home.ask(&["ls"])["repos"][0], "path").to_owned();
+    assert!(Path::new(&path).starts_with(home.path().join("library/models")), "{path}");
+    assert_eq!(files::tree(Path::new(&path)), expected);
+    let daemon = home.daemon(&[]);
+    let release = text(&home.ask(&["show", "copied"]), "release").to_owned();
+    let got = Home::new().get(&release, &["--peer", daemon.addr()]);
+    assert_eq!(got.ok()["provenance"]["status"], "verified");
+    assert_eq!(number(&home.ask(&["rm", "copied"]), "deleted_files"), MODEL_FILES);
+    assert!(!Path::new(&path).exists());
+}
+
+#[test]
+fn a_person_is_told_that_nothing_was_copied() {
+    let home = Home::new();
+    let model = home.model("tiny", 133);
+    let said = home.say(&["seed", model.to_str().expect("UTF-8")]);
+    assert!(said.stdout.contains(", in place\n"), "{said:#?}");
 }

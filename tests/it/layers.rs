@@ -38,6 +38,9 @@ const IMPURE: [&str; 14] = [
 /// Addresses are values like any other: they open nothing.
 const ADDRESSES: [&str; 3] = ["IpAddr", "Ipv4Addr", "Ipv6Addr"];
 
+/// Lines of production code a file may have.
+const LINES_MAX: usize = 500;
+
 /// One file of `src/`, without its tests.
 struct File {
     path: PathBuf,
@@ -144,6 +147,26 @@ fn report(wrong: Vec<String>, rule: &str) {
 
 fn named(file: &File, wrong: Vec<String>) -> Vec<String> {
     wrong.into_iter().map(|why| format!("{}: {why}", file.path.display())).collect()
+}
+
+#[test]
+fn a_module_imports_only_modules_above_it() {
+    let order = order();
+    let wrong = production().into_iter().flat_map(|file| {
+        let Some(top) = file.module.first() else { return Vec::new() };
+        named(&file, upward(&order, top, file.module.len(), &file.source))
+    });
+    report(wrong.collect(), "a module may import only modules above it in lib.rs");
+}
+
+#[test]
+fn files_stay_short() {
+    let wrong = production()
+        .iter()
+        .filter(|file| file.source.lines > LINES_MAX)
+        .map(|file| format!("{}: {} lines", file.path.display(), file.source.lines))
+        .collect();
+    report(wrong, "a file has at most 500 lines besides its tests");
 }
 
 #[test]

@@ -464,3 +464,17 @@ fn a_seeder_that_fetches_its_own_adopts_its_folder() {
     let named = swarm.home.get("tiny-bert@1:config.json", &["-o", as_text(&copy)]).ok();
     assert_eq!(named["path"], as_text(&copy.join("config.json")));
 }
+
+#[test]
+fn a_path_may_name_an_entry_of_the_release_itself() {
+    let swarm = Swarm::new();
+    let home = Home::new();
+    let out = home.beside("out");
+    let reference = format!("{}:card.sigstore.json", swarm.release());
+    let got = swarm.get(&home, &reference, &["-o", as_text(&out)]);
+    assert_eq!(got["path"], as_text(&out.join("card.sigstore.json")));
+    let card: Value =
+        serde_json::from_slice(&fs::read(out.join("card.sigstore.json")).expect("the card"))
+            .expect("a Sigstore bundle is JSON");
+    assert!(card["dsseEnvelope"]["signatures"].is_array(), "{card}");
+}

@@ -197,3 +197,14 @@ fn seeding_a_changed_folder_says_that_the_old_version_is_lost() {
     let got = fetcher.get(text(&new, "release"), &["--peer", seeder.daemon.addr()]).ok();
     assert_eq!(files::tree(Path::new(text(&got, "path"))), files::tree(&seeder.model));
 }
+
+#[test]
+fn an_undone_change_is_no_longer_listed() {
+    let seeder = Seeder::new(132);
+    flip(&seeder.weights, 2_000_000);
+    flip(&seeder.weights, 2_000_000);
+    assert_eq!(seeder.home.ask(&["verify", "changing"])["ok"], true);
+    seeder.assert_served();
+    assert_eq!(seeder.home.ask(&["ls"])["repos"][0]["state"], "whole");
+    assert_eq!(seeder.home.ask(&["status"])["changed"], serde_json::json!([]));
+}
