@@ -67,7 +67,7 @@ fn an_unreadable_file_is_exit_5_and_named() {
     for name in ["tokenizer.json", "1_Pooling"] {
         let closed = model.join(name);
         let before = fs::metadata(&closed).expect("there").permissions();
-        fs::set_permissions(&closed, Permissions::from_mode(0)).expect("close");
+        fs::set_permissions(&closed, Permissions::from_mode(0o000)).expect("close");
         user.run(&["seed", path]).fails(5).says(name);
         fs::set_permissions(&closed, before).expect("open");
     }
@@ -122,7 +122,7 @@ fn another_users_home_is_exit_5() {
     };
     user.run(&["init"]).ok();
     let keys = home.path().join("keys");
-    fs::set_permissions(&keys, Permissions::from_mode(0)).expect("close");
+    fs::set_permissions(&keys, Permissions::from_mode(0o000)).expect("close");
     user.run(&["id"]).fails(5).says("keys");
     fs::set_permissions(&keys, Permissions::from_mode(0o700)).expect("open");
 }
