@@ -122,6 +122,7 @@ fn a_cut_or_flipped_index_is_whole_or_refused_and_repair_brings_it_back() {
     assert!(!index.is_empty());
     let (mut refused, mut tried) = (0, 0);
     for file in &index {
+        damaged.put_back(&kept);
         let len = fs::metadata(file).expect("stat").len();
         for place in 0..5 {
             let at = (len * place / 5).min(len.saturating_sub(1));
