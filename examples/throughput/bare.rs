@@ -17,10 +17,10 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use futures::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, StreamExt as _};
 use libp2p::{
-    Multiaddr, Transport as _,
+    Multiaddr, PeerId, Transport as _,
     core::{
         muxing::{StreamMuxerBox, StreamMuxerExt as _},
-        transport::{DialOpts, ListenerId, PortUse},
+        transport::{Boxed, DialOpts, ListenerId, PortUse, TransportEvent},
         upgrade::Version,
     },
     identity::Keypair,
@@ -120,7 +120,7 @@ pub(super) fn run(side: Side, words: &[String]) -> Result<()> {
     }
 }
 
-type Transport = libp2p::core::transport::Boxed<(libp2p::PeerId, StreamMuxerBox)>;
+type Transport = Boxed<(PeerId, StreamMuxerBox)>;
 
 fn transport() -> Result<Transport> {
     let identity = Keypair::generate_ed25519();
@@ -145,11 +145,10 @@ async fn send(folder: &Path) -> Result<()> {
     let mut transport = transport()?;
     transport.listen_on(ListenerId::next(), "/ip4/127.0.0.1/tcp/0".parse()?)?;
     let incoming = loop {
-        let event = transport.next().await.context("a listener goes on")?;
-        if let Some(address) = event.new_address() {
-            println!("{address}");
-        } else if let Some((upgrade, _)) = event.into_incoming() {
-            break upgrade;
+        match transport.next().await.context("a listener goes on")? {
+            TransportEvent::NewAddress { listen_addr, .. } => println!("{listen_addr}"),
+            TransportEvent::Incoming { upgrade, .. } => break upgrade,
+            _ => {}
         }
     };
     let (_, mut connection) = tokio::select! {

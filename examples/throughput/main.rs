@@ -65,6 +65,7 @@ fn main() -> Result<()> {
     if cfg!(debug_assertions) {
         eprintln!("warning: not a release build; the ratios mean nothing");
     }
+    let mut table = Table::new(&plan);
     let program = Program::build()?;
     let temp = tempfile::tempdir_in(&plan.dir).context("no folder to measure in")?;
     eprintln!("making two sets of {} MiB in {}", plan.size >> 20, temp.path().display());
@@ -72,7 +73,6 @@ fn main() -> Result<()> {
     let second = make_files(&temp.path().join("second"), &plan, 2)?;
     settle(&[&first, &second])?;
 
-    let mut table = Table::new(&plan);
     import::measure(&mut table, &program, &plan, temp.path(), &first)?;
     transfer::measure(&mut table, &program, &plan, temp.path(), &first)?;
     memory::measure(&mut table, &program, &plan, temp.path(), [&first, &second])?;

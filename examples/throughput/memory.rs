@@ -65,7 +65,7 @@ pub(super) fn measure(
         fetched
     })?;
     let peaks = peaks.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let moved = format!("{} MiB", 2 * plan.size >> 20);
+    let moved = format!("{} MiB", (2 * plan.size) >> 20);
     for (what, daemon) in [("serves", &serving), ("fetches", &fetching)] {
         let memory = memory_of(daemon.pid()).context("the daemon ended while it worked")?;
         let peak = peaks.get(&daemon.pid()).copied().unwrap_or_default();

@@ -32,6 +32,7 @@ pub(super) struct Daemon {
 impl Program {
     /// Has cargo build the program: it does not by itself for an example.
     pub(super) fn build() -> Result<Self> {
+        eprintln!("building the program");
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);
         build.args(["build", "--quiet", "--bin", "modelswarm", "--manifest-path"]);
@@ -55,7 +56,7 @@ impl Program {
                 command.env_remove(name);
             }
         }
-        command.arg("--home").arg(home).args(["--network", "isolated", "--json"]);
+        command.arg("--home").arg(home).args(["--network", "isolated", "--json", "--quiet"]);
         command
     }
 

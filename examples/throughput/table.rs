@@ -37,14 +37,18 @@ impl Times {
 impl Table {
     /// A table with its head.
     pub(super) fn new(plan: &Plan) -> Self {
+        // Of this the reader learns whether anything else was running.
+        let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
         let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         let mut text = format!(
-            "\n{} MiB in {} files, warm; {} repetitions, medians (best, worst); {} cores, Linux {}\n\n",
+            "\n{} MiB in {} files, warm; {} repetitions, medians (best, worst)\n\
+             {} cores, Linux {}, load before the start {}\n\n",
             plan.size >> 20,
             plan.files,
             plan.repeat,
             plan.cores(),
-            kernel.trim()
+            kernel.trim(),
+            load.split(' ').next().unwrap_or_default()
         );
         let _ = writeln!(
             text,
@@ -67,6 +71,11 @@ impl Table {
         if ratio < bar {
             self.missed.push(what.to_owned());
         }
+    }
+
+    /// Something compared that has no bar of its own.
+    pub(super) fn ratio(&mut self, what: &str, times: &Times, reference: f64) {
+        self.row(what, times, &format!("{:.2}", reference / times.median()), "");
     }
 
     /// A row that was compared with nothing, since nothing to compare with is here.

@@ -47,7 +47,7 @@ pub(super) fn measure(
     table.reference("bare stream, hashed, RWF_DONTCACHE", &uncached);
     let fastest = plain.median().min(uncached.median());
     table.compared("modelswarm get, the whole command", &get, fastest, BAR);
-    table.compared("  the same, as it says itself (without start-up)", &own, fastest, BAR);
+    table.ratio("  the same without the start and end of its process", &own, fastest);
     Ok(())
 }
 
