@@ -12,7 +12,7 @@
 //! | `start`, `event_loop`, `requests`, `command` | the thread, what wakes it, answers to the handle |
 //! | `transport`, `tls`, `muxer` | TCP + TLS or Noise + yamux, QUIC |
 //! | `policy`, `gate` | whom to dial, answer, and show what |
-//! | `behaviour`, `bitswap` | the swarm's protocols; Bitswap's streams |
+//! | `behaviour`, `bitswap`, `pong` | the swarm's protocols; Bitswap's streams; answers to pings |
 //! | `transfer`, `fetch`, `session`, `memory` | the exchange's shell, fetches, room for payload |
 //! | `dht`, `records` | announcing, finding, other peers' records |
 //! | `peers`, `connect`, `behind` | the address book, dials by hand, what survives a restart |
@@ -33,6 +33,7 @@ mod memory;
 mod muxer;
 mod peers;
 mod policy;
+mod pong;
 mod pool;
 mod records;
 mod requests;

@@ -4,6 +4,9 @@
 //! it may be asked of others too, it gets nothing new, and its window is one block when it comes back. With a slow source
 //! that moves nothing happens, until the end game finds somebody who would have the block much sooner.
 //!
+//! A source that stays silent is sent its wants again, ever later, since it may never have got them; once per period,
+//! however many they are, and later if another source is at them.
+//!
 //! Duplicates are bounded: a want is asked of [`limits::END_GAME_COPIES`] sources that are counted on at most, and of as
 //! many more as have stalled on it.
 
@@ -16,7 +19,6 @@ use super::message::{Entry, WantKind};
 use super::outbox::Outbox;
 use super::picker::Picker;
 use super::wants::{Ask, Known, WantId};
-use super::window::Ticket;
 use super::{Output, SessionId, SourceId};
 
 /// Wants looked at in one round of an end game.
@@ -51,7 +53,7 @@ impl Picker {
     pub(super) fn progress(&mut self, now: Instant, source: SourceId) {
         let Some(s) = self.sources.get_mut(&source) else { return };
         s.progress = now;
-        s.strikes = 0;
+        (s.strikes, s.resends) = (0, 0);
         if !std::mem::take(&mut s.stalled) {
             return;
         }
@@ -84,6 +86,7 @@ impl Picker {
         let entries: Vec<Entry> = entries.collect();
         if let Some(s) = self.sources.get_mut(&source) {
             s.expect_again(entries.len());
+            s.resent = Some(now);
         }
         out.full(now, source, entries);
     }
@@ -156,39 +159,42 @@ impl Picker {
             s.strikes += 1;
             s.window.stall(now);
         }
-        let stalled = s.stalled;
-        let overtaken = s.newest_answered;
+        let mut next = match s.stalled {
+            true => now + limits::STALL,
+            false => (s.progress + limits::STALL).max(now + limits::STALL / 4),
+        };
         let mut again = false;
         for (id, ask) in asks {
-            let old = now >= ask.ticket.since + limits::RESEND;
-            let lost = old && overtaken.is_some_and(|newest| ask.ticket.since < newest);
-            if stalls || lost {
-                self.overdue(id, source, ask, ask.ticket.since);
+            if stalls {
+                self.overdue(id, source, ask);
             }
-            if old && (stalled || lost) {
-                // counts as asked now, so that it is sent once per period
-                again = true;
-                self.overdue(id, source, ask, now);
+            let alone = self.wants.get(id).is_some_and(|want| want.live == 0);
+            let s = self.sources.get(&source);
+            match s.and_then(|s| s.resend_at(ask.ticket.since, alone)) {
+                Some(due) if due <= now => {
+                    again = true;
+                    self.overdue(id, source, ask);
+                }
+                Some(due) => next = next.min(due),
+                None => {}
             }
         }
         if again {
+            if let Some(s) = self.sources.get_mut(&source) {
+                s.resends += 1;
+            }
             self.resend(now, source, out);
         }
-        let next = match self.sources.get(&source) {
-            Some(s) if !stalled => (s.progress + limits::STALL).max(now + limits::STALL / 4),
-            _ => now + limits::STALL,
-        };
         self.timers.set(Timer::Source(source), next);
     }
 
     /// No longer counts on an ask; others may be asked.
-    fn overdue(&mut self, id: WantId, source: SourceId, ask: Ask, since: Instant) {
+    fn overdue(&mut self, id: WantId, source: SourceId, ask: Ask) {
         let Some(want) = self.wants.get(id) else { return };
         let len = want.len;
         let sessions: Vec<SessionId> = want.sessions.iter().map(|(s, _)| *s).collect();
         let was_live = matches!(self.wants.known(id, source), Some(Known::Asked(a)) if a.live);
-        let ticket = Ticket { since, ..ask.ticket };
-        self.wants.set(id, source, Some(Known::Asked(Ask { ticket, live: false, ..ask })));
+        self.wants.set(id, source, Some(Known::Asked(Ask { live: false, ..ask })));
         if was_live {
             if let Some(s) = self.sources.get_mut(&source) {
                 s.window.lost(len);

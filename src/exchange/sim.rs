@@ -54,6 +54,10 @@ struct Sim {
     check_every: u64,
     /// Of a hundred messages without payload, how many are lost with their stream.
     loss: u64,
+    /// And how many are lost without a sign.
+    dropped: u64,
+    /// How many that were.
+    lost: u32,
     config: Config,
 }
 
@@ -75,6 +79,8 @@ impl Sim {
             steps: 0,
             check_every: 64,
             loss: 0,
+            dropped: 0,
+            lost: 0,
             config: Config::default(),
         }
     }
@@ -176,7 +182,9 @@ impl Sim {
                 let wants = control.wantlist.iter().flat_map(|list| &list.entries);
                 let cids: Vec<Cid> = wants.filter(|e| !e.cancel).map(|e| e.cid).collect();
                 self.nodes[me].asked.extend(cids.into_iter().map(|cid| (to, cid)));
-                let mute = self.is_mute(me);
+                let dropped = self.dropped > 0 && self.random.chance(self.dropped);
+                self.lost += u32::from(dropped);
+                let mute = dropped || self.is_mute(me);
                 let epoch = self.nodes[me].peers.get(&to).copied().filter(|_| !mute);
                 if epoch.is_some() && self.random.chance(self.loss) {
                     let at = self.now + Duration::from_millis(50);

@@ -9,6 +9,9 @@ use crate::limits;
 use super::window::Window;
 use super::{Abilities, Fault};
 
+/// Doublings of [`limits::RESEND_SILENT`] that are beyond its longest.
+const MOST_DOUBLINGS: u32 = 3;
+
 /// What `status` shows of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct SourceStatus {
@@ -57,6 +60,10 @@ pub(super) struct Source {
     pub(super) slid: Instant,
     /// Stalls since its last block: how long it rests before it is tried again.
     pub(super) strikes: u32,
+    /// When all our wants were last sent to it anew.
+    pub(super) resent: Option<Instant>,
+    /// How often they were since its last block.
+    pub(super) resends: u32,
     /// Which of its sessions is served next.
     pub(super) turn: u64,
     pub(super) counts: SourceStatus,
@@ -78,6 +85,8 @@ impl Source {
             partial: false,
             slid: now,
             strikes: 0,
+            resent: None,
+            resends: 0,
             turn: 0,
             counts: SourceStatus::default(),
             late: Late::default(),
@@ -95,6 +104,20 @@ impl Source {
     /// Wants were sent again, though the first ones may have been read: this many blocks may come twice.
     pub(super) fn expect_again(&mut self, wants: usize) {
         self.asked_again += wants as u64;
+    }
+
+    /// When the wants are due to be sent again for the sake of one that was asked for at `since`, and that no other source
+    /// is counted on for (`alone`) or one is. None while there is no reason to think that it was lost.
+    pub(super) fn resend_at(&self, since: Instant, alone: bool) -> Option<Instant> {
+        let sent = self.resent.map_or(since, |at| at.max(since));
+        if self.stalled {
+            let doubled = limits::RESEND_SILENT * (1 << self.resends.min(MOST_DOUBLINGS));
+            let silence = doubled.min(limits::RESEND_SILENT_MAX);
+            let silence = if alone { silence } else { silence.max(limits::RESEND) };
+            return Some(sent.max(self.progress) + silence);
+        }
+        let overtaken = self.newest_answered.is_some_and(|newest| since < newest);
+        overtaken.then(|| sent + limits::RESEND)
     }
 
     /// Whether something about `cid` may still come.

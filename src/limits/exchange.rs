@@ -74,8 +74,17 @@ pub const SERVE_TOTAL: usize = 48 * MIB;
 /// No progress for this long with something asked: other sources are asked too.
 pub const STALL: Duration = Duration::from_secs(5);
 
-/// A want unanswered this long, overtaken by later ones or on a source without progress, is sent again (boxo: 30 s).
+/// A want unanswered this long is sent again if later ones overtook it, or if its source brings nothing while another
+/// one that does is asked for it (boxo: 30 s).
 pub const RESEND: Duration = Duration::from_secs(30);
+
+/// A source that brings nothing for this long is sent anew what no other is counted on for: a peer may drop a message
+/// without a sign (Helia, when its send queue is full). After [`STALL`], so that others are asked first, and after the
+/// 5 s within which Helia does not send a block twice.
+pub const RESEND_SILENT: Duration = Duration::from_secs(8);
+
+/// The longest time between two of these while the source stays silent; it doubles from [`RESEND_SILENT`].
+pub const RESEND_SILENT_MAX: Duration = Duration::from_secs(60);
 
 /// How long messages that nothing waits for (cancels of HAVEs, probes ahead) collect before they are sent.
 pub const LINGER: Duration = Duration::from_millis(20);

@@ -140,6 +140,14 @@ pub const SESSION_DIALS: usize = 16;
 /// Time between pings: what `peers` shows as round trip.
 pub const PING_EVERY: Duration = Duration::from_secs(15);
 
+/// Ping streams of one connection that are answered: what the ping spec tells the listening side to accept. A further
+/// one takes the place of the oldest.
+pub const PONG_STREAMS: usize = 2;
+
+/// A ping stream on which nothing moves for this long is dropped: four times the usual interval (rust-libp2p: 15 s,
+/// js-libp2p: 10 s).
+pub const PONG_IDLE: Duration = Duration::from_secs(60);
+
 /// Bytes of a Kademlia message: Go reads up to 4 MiB, and an answer of 20 peers with many addresses passes the
 /// 16 KiB that libp2p-kad allows by default (kad-dht spec; reference ipfs.md 3.2).
 pub const KAD_PACKET: usize = 4 * MIB;

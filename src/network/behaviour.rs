@@ -13,10 +13,10 @@ use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::{StreamProtocol, identify, kad, mdns, ping};
 
-use super::bitswap;
 use super::gate::Gate;
 use super::policy::Policy;
 use super::records::Records;
+use super::{bitswap, pong};
 use crate::config::network::Settings;
 use crate::limits;
 
@@ -32,6 +32,9 @@ pub(super) struct Behaviour {
     pub(super) gate: Gate,
     pub(super) limits: connection_limits::Behaviour,
     pub(super) blocked: allow_block_list::Behaviour<BlockedPeers>,
+    /// Before `ping`: of two that offer a protocol, the first gets the inbound streams.
+    pub(super) pong: pong::Behaviour,
+    /// Outbound only, for the round trip.
     pub(super) ping: ping::Behaviour,
     pub(super) identify: identify::Behaviour,
     pub(super) kad: kad::Behaviour<Records>,
@@ -64,6 +67,7 @@ pub(super) fn build(
         gate: Gate(policy),
         limits: connection_limits::Behaviour::new(limits),
         blocked: allow_block_list::Behaviour::default(),
+        pong: pong::Behaviour,
         ping: ping::Behaviour::new(ping::Config::new().with_interval(limits::PING_EVERY)),
         identify: identify::Behaviour::new(
             identify::Config::new("ipfs/0.1.0".to_owned(), identity.public())

@@ -8,6 +8,8 @@ use super::*;
 use crate::dag::block::{RAW, cid_v1, sha256};
 use crate::limits::{self, MIB};
 
+mod silence;
+
 const S: SessionId = 9;
 
 impl Engine {
@@ -214,18 +216,6 @@ fn a_source_that_does_not_move_is_joined_by_another_one_that_moves_is_not() {
     assert!(matches!(engine.handle_block(at(66_100), 1, &cid(0), MIB), Arrival::Wanted { .. }));
     assert!(!engine.source(1).expect("connected").stalled);
     assert_eq!(cancelled(&poll(&mut engine), 2), [cid(0)]);
-}
-
-#[test]
-fn wants_without_an_answer_are_sent_again_as_a_full_list() {
-    let mut engine = engine(&[1]);
-    engine.want(at(0), S, &cids(0..3));
-    poll(&mut engine);
-    let outputs = pass(&mut engine, 40_000);
-    let full = |o: &Output| matches!(o, Output::Send { control: Control { wantlist: Some(Wantlist { full: true, entries }), .. }, .. } if entries.len() == 3);
-    assert_eq!(outputs.iter().filter(|o| full(o)).count(), 1);
-    engine.handle_wants_lost(at(41_000), 1);
-    assert!(poll(&mut engine).iter().any(full));
 }
 
 #[test]

@@ -169,6 +169,27 @@ fn twenty_gibibytes_from_eight_seeders_keep_all_of_them_busy() {
     assert!(sim.nodes[0].late <= 16);
 }
 
+#[test]
+fn messages_that_are_lost_without_a_sign_do_not_keep_the_only_source_from_delivering() {
+    for seed in seeds(50) {
+        let guard = Seed(seed);
+        let mut sim = Sim::new(seed);
+        sim.dropped = 10;
+        let cids = blocks(40, MIB);
+        let seeder = sim.add(Link::new(12.5, 5), Conduct::Honest, &cids);
+        let leecher = sim.add(Link::new(12.5, 5), Conduct::Honest, &[]);
+        sim.connect(seeder, leecher);
+        sim.fetch(leecher, &cids, &[seeder]);
+        let took = sim.run(&[leecher], Duration::from_secs(300));
+        let least = seconds(40 * MIB, 12.5e6);
+        println!("seed {seed}: {took:?} with {} lost", sim.lost);
+        // a loss costs a silence, and a longer one if what was sent again is lost too
+        let most = least * 2 + limits::RESEND_SILENT * 2 * sim.lost;
+        assert!(took < most, "{took:?} with {} lost", sim.lost);
+        drop(guard);
+    }
+}
+
 /// A random swarm in which an honest seeder stays: every honest leecher gets everything.
 fn swarm(seed: u64, seen: &mut BTreeMap<String, u64>) {
     let guard = Seed(seed);
