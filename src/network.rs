@@ -38,6 +38,7 @@ mod pool;
 mod records;
 mod requests;
 mod session;
+mod splitter;
 mod start;
 mod status;
 mod tls;

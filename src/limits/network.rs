@@ -38,6 +38,10 @@ pub const YAMUX_CONNECTION_WINDOW: usize = YAMUX_STREAMS * 256 * KIB + 64 * MIB;
 /// Bytes of a yamux data frame (experiments F: 16 KiB, the default, costs a fifth of the throughput).
 pub const YAMUX_FRAME: usize = 64 * KIB;
 
+/// Bytes of body in which a larger inbound frame is handed to `yamux`, which refuses more than 1 MiB; js-libp2p writes
+/// frames as large as the window. Large enough that the made headers cost nothing.
+pub const YAMUX_READ_FRAME: usize = 256 * KIB;
+
 /// Inbound streams of one connection that may be choosing their protocol at once; the swarm drops more, and with
 /// them a block each (reference ipfs.md 3.6).
 pub const NEGOTIATING_STREAMS: usize = YAMUX_STREAMS;

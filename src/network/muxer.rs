@@ -2,7 +2,7 @@
 //!
 //! Why not the stock one: it fixes the frame size at 16 KiB, which costs a fifth of the throughput. What the trait
 //! asks beyond yamux is here: yamux makes progress only while it is polled for inbound streams, so `poll` does that
-//! always and keeps what arrives in a bounded buffer.
+//! always and keeps what arrives in a bounded buffer. Frames that yamux would refuse reach it in parts (`splitter`).
 
 use std::collections::VecDeque;
 use std::future::{Ready, ready};
@@ -14,6 +14,7 @@ use libp2p::core::muxing::{StreamMuxer, StreamMuxerEvent};
 use libp2p::core::upgrade::{InboundConnectionUpgrade, OutboundConnectionUpgrade, UpgradeInfo};
 use yamux::{Connection, ConnectionError, Mode, Stream};
 
+use super::splitter::Splitter;
 use crate::limits;
 
 /// The protocol as multistream-select names it.
@@ -51,7 +52,7 @@ where
     type Future = Ready<Result<Muxer<C>, ConnectionError>>;
 
     fn upgrade_inbound(self, socket: C, _: Self::Info) -> Self::Future {
-        ready(Ok(Muxer::new(Connection::new(socket, self.0, Mode::Server))))
+        ready(Ok(Muxer::new(Connection::new(Splitter::new(socket), self.0, Mode::Server))))
     }
 }
 
@@ -64,13 +65,13 @@ where
     type Future = Ready<Result<Muxer<C>, ConnectionError>>;
 
     fn upgrade_outbound(self, socket: C, _: Self::Info) -> Self::Future {
-        ready(Ok(Muxer::new(Connection::new(socket, self.0, Mode::Client))))
+        ready(Ok(Muxer::new(Connection::new(Splitter::new(socket), self.0, Mode::Client))))
     }
 }
 
 /// One multiplexed connection.
 pub(super) struct Muxer<C> {
-    connection: Connection<C>,
+    connection: Connection<Splitter<C>>,
     /// Streams the peer opened that the swarm has not taken yet. As long as yamux's own cap on streams, so that none
     /// is dropped: a dropped stream is a lost message.
     inbound: VecDeque<Stream>,
@@ -79,7 +80,7 @@ pub(super) struct Muxer<C> {
 }
 
 impl<C> Muxer<C> {
-    fn new(connection: Connection<C>) -> Self {
+    fn new(connection: Connection<Splitter<C>>) -> Self {
         Self { connection, inbound: VecDeque::new(), waiting: None }
     }
 }
