@@ -7,6 +7,7 @@ import { withBitswap } from '@helia/bitswap'
 import { withLibp2pLight } from '@helia/libp2p'
 import { unixfs } from '@helia/unixfs'
 import { identify } from '@libp2p/identify'
+import { ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
 import { tls } from '@libp2p/tls'
 import { multiaddr } from '@multiformats/multiaddr'
@@ -35,7 +36,7 @@ export async function startHelia (t, encrypter = 'noise') {
       connectionEncrypters: [ENCRYPTERS[encrypter]()],
       streamMuxers: [yamux()],
       peerDiscovery: [],
-      services: { identify: identify() }
+      services: { identify: identify(), ping: ping() }
     })
   const seen = tapBitswap(helia)
   withBitswap(helia)
@@ -45,10 +46,12 @@ export async function startHelia (t, encrypter = 'noise') {
 
   return {
     seen,
-    libp2p: helia.libp2p,
-    blockstore: helia.blockstore,
     address: () => helia.libp2p.getMultiaddrs().map(String).find((address) => address.includes('/127.0.0.1/')),
     dial: (address) => helia.libp2p.dial(multiaddr(address)),
+    /** What the next peer to be identified says of itself. */
+    identified: () => new Promise((resolve) => {
+      helia.libp2p.addEventListener('peer:identify', ({ detail }) => resolve(detail), { once: true })
+    }),
 
     /** Imports `files` (path -> bytes) as one directory; the root's CID as text. */
     async importFolder (files, by = 'unixfs-v1-2025') {

@@ -23,10 +23,17 @@ function environment () {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('MODELSWARM_')))
 }
 
+/** What runs; a test run that is stopped from outside leaves nothing behind. */
+const running = new Set()
+process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')))
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1))
+
 function start (home, args) {
   const log = process.env.INTEROP_VERBOSE == null ? [] : ['-vv']
   const child = spawn(BINARY, ['--home', home, '--network', 'isolated', '--listen', '/ip4/127.0.0.1/tcp/0', '--json', ...log, ...args],
     { stdio: ['ignore', 'pipe', 'pipe'], env: environment() })
+  running.add(child)
+  child.on('close', () => running.delete(child))
   child.said = ''
   child.stderr.on('data', (data) => {
     child.said += data

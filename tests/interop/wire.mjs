@@ -82,7 +82,12 @@ function readMessage (bytes, seen) {
         if (of[3] > 1n || of[4] > 1n || of[5] > 1n) refuse('cancel, wantType or sendDontHave out of range')
         if (of[3] === 1n) seen.cancels++
         else if (of[4] === 1n) seen.wantHaves++
-        else seen.wantBlocks++
+        else {
+          seen.wantBlocks++
+          const cid = Buffer.from(of[1]).toString('base64')
+          if (seen.asked.has(cid)) seen.askedAgain++
+          seen.asked.add(cid)
+        }
       }
     } else if (number === 2) {
       refuse('field 2 (blocks) belongs to version 1.0.0')
@@ -147,7 +152,7 @@ class Frames {
  * counts over all incoming Bitswap streams, and `faults`, each a departure from the specification.
  */
 export function tapBitswap (helia) {
-  const seen = { streams: 0, messages: 0, empty: 0, wantBlocks: 0, wantHaves: 0, cancels: 0, haves: 0, dontHaves: 0, blocks: 0, blockBytes: 0, largest: 0, faults: [] }
+  const seen = { streams: 0, messages: 0, empty: 0, wantBlocks: 0, askedAgain: 0, wantHaves: 0, cancels: 0, haves: 0, dontHaves: 0, blocks: 0, blockBytes: 0, largest: 0, asked: new Set(), faults: [] }
   const tap = (stream) => {
     seen.streams++
     const frames = new Frames(seen)
