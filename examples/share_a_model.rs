@@ -62,17 +62,7 @@ async fn main() -> Result<()> {
     println!("announced   the rendezvous names the seeder as provider after {waited:.1?}");
 
     let fetcher = start_node(&temp.path().join("fetcher"), &meeting_point).await?;
-    let request = Get {
-        reference: release.clone(),
-        output: Some(temp.path().join("fetched")),
-        include: Vec::new(),
-        exclude: Vec::new(),
-        peers: Vec::new(),
-        publisher: None,
-        dry_run: false,
-        force: false,
-        timeout: 30,
-    };
+    let request = Get { output: Some(temp.path().join("fetched")), ..Get::new(release.clone()) };
     let Answer::Fetched(fetched) = ask(&fetcher, Request::Get(request)).await? else {
         bail!("get is answered with what was fetched");
     };

@@ -21,23 +21,13 @@ use libp2p::{
     core::{
         muxing::{StreamMuxerBox, StreamMuxerExt as _},
         transport::{Boxed, DialOpts, ListenerId, PortUse, TransportEvent},
-        upgrade::Version,
     },
     identity::Keypair,
-    tcp,
 };
 use rustix::io::{Errno, ReadWriteFlags};
 use sha2::{Digest as _, Sha256};
 
 use super::list;
-
-// The library keeps its transport to itself; what is measured here must be exactly that one.
-#[path = "../../src/network/muxer.rs"]
-#[allow(unreachable_pub)]
-mod muxer;
-#[path = "../../src/network/tls.rs"]
-#[allow(unreachable_pub)]
-mod tls;
 
 const MIB: usize = 1 << 20;
 /// Buffers on their way between the stream and the thread beside it.
@@ -120,16 +110,9 @@ pub(super) fn run(side: Side, words: &[String]) -> Result<()> {
     }
 }
 
-type Transport = Boxed<(PeerId, StreamMuxerBox)>;
-
-fn transport() -> Result<Transport> {
-    let identity = Keypair::generate_ed25519();
-    Ok(tcp::tokio::Transport::new(tcp::Config::new().nodelay(true))
-        .upgrade(Version::V1Lazy)
-        .authenticate(tls::Config::new(&identity)?)
-        .multiplex(muxer::Config::default())
-        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
-        .boxed())
+/// The very transport of a node: what is measured here must be exactly that one.
+fn transport() -> Result<Boxed<(PeerId, StreamMuxerBox)>> {
+    Ok(modelswarm::network::bare_transport(&Keypair::generate_ed25519())?)
 }
 
 /// Polls a connection for as long as it lasts, as a swarm's task would.

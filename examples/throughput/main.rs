@@ -36,11 +36,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
-// The muxer and the TLS upgrade, which `bare` takes from the library's sources, look for their bounds here.
-use modelswarm::limits;
-
 use self::{program::Program, table::Table};
+use anyhow::{Context as _, Result, bail, ensure};
 
 /// The allocator of the `modelswarm` program: the bare stream must not be slower for want of it.
 #[global_allocator]
