@@ -53,8 +53,11 @@ fn refused(why: &clap::Error, json: bool) -> ExitCode {
     }
     if json {
         let text = why.render().to_string();
-        let message = text.trim().trim_start_matches("error: ").to_owned();
-        output::failure(&Failure::new(Code::Usage, message), true);
+        let mut parts = text.trim().trim_start_matches("error: ").split("\n\n").map(str::trim);
+        let message = parts.next().unwrap_or_default();
+        let hint: Vec<&str> = parts.collect();
+        let failure = Failure::new(Code::Usage, message).hint(hint.join("; "));
+        output::failure(&failure, true);
     } else if why.print().is_err() {
         tracing::debug!("stderr was closed by its reader");
     }
@@ -150,7 +153,8 @@ fn verdict(answer: &Answer) -> Result<(), Failure> {
 fn log(verbose: u8, daemon: bool) {
     let default = match (verbose, daemon) {
         (0, false) => "error",
-        (0, true) => "warn,modelswarm=info",
+        // Its warnings are for developers: "no known peers" every five minutes, for one.
+        (0, true) => "warn,libp2p=error,libp2p_kad=error,libp2p_mdns=error,modelswarm=info",
         (1, _) => "warn,modelswarm=debug",
         _ => "debug,modelswarm=trace",
     };

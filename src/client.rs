@@ -1,8 +1,8 @@
 //! Speaks [`rpc`](crate::rpc) to the home's daemon over its control socket. One connection carries one request;
 //! closing it tells the daemon to stop working on it.
 //!
-//! Also the one place that knows where the socket is: `run/control.sock` in the home, or, where that path is too long
-//! for a socket, where the note `run/control.path` says.
+//! The socket is `run/control.sock` in the home or, where that path is too long for a socket, where the note
+//! `run/control.path` says.
 
 use std::{
     fs, io,
@@ -30,20 +30,10 @@ pub struct Client {
     requests: FramedWrite<OwnedWriteHalf, LinesCodec>,
 }
 
-/// The socket inside the home.
-pub fn socket_in(home: &Home) -> PathBuf {
-    home.run().join("control.sock")
-}
-
-/// The note that says where the socket is when it could not be in the home.
-pub fn note_in(home: &Home) -> PathBuf {
-    home.run().join("control.path")
-}
-
 fn socket(home: &Home) -> PathBuf {
-    match fs::read_to_string(note_in(home)) {
+    match fs::read_to_string(home.socket_note()) {
         Ok(path) => PathBuf::from(path.trim_end()),
-        Err(_) => socket_in(home),
+        Err(_) => home.socket(),
     }
 }
 
@@ -85,7 +75,9 @@ pub async fn connect(home: &Home) -> Result<Option<Client>, Failure> {
 
 fn absent(path: &Path, why: io::Error) -> Result<Option<Client>, Failure> {
     match why.kind() {
-        io::ErrorKind::NotFound
+        // Too long a path for a socket, and no note of another place: no daemon ran here.
+        io::ErrorKind::InvalidInput
+        | io::ErrorKind::NotFound
         | io::ErrorKind::ConnectionRefused
         | io::ErrorKind::NotADirectory => Ok(None),
         io::ErrorKind::PermissionDenied => Err(Failure::new(

@@ -42,7 +42,7 @@ pub struct Store {
 
 impl Default for Store {
     fn default() -> Self {
-        Self { inline_max: limits::INLINE_MAX_DEFAULT as u64 }
+        Self { inline_max: limits::STORE_INLINE_MAX as u64 }
     }
 }
 

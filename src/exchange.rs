@@ -7,6 +7,7 @@
 //!
 //! | file | does |
 //! |---|---|
+//! | `wire` | varints, protobuf fields, CIDs |
 //! | `message` | the words on the wire and their encoding |
 //! | `decoder` | bytes to messages, bounded, payloads in their own buffer |
 //! | `engine` | the one public state machine: routes between the parts below |
@@ -14,6 +15,7 @@
 //! | `window` | bytes in flight with one source: bandwidth x delay |
 //! | `source` | one source as we fetch from it: conduct and counters |
 //! | `picker` | which want is asked of which source |
+//! | `answers` | what follows from a block, a HAVE, a DONT_HAVE |
 //! | `retry` | asking again: no progress, end game, search for sources |
 //! | `ledger` | what peers want of us, and whose turn it is |
 //! | `outbox`, `timers` | what is to be said, and when something is due |
@@ -26,6 +28,7 @@ pub mod decoder;
 pub mod engine;
 pub mod message;
 
+mod answers;
 mod ledger;
 mod outbox;
 mod picker;
@@ -34,12 +37,14 @@ mod source;
 mod timers;
 mod wants;
 mod window;
+mod wire;
 
 #[cfg(test)]
 mod sim;
 
-pub use decoder::{Decoded, Decoder, Malformed};
+pub use decoder::{Decoded, Decoder};
 pub use engine::{Engine, SessionStatus, SourceStatus};
+pub use wire::Malformed;
 
 use std::time::Duration;
 
@@ -129,7 +134,7 @@ pub enum Output {
         control: Control,
     },
     /// Ask the store which of these we hold and may show this source, then [`Engine::handle_lookup`] with an answer for
-    /// each, in one call. No second one for the source until then.
+    /// each. No second one for the source until then.
     Lookup {
         /// Who wants to know.
         source: SourceId,
@@ -171,6 +176,7 @@ pub enum Output {
 
 /// Time as the engine is told it, for tests: the only reading of a clock, as the zero of virtual time.
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "an `Instant` can't be had otherwise")]
 fn epoch() -> std::time::Instant {
     static EPOCH: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
     *EPOCH.get_or_init(std::time::Instant::now)

@@ -1,4 +1,4 @@
-//! modelswarm
+#![doc = include_str!("../README.md")]
 
 pub mod limits;
 

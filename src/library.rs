@@ -22,6 +22,7 @@ mod repair;
 mod scan;
 mod seed;
 mod sign;
+mod tend;
 pub mod trust;
 mod verify;
 mod watch;
@@ -52,6 +53,7 @@ pub use self::{
     listing::{list, show},
     repair::repair,
     seed::seed,
+    tend::tend,
     verify::verify,
     watch::Watch,
 };

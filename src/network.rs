@@ -13,7 +13,7 @@
 //! | `transport`, `tls`, `muxer` | TCP + TLS or Noise + yamux, QUIC |
 //! | `policy`, `gate` | whom to dial, answer, and show what |
 //! | `behaviour`, `bitswap` | the swarm's protocols; Bitswap's streams |
-//! | `transfer`, `session`, `memory` | the exchange's shell, fetches, room for payload |
+//! | `transfer`, `fetch`, `session`, `memory` | the exchange's shell, fetches, room for payload |
 //! | `dht`, `records` | announcing, finding, other peers' records |
 //! | `peers`, `connect`, `behind` | the address book, dials by hand, what survives a restart |
 //! | `blocks`, `pool` | the store, on threads of its own |
@@ -27,6 +27,7 @@ mod connect;
 mod dht;
 mod error;
 mod event_loop;
+mod fetch;
 mod gate;
 mod memory;
 mod muxer;
@@ -53,6 +54,7 @@ pub use libp2p::{Multiaddr, PeerId};
 pub use session::{Arrived, Event, Providers, Session};
 pub use status::{Announced, Peer, Sources, Status};
 
+use libp2p::core::{muxing::StreamMuxerBox, transport::Boxed};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::network::Settings;
@@ -84,13 +86,21 @@ pub async fn spawn(options: Options, store: Store) -> Result<Network, Error> {
     start::start(options, store).await
 }
 
+/// The transport that nodes run on, open to all addresses: what benchmarks measure the exchange against.
+///
+/// # Errors
+/// [`Error::Start`] for a key that TLS or Noise cannot use.
+pub fn bare_transport(identity: &Keypair) -> Result<Boxed<(PeerId, StreamMuxerBox)>, Error> {
+    transport::direct(identity).map_err(|error| Error::Start(error.to_string()))
+}
+
 /// A running node. Clones share it; without clones and sessions it stops, but only [`Network::shutdown`] waits for
 /// that. Every method but [`Network::peer_id`] gives [`Error::Stopped`] once it has stopped.
 #[derive(Clone)]
 pub struct Network {
     peer_id: PeerId,
     commands: mpsc::Sender<Command>,
-    notes: mpsc::UnboundedSender<Note>,
+    notes: mpsc::Sender<Note>,
 }
 
 impl Network {
@@ -200,7 +210,7 @@ impl Network {
     /// # Errors
     /// [`Error::TooMany`], [`Error::Stopped`].
     pub async fn session(&self, hints: Vec<Cid>) -> Result<Session, Error> {
-        let (deliveries, events) = mpsc::unbounded_channel();
+        let (deliveries, events) = mpsc::channel(limits::DELIVERIES);
         let (counts, sources) = watch::channel(Sources { searching: true, ..Sources::default() });
         let id =
             self.call(|reply| Command::OpenSession { hints, deliveries, counts, reply }).await??;

@@ -109,6 +109,13 @@ impl Node {
         };
         if role == Role::Daemon {
             node.inner.library.announce_all().await?;
+            let tended = node.clone();
+            node.inner.tasks.spawn(async move {
+                tokio::select! {
+                    () = library::tend(&tended.inner.library) => {}
+                    () = tended.inner.stop.cancelled() => {}
+                }
+            });
         }
         Ok(node)
     }

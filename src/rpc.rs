@@ -171,6 +171,23 @@ pub struct Get {
     pub timeout: u64,
 }
 
+impl Get {
+    /// All of what a REF means, into the home's library, giving up after 30 s without progress.
+    pub fn new(reference: impl Into<String>) -> Self {
+        Self {
+            reference: reference.into(),
+            output: None,
+            include: Vec::new(),
+            exclude: Vec::new(),
+            peers: Vec::new(),
+            publisher: None,
+            dry_run: false,
+            force: false,
+            timeout: 30,
+        }
+    }
+}
+
 /// What a node says while it works on a request. [`Event::Done`] or [`Event::Failed`] is the last.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]

@@ -48,6 +48,12 @@ pub enum Error {
         /// Its codec.
         codec: u64,
     },
+    /// What has the looks of a CID and is none.
+    #[error("{text} is not a CID; was it copied whole?")]
+    BrokenCid {
+        /// What was given.
+        text: String,
+    },
     /// A publisher without a repo.
     #[error("{publisher} is a publisher; add the repo: {publisher}/NAME")]
     NoRepo {
@@ -233,6 +239,12 @@ fn inside(path: &str) -> Result<String, Error> {
     Ok(path.to_owned())
 }
 
+/// Whether nobody would call a repo so: as long as a CID, and beginning like one.
+fn looks_like_cid(text: &str) -> bool {
+    let long = text.len() >= 44 && text.bytes().all(|b| b.is_ascii_alphanumeric());
+    long && ["Qm", "baf", "bagu", "zdj", "k51"].iter().any(|start| text.starts_with(start))
+}
+
 fn target(head: &str) -> Result<Target, Error> {
     let (repo, revision) = match head.split_once('@') {
         Some((repo, revision)) => (repo, Some(revision)),
@@ -252,6 +264,9 @@ fn target(head: &str) -> Result<Target, Error> {
     let Some((publisher, name)) = repo.split_once('/') else {
         if repo.starts_with("did:") || repo.parse::<PublisherId>().is_ok() {
             return Err(Error::NoRepo { publisher: repo.to_owned() });
+        }
+        if looks_like_cid(repo) {
+            return Err(Error::BrokenCid { text: repo.to_owned() });
         }
         return Ok(Target::Local { name: repo.parse()?, revision });
     };

@@ -14,9 +14,9 @@ use clap_complete::Shell;
     subcommand_required = true,
     arg_required_else_help = true,
     after_help = "Examples:
-  modelswarm daemon                       run a node; keep it running so that peers can fetch from it
-  modelswarm seed ./my-model              share a folder, signed with your key
-  modelswarm get bafybei…                 fetch a model by its CID, every byte verified
+  modelswarm daemon             run a node, so that peers can fetch from you
+  modelswarm seed ./my-model    share a folder, signed with your key
+  modelswarm get bafybei…       fetch by CID, every byte verified
   modelswarm get bafybei… -o ./model --json"
 )]
 pub(super) struct Cli {

@@ -49,6 +49,13 @@ async fn ask_daemon(
     screen: &mut Screen,
 ) -> Result<Answer, Failure> {
     agree(context, &client)?;
+    if matches!(request, Request::Repair) {
+        return Err(Failure::new(
+            Code::Failure,
+            format!("a daemon runs on this home (pid {}); its index is in use", client.hello().pid),
+        )
+        .hint("stop it first, then run modelswarm repair"));
+    }
     client.send(request).await?;
     let mut interrupted = Box::pin(interruption());
     loop {

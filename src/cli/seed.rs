@@ -64,7 +64,12 @@ pub(super) fn print(answer: &Seeded, screen: &Screen) {
         Some(version) if answer.unchanged => format!(" {version}"),
         _ => String::new(),
     };
-    text += &format!("  {verb}{version} {}, {}\n", count(answer.files, "file"), size(answer.bytes));
+    let place = if answer.in_place { ", in place" } else { "" };
+    text += &format!(
+        "  {verb}{version} {}, {}{place}\n",
+        count(answer.files, "file"),
+        size(answer.bytes)
+    );
     if let Some(release) = &answer.release {
         text += &format!("  release  {release}     share this: files and signed card\n");
     }

@@ -65,4 +65,14 @@ impl Home {
     pub fn run(&self) -> PathBuf {
         self.data.join("run")
     }
+
+    /// The control socket, where its path is short enough for one.
+    pub fn socket(&self) -> PathBuf {
+        self.run().join("control.sock")
+    }
+
+    /// The note that says where the socket is when it could not be in the home.
+    pub fn socket_note(&self) -> PathBuf {
+        self.run().join("control.path")
+    }
 }

@@ -1,5 +1,5 @@
-//! The one public state machine: inputs in, outputs out, and routing between what we want ([`super::picker`]) and what
-//! others want of us ([`super::ledger`]). It decides nothing itself but who is dropped.
+//! The one public state machine: inputs in, outputs out, and routing between what we want (`picker`) and what
+//! others want of us (`ledger`). It decides nothing itself but who is dropped.
 //!
 //! Four kinds of method, as in quinn-proto:
 //! - **getters** (`&self`);
@@ -13,9 +13,9 @@
 //!    harmless; one forgotten means stalls are not noticed and lingering messages not sent.
 //!
 //! `now` must not run backwards; if it does, the latest time seen counts. Inputs for a source that is not connected (any
-//! more) are ignored, so the caller need not order them against disconnects. Memory: [`limits::FOREIGN_WANTS`],
-//! [`limits::SOURCE_WANTS`] and [`limits::LATE_MEMORY`] entries per connected source, [`limits::SESSION_WANTS`] per
-//! session; connections and sessions are the caller's to bound.
+//! more) are ignored, so the caller need not order them against disconnects. Memory: `FOREIGN_WANTS`, `SOURCE_WANTS` and
+//! `LATE_MEMORY` entries ([`crate::limits`]) per connected source, `SESSION_WANTS` per session; connections and sessions
+//! are the caller's to bound.
 //!
 //! Use by the stream that reads from a source: while a payload is announced and comes in, [`Engine::handle_progress`];
 //! when it is whole and hashed, [`Engine::handle_block`], and on [`Arrival::Wanted`] the bytes go to those sessions. When
@@ -24,8 +24,6 @@
 use std::time::Instant;
 
 use crate::dag::Cid;
-#[cfg(any(test, doc))]
-use crate::limits;
 
 use super::ledger::Ledger;
 use super::message::Control;
@@ -185,7 +183,7 @@ impl Engine {
     }
 
     /// The answer to an [`Output::Lookup`]: each CID, and its length if we hold it and may show it to this source. All
-    /// of them at once; one left out counts as not held.
+    /// of them, best at once: nothing more is asked for this source until then.
     pub fn handle_lookup(
         &mut self,
         now: Instant,
@@ -241,14 +239,14 @@ impl Engine {
     }
 
     /// Names a source that may have what the session wants, connected or not yet. It stays with the session over
-    /// reconnects. Beyond [`limits::SESSION_SOURCES`] connected ones it is ignored.
+    /// reconnects. Beyond [`SESSION_SOURCES`](crate::limits::SESSION_SOURCES) connected ones it is ignored.
     pub fn add_source(&mut self, now: Instant, session: SessionId, source: SourceId) {
         self.at(now);
         self.picker.add_source(session, source);
     }
 
     /// Wants blocks: their CIDs and lengths (1 MiB where unknown), first ones first. Returns how many were taken: a
-    /// session has at most [`limits::SESSION_WANTS`]; the rest must be wanted again when some have arrived. Identity CIDs
+    /// session has at most [`SESSION_WANTS`](crate::limits::SESSION_WANTS); the rest must be wanted again when some have arrived. Identity CIDs
     /// carry their bytes and must not be wanted.
     pub fn want(&mut self, now: Instant, session: SessionId, cids: &[(Cid, usize)]) -> usize {
         let now = self.at(now);
@@ -306,28 +304,7 @@ impl Engine {
         self.ledger.disconnect(source);
         self.outbox.forget(source);
     }
-
-    /// Panics if an invariant or a bound does not hold.
-    #[cfg(test)]
-    pub(super) fn check(&self) {
-        self.picker.wants.check();
-        self.ledger.check();
-        for (session, s) in &self.picker.wants.sessions {
-            let window = self.picker.session_window.max(limits::BLOCK_MAX);
-            assert!(s.charged <= window, "session {session} asked {} bytes", s.charged);
-            assert!(s.links.len() <= limits::SESSION_SOURCES);
-        }
-        for (source, s) in &self.picker.sources {
-            let records = self.picker.wants.records(*source);
-            let live: usize = records.map_or(0, |r| {
-                let asks = r.asks.iter().filter(|(_, id)| {
-                    matches!(self.picker.wants.known(*id, *source),
-                        Some(super::wants::Known::Asked(ask)) if ask.live)
-                });
-                asks.map(|(_, id)| self.picker.wants.get(*id).map_or(0, |w| w.len)).sum()
-            });
-            assert_eq!(s.window.in_flight(), live, "bytes in flight with {source}");
-            assert!(s.late_memory() <= limits::LATE_MEMORY);
-        }
-    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,7 +46,8 @@ struct Peer {
     wants: BTreeMap<Cid, Wanted>,
     next_place: u64,
     fresh: BTreeSet<Place>,
-    looking: Vec<Cid>,
+    /// What the store is being asked about.
+    looking: BTreeSet<Cid>,
     queued: BTreeSet<Place>,
     missing: BTreeSet<Place>,
     serving: BTreeMap<Cid, usize>,
@@ -104,7 +105,7 @@ impl Ledger {
             wants: BTreeMap::new(),
             next_place: 0,
             fresh: BTreeSet::new(),
-            looking: Vec::new(),
+            looking: BTreeSet::new(),
             queued: BTreeSet::new(),
             missing: BTreeSet::new(),
             serving: BTreeMap::new(),
@@ -150,7 +151,8 @@ impl Ledger {
         self.ask_store(source, out);
     }
 
-    /// The store's answer. What it does not mention it does not have.
+    /// The store's answer, or a part of it. What it was not asked about is ignored: that is an answer to somebody who was
+    /// connected before.
     pub(super) fn lookup(
         &mut self,
         now: Instant,
@@ -158,14 +160,14 @@ impl Ledger {
         results: Vec<(Cid, Option<usize>)>,
         out: &mut Outbox,
     ) {
-        let Some(peer) = self.peers.get_mut(&source) else { return };
-        let results: BTreeMap<Cid, usize> =
-            results.into_iter().filter_map(|(cid, len)| Some((cid, len?))).collect();
-        for cid in std::mem::take(&mut peer.looking) {
+        for (cid, len) in results {
             let Some(peer) = self.peers.get_mut(&source) else { return };
+            if !peer.looking.remove(&cid) {
+                continue;
+            }
             let Some(want) = peer.wants.get_mut(&cid) else { continue };
             let State::Looking { again } = want.state else { continue };
-            match results.get(&cid).copied() {
+            match len {
                 Some(len) if want.kind == WantKind::Have && len > limits::HAVE_REPLACE => {
                     out.presence(now, source, cid, Presence::Have);
                     self.remove(source, &cid);
@@ -390,7 +392,7 @@ impl Ledger {
         }
         let cids: Vec<Cid> =
             peer.fresh.iter().take(limits::LOOKUP_BATCH).map(|(.., cid)| *cid).collect();
-        peer.looking.clone_from(&cids);
+        peer.looking.extend(&cids);
         for cid in &cids {
             self.place(source, *cid, State::Looking { again: false });
         }

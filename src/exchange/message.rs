@@ -15,7 +15,7 @@ use crate::dag::Cid;
 use crate::dag::block::{DAG_PB, SHA2_256, cid_v1, multihash};
 use crate::limits;
 
-use super::decoder::Malformed;
+use super::wire::{Malformed, put_field, put_varint, varint};
 
 /// What is wanted of a CID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -293,33 +293,4 @@ fn payload_head(prefix: &Prefix, len: usize) -> Vec<u8> {
     put_varint(&mut out, (inner.len() + len) as u64);
     out.append(&mut inner);
     out
-}
-
-/// A length-delimited field.
-fn put_field(out: &mut Vec<u8>, number: u8, bytes: &[u8]) {
-    out.push(number << 3 | 2);
-    put_varint(out, bytes.len() as u64);
-    out.extend_from_slice(bytes);
-}
-
-fn put_varint(out: &mut Vec<u8>, value: u64) {
-    let mut buffer = unsigned_varint::encode::u64_buffer();
-    out.extend_from_slice(unsigned_varint::encode::u64(value, &mut buffer));
-}
-
-/// A varint at the start of `bytes` and how many bytes it takes; `None` while its end is missing.
-///
-/// protobuf's, not multiformats': longer encodings than needed are legal there.
-pub(super) fn varint(bytes: &[u8]) -> Result<Option<(u64, usize)>, Malformed> {
-    let mut value = 0_u64;
-    for (i, byte) in bytes.iter().enumerate().take(10) {
-        if i == 9 && *byte > 1 {
-            return Err(Malformed::Varint);
-        }
-        value |= u64::from(byte & 0x7f) << (7 * i);
-        if byte & 0x80 == 0 {
-            return Ok(Some((value, i + 1)));
-        }
-    }
-    if bytes.len() >= 10 { Err(Malformed::Varint) } else { Ok(None) }
 }

@@ -101,12 +101,6 @@ impl Outbox {
         self.lingering.first().map(|(at, _)| *at)
     }
 
-    /// Entries and presences waiting for one source.
-    #[cfg(test)]
-    pub(super) fn pending(&self, source: SourceId) -> usize {
-        self.pending.get(&source).map_or(0, |p| p.entries.len() + p.presences.len())
-    }
-
     fn schedule(&mut self, now: Instant, source: SourceId, at_once: bool) {
         if at_once {
             self.urgent.insert(source);
@@ -126,5 +120,63 @@ impl Outbox {
             self.lingering.remove(&(until, source));
         }
         Some(pending)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::epoch;
+    use super::super::message::WantKind;
+    use super::*;
+    use crate::dag::block::{RAW, cid_v1};
+
+    fn entry(n: u8, cancel: bool) -> Entry {
+        let cid = cid_v1(RAW, [n; 32]);
+        Entry { cid, kind: WantKind::Block, priority: 1, cancel, send_dont_have: true }
+    }
+
+    fn entries(output: Option<Output>) -> Vec<Entry> {
+        match output {
+            Some(Output::Send { control, .. }) => control.wantlist.unwrap_or_default().entries,
+            other => panic!("not a message: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_later_word_on_a_cid_replaces_an_earlier_one() {
+        let mut out = Outbox::default();
+        out.entry(epoch(), 1, entry(1, false), true);
+        out.entry(epoch(), 1, entry(2, false), true);
+        out.entry(epoch(), 1, entry(1, true), true);
+        assert_eq!(entries(out.pop(epoch())), [entry(1, true), entry(2, false)]);
+        assert_eq!(out.pop(epoch()), None);
+    }
+
+    #[test]
+    fn what_lingers_goes_with_what_is_urgent_or_when_its_time_has_come() {
+        let mut out = Outbox::default();
+        out.entry(epoch(), 1, entry(1, false), false);
+        assert_eq!(out.pop(epoch()), None);
+        let due = out.next_timeout().expect("lingers");
+        assert_eq!(due, epoch() + limits::LINGER);
+        assert_eq!(entries(out.pop(due)), [entry(1, false)]);
+        assert_eq!(out.next_timeout(), None);
+
+        out.entry(epoch(), 1, entry(1, false), false);
+        out.entry(epoch(), 1, entry(2, false), true);
+        assert_eq!(entries(out.pop(epoch())).len(), 2);
+        assert_eq!(out.next_timeout(), None);
+    }
+
+    #[test]
+    fn nothing_is_left_for_a_source_that_is_forgotten_but_its_penalty() {
+        let mut out = Outbox::default();
+        out.entry(epoch(), 1, entry(1, false), true);
+        out.push(Output::Lookup { source: 1, cids: Vec::new() });
+        let penalty = Output::Penalise { source: 1, fault: super::super::Fault::Unasked };
+        out.push(penalty.clone());
+        out.forget(1);
+        assert_eq!(out.pop(epoch()), Some(penalty));
+        assert_eq!(out.pop(epoch() + limits::LINGER), None);
     }
 }

@@ -12,7 +12,7 @@ use std::time::Instant;
 use crate::dag::Cid;
 use crate::limits;
 
-use super::message::WantKind;
+use super::message::{Entry, WantKind};
 use super::outbox::Outbox;
 use super::picker::Picker;
 use super::wants::{Ask, Known, WantId};
@@ -70,8 +70,7 @@ impl Picker {
 
     /// Sends the source all our wants of it anew.
     pub(super) fn resend(&mut self, now: Instant, source: SourceId, out: &mut Outbox) {
-        let Some(s) = self.sources.get_mut(&source) else { return };
-        s.resent = true;
+        let Some(s) = self.sources.get(&source) else { return };
         let abilities = s.abilities;
         let Some(records) = self.wants.records(source) else { return };
         let entries = records.all.iter().filter_map(|id| {
@@ -82,7 +81,10 @@ impl Picker {
             };
             Some(self.entry(*id, kind, abilities))
         });
-        let entries = entries.collect();
+        let entries: Vec<Entry> = entries.collect();
+        if let Some(s) = self.sources.get_mut(&source) {
+            s.expect_again(entries.len());
+        }
         out.full(now, source, entries);
     }
 
@@ -95,11 +97,33 @@ impl Picker {
         }
     }
 
+    /// Looks for providers if there is nobody to ask.
+    pub(super) fn search_if_alone(&mut self, now: Instant, session: SessionId, out: &mut Outbox) {
+        let Some(s) = self.wants.sessions.get(&session).filter(|s| s.connected == 0) else {
+            return;
+        };
+        let first = s.order.values().next().and_then(|id| self.wants.get(*id));
+        if let Some(cid) = first.map(|want| want.cid) {
+            self.search(now, session, cid, out);
+        }
+    }
+
     /// Has the session's last wants looked at soon, if there is a choice for them.
     pub(super) fn arm_end_game(&mut self, now: Instant, session: SessionId) {
         let Some(s) = self.wants.sessions.get(&session) else { return };
         if s.ready == 0 && !s.outstanding.is_empty() && s.connected > 1 {
             self.timers.arm(Timer::EndGame(session), now + limits::END_GAME);
+        }
+    }
+
+    /// Repeats the probes that the source did not answer: its answers may have been lost with a stream.
+    fn probe_again(&mut self, now: Instant, source: SourceId, out: &mut Outbox) {
+        let Some(abilities) = self.sources.get(&source).map(|s| s.abilities) else { return };
+        let Some(records) = self.wants.records(source) else { return };
+        for id in &records.all {
+            if self.wants.known(*id, source) == Some(Known::Probing) {
+                out.entry(now, source, self.entry(*id, WantKind::Have, abilities), false);
+            }
         }
     }
 
@@ -239,9 +263,14 @@ impl Picker {
             (link.forgot, link.cursor) = (false, 0);
         }
         let idle = now >= s.progress + limits::PROVIDER_SEARCH;
+        let sources: Vec<SourceId> =
+            s.links.iter().filter(|(_, link)| link.connected).map(|(id, _)| *id).collect();
         let cid = self.wants.get(first).map(|want| want.cid);
         if let Some(cid) = cid.filter(|_| idle) {
             self.search(now, session, cid, out);
+            for source in sources {
+                self.probe_again(now, source, out);
+            }
         }
         self.dirty_session(session);
         self.timers.set(Timer::Search(session), now + limits::PROVIDER_SEARCH);

@@ -4,7 +4,7 @@
 //! Blocks are a CID and a length here: bytes never pass through an engine, so none are needed.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BinaryHeap};
 use std::time::{Duration, Instant};
 
 use crate::dag::Cid;
@@ -14,7 +14,10 @@ use crate::limits;
 use super::message::{Control, Presence};
 use super::*;
 
+mod node;
 mod tests;
+
+use node::{Conduct, Event, Link, Node, Random};
 
 /// The seed to run alone, for looking into a failure.
 const ONLY: Option<u64> = None;
@@ -38,98 +41,6 @@ impl Drop for Seed {
     }
 }
 
-/// xorshift64*: small, and the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-
-    fn chance(&mut self, percent: u64) -> bool {
-        self.below(100) < percent
-    }
-}
-
-/// How a node behaves beyond what its engine says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Conduct {
-    Honest,
-    /// After this many blocks it says nothing any more, but stays connected.
-    Stalls(u64),
-    /// Other bytes than asked for.
-    WrongBytes,
-    /// HAVE, and DONT_HAVE when asked for the block.
-    FalseHave,
-    /// Blocks that nobody asked for, a lot.
-    Floods,
-    /// Never says anything.
-    Silent,
-}
-
-/// A node's own link to the network: bytes a second, and its half of each path's latency.
-#[derive(Debug, Clone, Copy)]
-struct Link {
-    up: f64,
-    down: f64,
-    latency: Duration,
-}
-
-impl Link {
-    /// Symmetric: megabytes a second, milliseconds.
-    fn new(rate: f64, latency: u64) -> Self {
-        Self { up: rate * 1e6, down: rate * 1e6, latency: Duration::from_millis(latency) }
-    }
-}
-
-struct Node {
-    engine: Engine,
-    conduct: Conduct,
-    link: Link,
-    up_free: Instant,
-    down_free: Instant,
-    store: BTreeMap<Cid, usize>,
-    /// What it fetches and has not stored.
-    missing: BTreeSet<Cid>,
-    done: Option<Instant>,
-    peers: BTreeMap<usize, u64>,
-    timer: Option<Instant>,
-    served: u64,
-    served_bytes: u64,
-    late: u64,
-    unasked: u64,
-    wanted: u64,
-    penalised: BTreeMap<usize, Fault>,
-    not_held: BTreeSet<Cid>,
-    searches: u64,
-    asked: BTreeSet<(usize, Cid)>,
-}
-
-#[derive(Debug)]
-enum Event {
-    Control { from: usize, to: usize, epoch: u64, control: Control },
-    Progress { from: usize, to: usize, epoch: u64 },
-    Block { from: usize, to: usize, epoch: u64, cid: Cid, len: usize },
-    Sent { from: usize, to: usize, epoch: u64, cids: Vec<Cid>, bytes: usize },
-    Lookup { node: usize, source: SourceId, cids: Vec<Cid> },
-    Stored { node: usize, cid: Cid, len: usize },
-    Timeout { node: usize },
-    Connect { a: usize, b: usize },
-    Disconnect { a: usize, b: usize },
-    Found { node: usize },
-}
-
 struct Sim {
     now: Instant,
     nodes: Vec<Node>,
@@ -141,6 +52,8 @@ struct Sim {
     steps: u64,
     /// Events between two looks at all invariants.
     check_every: u64,
+    /// Of a hundred messages without payload, how many are lost with their stream.
+    loss: u64,
     config: Config,
 }
 
@@ -161,33 +74,14 @@ impl Sim {
             random: Random::new(seed),
             steps: 0,
             check_every: 64,
+            loss: 0,
             config: Config::default(),
         }
     }
 
     fn add(&mut self, link: Link, conduct: Conduct, holds: &[(Cid, usize)]) -> usize {
         let seed = self.random.next();
-        self.nodes.push(Node {
-            engine: Engine::new(self.config, seed),
-            conduct,
-            link,
-            up_free: self.now,
-            down_free: self.now,
-            store: holds.iter().copied().collect(),
-            missing: BTreeSet::new(),
-            done: None,
-            peers: BTreeMap::new(),
-            timer: None,
-            served: 0,
-            served_bytes: 0,
-            late: 0,
-            unasked: 0,
-            wanted: 0,
-            penalised: BTreeMap::new(),
-            not_held: BTreeSet::new(),
-            searches: 0,
-            asked: BTreeSet::new(),
-        });
+        self.nodes.push(Node::new(self.now, Engine::new(self.config, seed), link, conduct, holds));
         self.nodes.len() - 1
     }
 
@@ -276,19 +170,18 @@ impl Sim {
     }
 
     fn output(&mut self, me: usize, output: Output) {
-        let conduct = self.nodes[me].conduct;
         match output {
             Output::Send { source, control } => {
                 let to = source as usize;
                 let wants = control.wantlist.iter().flat_map(|list| &list.entries);
                 let cids: Vec<Cid> = wants.filter(|e| !e.cancel).map(|e| e.cid).collect();
                 self.nodes[me].asked.extend(cids.into_iter().map(|cid| (to, cid)));
-                let mute = match conduct {
-                    Conduct::Silent => true,
-                    Conduct::Stalls(after) => self.nodes[me].served >= after,
-                    _ => false,
-                };
-                if let Some(epoch) = self.nodes[me].peers.get(&to).copied().filter(|_| !mute) {
+                let mute = self.is_mute(me);
+                let epoch = self.nodes[me].peers.get(&to).copied().filter(|_| !mute);
+                if epoch.is_some() && self.random.chance(self.loss) {
+                    let at = self.now + Duration::from_millis(50);
+                    self.at(at, Event::Reset { node: me, source });
+                } else if let Some(epoch) = epoch {
                     let at = self.now + self.latency(me, to);
                     self.at(at, Event::Control { from: me, to, epoch, control });
                 }
@@ -317,49 +210,58 @@ impl Sim {
 
     fn serve(&mut self, me: usize, to: usize, cids: Vec<Cid>) {
         let Some(epoch) = self.nodes[me].peers.get(&to).copied() else { return };
-        let total: usize = cids.iter().map(|cid| self.nodes[me].store[cid]).sum();
+        let node = &mut self.nodes[me];
+        let total: usize = cids.iter().map(|cid| node.store[cid]).sum();
         assert!(total <= limits::SERVE_BATCH || cids.len() == 1, "{total} bytes in one message");
-        let latency = self.latency(me, to);
-        let mut sent = Vec::new();
-        for cid in cids {
-            let len = self.nodes[me].store[&cid];
+        node.uploads.extend(cids.into_iter().map(|cid| (to, epoch, cid)));
+        self.upload(me);
+    }
+
+    /// Whether the node has fallen silent.
+    fn is_mute(&self, me: usize) -> bool {
+        match self.nodes[me].conduct {
+            Conduct::Silent => true,
+            Conduct::Stalls(after) => self.nodes[me].served >= after,
+            _ => false,
+        }
+    }
+
+    /// Puts the next block on the node's link if that is free.
+    fn upload(&mut self, me: usize) {
+        while !self.nodes[me].uploading {
+            let Some((to, epoch, cid)) = self.nodes[me].uploads.pop_front() else { return };
+            if self.is_mute(me) || !self.is_current(to, me, epoch) {
+                continue;
+            }
+            let now = self.now;
+            let latency = self.latency(me, to);
             let node = &mut self.nodes[me];
-            let mute = match node.conduct {
-                Conduct::Silent => true,
-                Conduct::Stalls(after) => node.served >= after,
-                _ => false,
-            };
-            if mute {
+            let source = to as SourceId;
+            if !node.engine.is_wanted_by(source, &cid) {
+                node.engine.handle_unsent(now, source, vec![cid], true);
                 continue;
             }
             if node.conduct == Conduct::FalseHave {
+                node.engine.handle_sent(now, source, &[cid], 0);
                 let presences = vec![(cid, Presence::DontHave)];
                 let control = Control { presences, ..Control::default() };
-                self.at(self.now + latency, Event::Control { from: me, to, epoch, control });
-                sent.push(cid);
+                self.at(now + latency, Event::Control { from: me, to, epoch, control });
                 continue;
             }
+            let len = node.store[&cid];
             node.served += 1;
             node.served_bytes += len as u64;
-            let begin = node.up_free.max(self.now);
-            node.up_free = begin + seconds(len, node.link.up);
-            let (begin, end) = (begin + latency, node.up_free + latency);
-            let other = &mut self.nodes[to];
-            let end = end.max(other.down_free + seconds(len, other.link.down));
-            other.down_free = end;
-            let mut at = begin;
-            while at < end {
+            node.uploading = true;
+            let end = now + seconds(len, node.link.up);
+            let wrong = node.conduct == Conduct::WrongBytes;
+            let mut at = now + latency;
+            while at < end + latency {
                 self.at(at, Event::Progress { from: me, to, epoch });
                 at += Duration::from_secs(1);
             }
-            let wrong = self.nodes[me].conduct == Conduct::WrongBytes;
             let shown = if wrong { block(self.random.next() | 1 << 50) } else { cid };
-            self.at(end, Event::Block { from: me, to, epoch, cid: shown, len });
-            sent.push(cid);
-        }
-        let at = self.nodes[me].up_free.max(self.now);
-        if !sent.is_empty() {
-            self.at(at, Event::Sent { from: me, to, epoch, cids: sent, bytes: total });
+            self.at(end + latency, Event::Landing { from: me, to, epoch, cid: shown, len });
+            self.at(end, Event::Sent { from: me, to, epoch, cid, len });
         }
     }
 
@@ -387,16 +289,31 @@ impl Sim {
                 }
                 to
             }
+            Event::Landing { from, to, epoch, cid, len } => {
+                let n = &mut self.nodes[to];
+                let at = now.max(n.down_free + seconds(len, n.link.down));
+                n.down_free = at;
+                // its bytes share the link with what was there before, so some come all the time
+                let mut sign = now;
+                while sign < at {
+                    self.at(sign, Event::Progress { from, to, epoch });
+                    sign += Duration::from_secs(1);
+                }
+                self.at(at, Event::Block { from, to, epoch, cid, len });
+                return true;
+            }
             Event::Block { from, to, epoch, cid, len } => {
                 if self.is_current(from, to, epoch) {
                     self.arrive(from, to, cid, len);
                 }
                 to
             }
-            Event::Sent { from, to, epoch, cids, bytes } => {
+            Event::Sent { from, to, epoch, cid, len } => {
+                self.nodes[from].uploading = false;
                 if self.is_current(to, from, epoch) {
-                    self.nodes[from].engine.handle_sent(now, to as SourceId, &cids, bytes);
+                    self.nodes[from].engine.handle_sent(now, to as SourceId, &[cid], len);
                 }
+                self.upload(from);
                 from
             }
             Event::Lookup { node, source, cids } => {
@@ -414,6 +331,10 @@ impl Sim {
                 }
                 n.engine.consumed(now, SESSION, &cid);
                 n.engine.handle_stored(now, &[(cid, len)]);
+                node
+            }
+            Event::Reset { node, source } => {
+                self.nodes[node].engine.handle_wants_lost(now, source);
                 node
             }
             Event::Timeout { node } => {
@@ -482,7 +403,7 @@ impl Sim {
             serving += source.serving;
         }
         assert!(serving <= self.config.serve_total);
-        if self.steps % self.check_every == 0 {
+        if self.steps.is_multiple_of(self.check_every) {
             n.engine.check();
         }
     }

@@ -26,7 +26,7 @@ pub struct SourceStatus {
     pub late_bytes: u64,
     /// Blocks that were never asked of it.
     pub unasked: u64,
-    /// What it did wrong, all kinds together.
+    /// What it did wrong, all kinds together: broken frames, blocks never asked for, HAVEs taken back.
     pub faults: u64,
     /// Bytes that may be asked of it at a time.
     pub window: usize,
@@ -51,8 +51,6 @@ pub(super) struct Source {
     pub(super) progress: Instant,
     /// The latest moment of asking among the blocks that came: asks older than it were overtaken.
     pub(super) newest_answered: Option<Instant>,
-    /// Wants were sent again, so blocks may come twice without fault.
-    pub(super) resent: bool,
     /// It said DONT_HAVE: then it is asked only for what it said HAVE to.
     pub(super) partial: bool,
     /// When its window of probes last slid over what it lacks.
@@ -63,6 +61,8 @@ pub(super) struct Source {
     pub(super) turn: u64,
     pub(super) counts: SourceStatus,
     late: Late,
+    /// Blocks that may come once more each, as they were asked for again.
+    asked_again: u64,
     unasked_presences: usize,
     false_haves: u32,
 }
@@ -75,13 +75,13 @@ impl Source {
             stalled: false,
             progress: now,
             newest_answered: None,
-            resent: false,
             partial: false,
             slid: now,
             strikes: 0,
             turn: 0,
             counts: SourceStatus::default(),
             late: Late::default(),
+            asked_again: 0,
             unasked_presences: 0,
             false_haves: 0,
         }
@@ -90,6 +90,11 @@ impl Source {
     /// No longer wanted of it; what still comes of it is late.
     pub(super) fn remember_late(&mut self, cid: &Cid) {
         self.late.insert(fingerprint(cid));
+    }
+
+    /// Wants were sent again, though the first ones may have been read: this many blocks may come twice.
+    pub(super) fn expect_again(&mut self, wants: usize) {
+        self.asked_again += wants as u64;
     }
 
     /// Whether something about `cid` may still come.
@@ -110,7 +115,8 @@ impl Source {
     /// A block never asked of it.
     pub(super) fn count_unasked(&mut self) -> Option<Fault> {
         self.counts.unasked += 1;
-        let over = self.counts.unasked > u64::from(limits::UNASKED) + self.counts.blocks_in;
+        let paid = self.counts.blocks_in / 8 + self.asked_again;
+        let over = self.counts.unasked > u64::from(limits::UNASKED) + paid;
         over.then_some(Fault::Unasked)
     }
 
@@ -134,6 +140,7 @@ impl Source {
             in_flight: self.window.in_flight(),
             rate: self.window.rate(),
             stalled: self.stalled,
+            faults: self.counts.faults + self.counts.unasked + u64::from(self.false_haves),
             ..self.counts
         }
     }

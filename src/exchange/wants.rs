@@ -21,6 +21,13 @@ use crate::limits;
 use super::window::Ticket;
 use super::{SessionId, SourceId};
 
+#[cfg(test)]
+mod check;
+mod session;
+
+pub(super) use session::Link;
+use session::Session;
+
 /// A want, numbered in the order they came.
 pub(super) type WantId = u64;
 
@@ -82,47 +89,6 @@ impl Want {
     }
 }
 
-/// A source in a session.
-#[derive(Debug, Default)]
-pub(super) struct Link {
-    pub(super) connected: bool,
-    /// Places in the session's order below this are known to the source or were forgotten.
-    pub(super) cursor: u64,
-    /// Something below the cursor was left out.
-    pub(super) forgot: bool,
-    pub(super) have: BTreeSet<u64>,
-    pub(super) unsure: BTreeSet<u64>,
-    pub(super) asked: bool,
-    pub(super) answered: bool,
-}
-
-#[derive(Debug)]
-pub(super) struct Session {
-    /// Wants not arrived, by place.
-    pub(super) order: BTreeMap<u64, WantId>,
-    next_place: u64,
-    /// Of these, how many are ready.
-    pub(super) ready: usize,
-    /// The others, by when they were first asked.
-    pub(super) outstanding: BTreeSet<(Instant, WantId)>,
-    pub(super) links: BTreeMap<SourceId, Link>,
-    /// Of these, how many are connected.
-    pub(super) connected: usize,
-    pub(super) charged: usize,
-    held: BTreeMap<Cid, usize>,
-    pub(super) held_bytes: usize,
-    /// A source was refused for lack of room since the last [`Wants::unblock`].
-    blocked: bool,
-    /// Some source lacks something: what is rare goes first.
-    pub(super) partial: bool,
-    /// Grows with every source that joins, so that "nobody has it" can be said anew.
-    epoch: u64,
-    pub(super) progress: Instant,
-    pub(super) searched: Option<Instant>,
-    /// Sources asked or heard that left since.
-    pub(super) gone: (usize, usize),
-}
-
 /// A want given up or arrived, as one source knew it.
 pub(super) struct Released {
     pub(super) source: SourceId,
@@ -150,107 +116,6 @@ pub(super) struct Records {
 }
 
 impl Wants {
-    pub(super) fn open(&mut self, now: Instant, session: SessionId) {
-        self.sessions.entry(session).or_insert_with(|| Session {
-            order: BTreeMap::new(),
-            next_place: 0,
-            ready: 0,
-            outstanding: BTreeSet::new(),
-            links: BTreeMap::new(),
-            connected: 0,
-            charged: 0,
-            held: BTreeMap::new(),
-            held_bytes: 0,
-            blocked: false,
-            partial: false,
-            epoch: 0,
-            progress: now,
-            searched: None,
-            gone: (0, 0),
-        });
-    }
-
-    /// Forgets the session; its wants must have been dropped.
-    pub(super) fn close(&mut self, session: SessionId) {
-        for source in self.sessions.remove(&session).into_iter().flat_map(|s| s.links.into_keys()) {
-            if let Some(records) = self.records.get_mut(&source) {
-                records.sessions.remove(&session);
-                if records.sessions.is_empty() && records.all.is_empty() {
-                    self.records.remove(&source);
-                }
-            }
-        }
-    }
-
-    /// Makes the source one of the session's. Beyond [`limits::SESSION_SOURCES`] it takes the place of one that is not
-    /// connected, if there is one.
-    pub(super) fn join(&mut self, session: SessionId, source: SourceId, connected: bool) -> bool {
-        let Some(s) = self.sessions.get_mut(&session) else { return false };
-        if !s.links.contains_key(&source) {
-            if s.links.len() >= limits::SESSION_SOURCES {
-                let Some(old) = s.links.iter().find(|(_, l)| !l.connected).map(|(id, _)| *id)
-                else {
-                    return false;
-                };
-                let link = s.links.remove(&old).expect("just found");
-                s.gone.0 += usize::from(link.asked);
-                s.gone.1 += usize::from(link.answered);
-                if let Some(records) = self.records.get_mut(&old) {
-                    records.sessions.remove(&session);
-                    if records.sessions.is_empty() {
-                        self.records.remove(&old);
-                    }
-                }
-            }
-            s.links.insert(source, Link::default());
-            self.records.entry(source).or_default().sessions.insert(session);
-        }
-        if connected {
-            self.connect(session, source);
-        }
-        true
-    }
-
-    /// The source can be asked now.
-    pub(super) fn connect(&mut self, session: SessionId, source: SourceId) {
-        let Some(s) = self.sessions.get_mut(&session) else { return };
-        let Some(link) = s.links.get_mut(&source) else { return };
-        if !link.connected {
-            link.connected = true;
-            s.connected += 1;
-            s.epoch += 1;
-        }
-        // it may know some of our wants from another session
-        let known: Vec<WantId> =
-            self.records.get(&source).map_or(Vec::new(), |r| r.all.iter().copied().collect());
-        for id in known {
-            self.index(id, source);
-        }
-    }
-
-    /// The source is gone, but stays in its sessions should it come back. Returns what it knew.
-    pub(super) fn disconnect(&mut self, source: SourceId) -> Vec<WantId> {
-        let Some(records) = self.records.get(&source) else { return Vec::new() };
-        let ids: Vec<WantId> = records.all.iter().copied().collect();
-        let sessions: Vec<SessionId> = records.sessions.iter().copied().collect();
-        for id in &ids {
-            self.set(*id, source, None);
-        }
-        for session in sessions {
-            if let Some(s) = self.sessions.get_mut(&session)
-                && let Some(link) = s.links.get_mut(&source)
-                && link.connected
-            {
-                (link.connected, link.cursor, link.forgot) = (false, 0, false);
-                s.connected -= 1;
-            }
-        }
-        if self.records.get(&source).is_some_and(|r| r.sessions.is_empty()) {
-            self.records.remove(&source);
-        }
-        ids
-    }
-
     /// Adds a want. False if the session has too many or does not exist.
     pub(super) fn add(&mut self, session: SessionId, cid: Cid, len: usize) -> bool {
         let Some(s) = self.sessions.get_mut(&session) else { return false };
@@ -277,9 +142,7 @@ impl Wants {
         if want.sessions.iter().any(|(other, _)| *other == session) {
             return true;
         }
-        let place = s.next_place;
-        s.next_place += 1;
-        s.order.insert(place, id);
+        let place = s.append(id);
         want.sessions.push((session, place));
         match want.outstanding_since {
             Some(since) => {
@@ -332,40 +195,10 @@ impl Wants {
         let (cid, sessions, released) = self.remove(id);
         for session in &sessions {
             if let Some(s) = self.sessions.get_mut(session) {
-                s.progress = now;
-                s.held_bytes += len;
-                if let Some(twice) = s.held.insert(cid, len) {
-                    s.held_bytes -= twice;
-                }
+                s.hold(now, cid, len);
             }
         }
         (sessions, released)
-    }
-
-    /// The session's copy left memory.
-    pub(super) fn consume(&mut self, session: SessionId, cid: &Cid) {
-        if let Some(s) = self.sessions.get_mut(&session)
-            && let Some(len) = s.held.remove(cid)
-        {
-            s.held_bytes -= len;
-        }
-    }
-
-    /// Whether the session has bytes of its window `limit` left for this want; if not, it waits for
-    /// [`Self::unblock`].
-    pub(super) fn room(&mut self, session: SessionId, id: WantId, limit: usize) -> bool {
-        let (Some(want), Some(s)) = (self.wants.get(&id), self.sessions.get_mut(&session)) else {
-            return false;
-        };
-        let used = s.charged + s.held_bytes;
-        let room = want.is_paid() || used == 0 || used + want.len <= limit;
-        s.blocked |= !room;
-        room
-    }
-
-    /// Whether somebody was refused [`Self::room`] since this was last called.
-    pub(super) fn unblock(&mut self, session: SessionId) -> bool {
-        self.sessions.get_mut(&session).is_some_and(|s| std::mem::take(&mut s.blocked))
     }
 
     pub(super) fn find(&self, cid: &Cid) -> Option<WantId> {
@@ -542,69 +375,5 @@ impl Wants {
             released.push(Released { source, cid: want.cid, len: want.len, known });
         }
         (want.cid, want.sessions.into_iter().map(|(s, _)| s).collect(), released)
-    }
-
-    /// Panics if an invariant does not hold.
-    #[cfg(test)]
-    pub(super) fn check(&self) {
-        assert_eq!(self.wants.len(), self.by_cid.len());
-        let mut charged: BTreeMap<SessionId, usize> = BTreeMap::new();
-        for (id, want) in &self.wants {
-            assert_eq!(self.by_cid[&want.cid], *id);
-            assert!(!want.sessions.is_empty());
-            let count = |f: fn(&Known) -> bool| want.sources.values().filter(|k| f(k)).count();
-            assert_eq!(want.live, count(Known::is_live));
-            assert_eq!(want.asks, count(|k| matches!(k, Known::Asked(_))));
-            assert_eq!(want.haves, count(|k| *k == Known::Have));
-            assert_eq!(want.lacks, count(|k| *k == Known::Lacks));
-            assert_eq!(want.payer.is_some(), want.asks > 0);
-            if let Some(payer) = want.payer {
-                *charged.entry(payer).or_default() += want.len;
-            }
-            for (session, place) in &want.sessions {
-                let s = &self.sessions[session];
-                assert_eq!(s.order[place], *id);
-                for (source, link) in &s.links {
-                    let known = want.sources.get(source).filter(|_| want.live == 0);
-                    assert_eq!(link.have.contains(place), known == Some(&Known::Have));
-                    assert_eq!(link.unsure.contains(place), known == Some(&Known::Probing));
-                }
-            }
-            for source in want.sources.keys() {
-                assert!(self.records[source].all.contains(id));
-            }
-        }
-        for (id, s) in &self.sessions {
-            assert_eq!(s.charged, charged.get(id).copied().unwrap_or(0));
-            assert_eq!(s.held_bytes, s.held.values().sum::<usize>());
-            assert_eq!(s.connected, s.links.values().filter(|l| l.connected).count());
-            let live = |id: &WantId| self.wants[id].live > 0;
-            assert_eq!(s.ready, s.order.values().filter(|id| !live(id)).count());
-            assert_eq!(s.outstanding.len(), s.order.len() - s.ready);
-            assert!(s.outstanding.iter().all(|(_, id)| live(id)));
-        }
-        for (source, records) in &self.records {
-            assert!(records.all.iter().all(|id| self.wants[id].sources.contains_key(source)));
-            assert!(records.all.len() <= limits::SOURCE_WANTS);
-        }
-    }
-}
-
-impl Session {
-    /// A want is no longer in this session.
-    fn leave(&mut self, place: u64, id: WantId, want: &Want) {
-        self.order.remove(&place);
-        match want.outstanding_since {
-            Some(since) => {
-                self.outstanding.remove(&(since, id));
-            }
-            None => self.ready -= 1,
-        }
-        for source in want.sources.keys() {
-            if let Some(link) = self.links.get_mut(source) {
-                link.have.remove(&place);
-                link.unsure.remove(&place);
-            }
-        }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! After BBR, not after loss: the window is twice the best recent rate times the least recent latency. While a pipe is
 //! not full yet a window of twice what it carries doubles each round trip; once it is full the window stays at two pipes
-//! full. Latency is from ask to whole block, so even a slow source has two blocks asked. [`SLACK`] keeps near links, where
+//! full. Latency is from ask to whole block, so even a slow source has two blocks asked, unless that is more than it
+//! delivers in [`LONGEST`]. [`SLACK`] keeps near links, where
 //! scheduling takes longer than the wire, from starving.
 //!
 //! The queue we cause at the source would raise the least latency as old samples expire, and with it the window, and so
@@ -28,6 +29,9 @@ const DRAIN: Duration = Duration::from_secs(1);
 const RATE_SPAN: Duration = Duration::from_secs(3);
 /// Shortest time a rate is taken over: clocks and bursts make less meaningless.
 const SHORTEST: Duration = Duration::from_micros(200);
+/// The most time a window is worth, over its first block. No link is that long: a latency above it is a queue, most
+/// likely in our own link, that several sources keep full together.
+const LONGEST: Duration = Duration::from_secs(3);
 /// What a source is thought to take for any block before it delivered one.
 const UNKNOWN: Duration = Duration::from_millis(500);
 
@@ -184,7 +188,8 @@ impl Window {
         let pipe = rate * (latency + SLACK).as_secs_f64();
         // the first window's blocks tell too little one by one
         let warm = if self.delivered < self.start as u64 { self.start } else { 0 };
-        self.size = ((pipes * pipe) as usize)
+        let longest = rate * LONGEST.as_secs_f64() + limits::CHUNK as f64;
+        self.size = ((pipes * pipe).min(longest) as usize)
             .max(warm)
             .clamp(limits::SOURCE_WINDOW_MIN, limits::SOURCE_WINDOW_MAX);
     }
@@ -236,6 +241,13 @@ mod tests {
         let (window, _) = run(rate, Duration::from_millis(100), 300);
         let pipe = rate * 0.17;
         assert!(window.size() as f64 <= 3.0 * pipe, "{} > 3 x {pipe}", window.size());
+    }
+
+    #[test]
+    fn a_link_of_ours_that_many_sources_keep_full_does_not_grow_their_windows() {
+        // each block waits 30 s behind those of others
+        let (window, _) = run(50e3, Duration::from_secs(30), 600);
+        assert_eq!(window.size() / MIB, 1);
     }
 
     #[test]

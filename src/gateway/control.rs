@@ -27,7 +27,6 @@ use tokio_util::{
 };
 
 use crate::{
-    client,
     config::Home,
     limits,
     node::Node,
@@ -50,8 +49,8 @@ struct Socket {
 impl Socket {
     fn open(home: &Home) -> Result<Self, Failure> {
         private_folder(&home.run())?;
-        let inside = client::socket_in(home);
-        let note = client::note_in(home);
+        let inside = home.socket();
+        let note = home.socket_note();
         let failed = |path: &Path, why: io::Error| {
             Failure::new(
                 Code::Failure,

@@ -22,7 +22,9 @@ use self::{
     source::Source,
 };
 use super::{Library, Watch, blocking, sign, watch};
-use crate::rpc::{Failure, Fetched, Get, Progress, Stage};
+use crate::card::Verified;
+use crate::network::Multiaddr;
+use crate::rpc::{Code, Failure, Fetched, Get, Progress, Stage};
 
 pub(super) use self::jobs::Fetches;
 
@@ -33,7 +35,9 @@ pub(super) use self::jobs::Fetches;
 pub async fn get(library: &Library, get: Get, watch: Watch) -> Result<Fetched, Failure> {
     let started = Instant::now();
     let key = Key::of(&get);
-    let peers = get.peers.clone();
+    let peers: Result<Vec<Multiaddr>, Failure> =
+        get.peers.iter().map(|peer| parse_peer(peer)).collect();
+    let peers = peers?;
     let job = library.inner.fetches.join_or_start(key, || {
         let library = library.clone();
         let get = get.clone();
@@ -58,6 +62,13 @@ pub async fn get(library: &Library, get: Get, watch: Watch) -> Result<Fetched, F
         seconds: started.elapsed().as_secs_f64(),
         provenance,
         dry_run: get.dry_run.then_some(true),
+    })
+}
+
+fn parse_peer(peer: &str) -> Result<Multiaddr, Failure> {
+    peer.parse().map_err(|why| {
+        Failure::new(Code::Usage, format!("--peer '{peer}' is not a multiaddr: {why}"))
+            .hint("multiaddrs look like /ip4/192.168.1.7/tcp/8643/p2p/12D3KooW…")
     })
 }
 
@@ -103,6 +114,9 @@ async fn run(library: Library, get: Get, job: Arc<Job>) -> Result<Outcome, Failu
     let mut source = Source::open(&library, &get.reference, get.timeout, hints, &job).await?;
     let origin = Origin::find(&library, wanted, &mut source).await?;
     job.update(|state| state.root = Some(origin.root));
+    if let Some(card) = &origin.card {
+        warn_of_namesakes(&library, card, &job).await?;
+    }
     let mut plan = Plan::make(&library, &get, &origin, &mut source).await?;
     let outcome = plan.outcome(&origin);
     if get.dry_run {
@@ -117,4 +131,22 @@ async fn run(library: Library, get: Get, job: Arc<Job>) -> Result<Outcome, Failu
         blocking(move || sign::remember(&library, &card)).await?;
     }
     Ok(outcome)
+}
+
+/// A name that another key used before is said loudly: it may be somebody's try to be taken for them.
+async fn warn_of_namesakes(library: &Library, card: &Verified, job: &Job) -> Result<(), Failure> {
+    let others = {
+        let (library, card) = (library.clone(), card.clone());
+        blocking(move || sign::namesakes(&library, &card)).await?
+    };
+    if !others.is_empty() {
+        job.warn(format!(
+            "ANOTHER PUBLISHER: {} is signed by {}; the {} you have is by {}",
+            card.statement().name,
+            card.publisher(),
+            card.statement().name,
+            others.join(", ")
+        ));
+    }
+    Ok(())
 }

@@ -30,6 +30,8 @@ pub(super) struct Index<'a> {
     pub tree: TreeId,
     /// Whose the files are.
     pub owner: Owner,
+    /// Whether the files are served from where they are read; if not, only the tree's nodes are kept.
+    pub in_place: bool,
 }
 
 /// A file as it lies in the tree.
@@ -97,7 +99,9 @@ fn import_file(
         match step {
             Step::Begin { stat, started } => {
                 reading = Reading::default();
-                if let Some(index) = index.filter(|index| !keeps_everything(index.store)) {
+                if let Some(index) =
+                    index.filter(|index| index.in_place && !keeps_everything(index.store))
+                {
                     let new = NewFile {
                         path: found.source.clone(),
                         owner: index.owner,
@@ -138,7 +142,7 @@ impl Reading {
             let len = chunk.data.len();
             let cid = block::cid_v1(block::RAW, chunk.digest);
             self.builder.push(cid, len as u64, &mut |node| nodes.push(node));
-            let Some(index) = index else { continue };
+            let Some(index) = index.filter(|index| index.in_place) else { continue };
             let inline = self.file.is_none() || len <= index.store.inline_max();
             leaves.push(NewBlock {
                 key: *cid.hash(),

@@ -85,7 +85,7 @@ fn bring_back(
         scan.files.push(Found { path, source, size });
     }
     let reservation = store.reserve()?;
-    let index = Index { store, tree: reservation.id(), owner: tree.owner };
+    let index = Index { store, tree: reservation.id(), owner: tree.owner, in_place: true };
     let meter = Meter::new(watch, Stage::Hashing, super::keep::name_of(tree), scan.bytes());
     let mut read = import::import(&scan, Some(index), true, &meter)?;
     if read.built.cid != tree.root {

@@ -87,9 +87,8 @@ fn import_and_sign(
     let store = library.store();
     let reservation = store.reserve()?;
     let meter = Meter::new(watch, Stage::Hashing, name.as_str(), scan.bytes());
-    let index = Index { store, tree: reservation.id(), owner: Owner::User };
-    let in_place = (!seed.copy).then_some(index);
-    let read = import::import(&scan, in_place, !seed.unsigned, &meter)?;
+    let index = Index { store, tree: reservation.id(), owner: Owner::User, in_place: !seed.copy };
+    let read = import::import(&scan, Some(index), !seed.unsigned, &meter)?;
     watch.check()?;
     if seed.unsigned {
         return unsigned(library, seed, &name, &scan, &read, reservation.id(), &meter);
@@ -378,6 +377,7 @@ fn describe(library: &Library, tree: &Tree, files: &[TreeFile], scan: &Scan) -> 
         serving: library.inner.serving,
         visibility: tree.visibility,
         unchanged: false,
+        in_place: tree.owner == Owner::User && library.store().inline_max() < limits::BLOCK_MAX,
         left_out: scan.left_out.clone(),
     }
 }

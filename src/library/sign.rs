@@ -242,6 +242,23 @@ pub(super) fn predicate(card: &Verified) -> Result<serde_json::Value, Failure> {
     Ok(payload.get("predicate").cloned().unwrap_or_default())
 }
 
+/// Who else's key this library knows a repo of the same name by: names are not unique, and a familiar one proves nothing.
+pub(super) fn namesakes(library: &Library, card: &Verified) -> Result<Vec<String>, Failure> {
+    let statement = card.statement();
+    let publisher = statement.publisher.to_string();
+    let mut others: Vec<String> = library
+        .store()
+        .trees()?
+        .into_iter()
+        .filter_map(|(_, tree)| tree.repo)
+        .filter(|repo| repo.name == statement.name.as_str() && repo.publisher != publisher)
+        .map(|repo| repo.publisher)
+        .collect();
+    others.sort_unstable();
+    others.dedup();
+    Ok(others)
+}
+
 /// Remembers that a card was accepted: its publisher can't go back behind it unnoticed.
 pub(super) fn remember(library: &Library, card: &Verified) -> Result<(), Failure> {
     let statement = card.statement();

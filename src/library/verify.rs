@@ -31,7 +31,7 @@ use crate::{
     dag::{Cid, name::escape},
     limits,
     rpc::{Code, Failure, Stage, Target, Verified},
-    store::{TreeFile, TreeState},
+    store::{Look, TreeFile, TreeState},
 };
 
 /// Verifies a version of the library, or a folder or file anywhere.
@@ -99,7 +99,22 @@ fn version(library: &Library, held: &Held, watch: &Watch) -> Result<Verified, Fa
     if let (Some(card), true) = (&card, whole && bad.is_empty()) {
         bad.extend(against_card(card, &read.files)?);
     }
+    if bad.is_empty() {
+        renew(library, listed.values())?;
+    }
     answer(library, tree.root, &read.files, bad, card.as_ref())
+}
+
+/// Records that no longer fit their files, though every byte is right, are renewed: the files were touched, or an edit
+/// was undone.
+fn renew<'a>(library: &Library, files: impl Iterator<Item = &'a TreeFile>) -> Result<(), Failure> {
+    let store = library.store();
+    for id in files.filter_map(|file| file.file) {
+        if matches!(store.look(id)?, Look::Differs | Look::Unsettled) {
+            store.recheck(id)?;
+        }
+    }
+    Ok(())
 }
 
 fn folder(library: &Library, path: &Path, watch: &Watch) -> Result<Verified, Failure> {

@@ -51,7 +51,7 @@ pub(super) enum Command {
     },
     OpenSession {
         hints: Vec<Cid>,
-        deliveries: mpsc::UnboundedSender<Delivery>,
+        deliveries: mpsc::Sender<Delivery>,
         counts: watch::Sender<Sources>,
         reply: oneshot::Sender<Result<SessionId, Error>>,
     },

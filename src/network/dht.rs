@@ -232,8 +232,6 @@ impl Dht {
             one.at = Some(SystemTime::now());
             one.due = Instant::now() + limits::ANNOUNCE_EVERY;
         } else {
-            // Whoever was in the table is gone: again soon, or when others appear.
-            one.table = 0;
             one.due = Instant::now() + limits::ANNOUNCE_RETRY;
         }
     }
@@ -266,12 +264,8 @@ impl Dht {
 
 impl Announcement {
     fn is_due(&self, now: Instant, table: usize) -> bool {
-        let grown = self.table < limits::ANNOUNCE_TABLE && table >= 2 * self.table;
-        if self.at.is_none() && self.table == 0 {
-            now >= self.due
-        } else {
-            now >= self.due || grown
-        }
+        let small = self.table > 0 && self.table < limits::ANNOUNCE_TABLE;
+        now >= self.due || (small && table >= 2 * self.table)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The loop: takes what comes, hands it to the concern it belongs to. Decides nothing, waits for nothing else.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use libp2p::core::ConnectedPoint;
@@ -8,7 +8,8 @@ use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{DialError, Swarm, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, identify, mdns};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{MissedTickBehavior, interval, sleep_until};
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::behaviour::{AGENT_PREFIX, Behaviour, BehaviourEvent, LAN_KAD};
 use super::behind;
@@ -37,8 +38,10 @@ pub(super) struct EventLoop {
     pub(super) budget: Budget,
     pub(super) preset: Preset,
     pub(super) commands: mpsc::Receiver<Command>,
-    pub(super) notes: mpsc::UnboundedReceiver<Note>,
+    pub(super) notes: mpsc::Receiver<Note>,
     pub(super) streams: mpsc::Receiver<StreamEvent>,
+    /// The task that writes behind.
+    pub(super) saving: Option<JoinHandle<()>>,
 }
 
 impl EventLoop {
@@ -52,7 +55,7 @@ impl EventLoop {
         counts.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut batch = Vec::new();
         let stopped = loop {
-            let timeout = self.transfer.timeout();
+            let due = self.transfer.timeout();
             let far = Instant::now() + Duration::from_secs(3600);
             tokio::select! {
                 count = self.streams.recv_many(&mut batch, 64) => {
@@ -68,9 +71,9 @@ impl EventLoop {
                     Some(Command::Shutdown { reply }) => break Some(reply),
                     Some(command) => self.on_command(command),
                 },
-                () = sleep_until(timeout.unwrap_or(far).into()) => self.transfer.on_timeout(),
+                () = sleep_until(due.unwrap_or(far).into()) => self.transfer.on_timeout(),
                 _ = tick.tick() => self.on_tick(),
-                _ = save.tick() => self.save(),
+                _ = save.tick() => self.save_behind(),
                 _ = counts.tick(), if self.transfer.session_count() > 0 => {
                     self.transfer.publish(self.peers.is_reaching(), self.dht.table());
                 }
@@ -118,20 +121,16 @@ impl EventLoop {
         }
     }
 
-    /// Hands what changed to a task that writes it.
-    fn save(&mut self) {
-        let records = self.swarm.behaviour_mut().kad.store_mut();
-        records.expire(SystemTime::now());
-        let (records, peers, blocks) =
-            (records.take_changes(), self.peers.take_changes(), self.blocks.clone());
-        tokio::spawn(async move { behind::save(&blocks, records, peers).await });
-    }
-
     /// Saves what is known and says goodbye.
     async fn stop(mut self) {
-        let records = self.swarm.behaviour_mut().kad.store_mut().take_changes();
-        let saving = behind::save(&self.blocks, records, self.peers.take_changes());
-        drop(tokio::time::timeout(limits::SHUTDOWN / 2, saving).await);
+        let last = async {
+            if let Some(saving) = self.saving.take() {
+                drop(saving.await);
+            }
+            let records = self.swarm.behaviour_mut().kad.store_mut().take_changes();
+            behind::save(&self.blocks, records, self.peers.take_changes()).await;
+        };
+        drop(timeout(limits::SHUTDOWN / 2, last).await);
         let connected: Vec<PeerId> = self.swarm.connected_peers().copied().collect();
         for peer in connected {
             let _ = self.swarm.disconnect_peer_id(peer);
@@ -141,7 +140,7 @@ impl EventLoop {
                 self.swarm.select_next_some().await;
             }
         };
-        drop(tokio::time::timeout(limits::SHUTDOWN / 4, closing).await);
+        drop(timeout(limits::SHUTDOWN / 4, closing).await);
     }
 
     /// Carries out what the concerns ask of the swarm and of each other.

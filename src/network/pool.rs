@@ -103,7 +103,7 @@ mod tests {
     async fn the_threads_end_with_the_last_handle_after_the_work() {
         let (pool, threads) = Pool::new("test", 2, 4).unwrap();
         let (did, done) = channel();
-        pool.submit(move || drop(did.send(()))).await;
+        pool.submit(move || did.send(()).unwrap()).await;
         drop(pool);
         threads.wait(Duration::from_secs(20));
         assert_eq!(done.try_recv(), Ok(()));
@@ -113,7 +113,7 @@ mod tests {
     async fn a_full_queue_makes_the_next_caller_wait() {
         let (pool, _) = Pool::new("test", 1, 1).unwrap();
         let (release, gate) = channel::<()>();
-        pool.submit(move || drop(gate.recv())).await;
+        pool.submit(move || gate.recv().unwrap()).await;
         let second = pool.clone();
         let mut second = tokio::spawn(async move { second.run(|| 1).await });
         tokio::select! {

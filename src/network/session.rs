@@ -18,7 +18,7 @@ use crate::exchange::SessionId;
 pub struct Session {
     id: SessionId,
     network: Network,
-    events: mpsc::UnboundedReceiver<Delivery>,
+    events: mpsc::Receiver<Delivery>,
     sources: watch::Receiver<Sources>,
 }
 
@@ -52,7 +52,7 @@ impl Session {
     pub(super) fn new(
         id: SessionId,
         network: Network,
-        events: mpsc::UnboundedReceiver<Delivery>,
+        events: mpsc::Receiver<Delivery>,
         sources: watch::Receiver<Sources>,
     ) -> Self {
         Self { id, network, events, sources }
@@ -107,8 +107,8 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // Fails only when the node has stopped, and its sessions with it.
-        drop(self.network.notes.send(Note::Closed(self.id)));
+        // Fails only when the node has stopped, and its sessions with it: see `limits::NOTES`.
+        drop(self.network.notes.try_send(Note::Closed(self.id)));
     }
 }
 
@@ -119,7 +119,7 @@ pub struct Arrived {
     held: Option<(Block, Arc<Permit>)>,
     source: PeerId,
     session: SessionId,
-    notes: mpsc::UnboundedSender<Note>,
+    notes: mpsc::Sender<Note>,
 }
 
 impl Arrived {
@@ -150,8 +150,8 @@ impl Arrived {
 impl Drop for Arrived {
     fn drop(&mut self) {
         let Some((block, permit)) = self.held.take() else { return };
-        // Fails only when the node has stopped.
-        drop(self.notes.send(Note::Consumed(self.session, *block.cid())));
+        // Fails only when the node has stopped: see `limits::NOTES`.
+        drop(self.notes.try_send(Note::Consumed(self.session, *block.cid())));
         if let Some(permit) = Arc::into_inner(permit) {
             permit.recycle(block.into_data());
         }

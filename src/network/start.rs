@@ -38,7 +38,7 @@ pub(super) async fn start(options: Options, store: Store) -> Result<Network, Err
     }
     let peer_id = options.identity.public().to_peer_id();
     let (commands, command_queue) = mpsc::channel(limits::COMMANDS);
-    let (notes, note_queue) = mpsc::unbounded_channel();
+    let (notes, note_queue) = mpsc::channel(limits::NOTES);
     let (ready, started) = oneshot::channel();
     let run = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -91,7 +91,7 @@ impl Parts {
     fn into_loop(
         self,
         commands: mpsc::Receiver<super::command::Command>,
-        notes: mpsc::UnboundedReceiver<super::session::Note>,
+        notes: mpsc::Receiver<super::session::Note>,
     ) -> EventLoop {
         EventLoop {
             dht: Dht::new(*self.swarm.local_peer_id()),
@@ -106,6 +106,7 @@ impl Parts {
             commands,
             notes,
             streams: self.streams,
+            saving: None,
         }
     }
 }
@@ -163,7 +164,13 @@ async fn bind(
         probe(&addr)?;
         match swarm.listen_on(addr.clone()) {
             Ok(id) => waiting.push((id, addr)),
-            Err(error) => return Err(listen_error(addr, &error)),
+            Err(error) => match listen_error(addr, &error) {
+                // A host without IPv6 has no "every IPv6 interface".
+                Error::Listen { addr, reason } if is_every_ipv6(&addr) => {
+                    tracing::warn!(%addr, reason, "not listening there");
+                }
+                error => return Err(error),
+            },
         }
     }
     // A family or interface that this host does not have brings no address; it may come later.
@@ -193,15 +200,15 @@ async fn bind(
 fn probe(addr: &Multiaddr) -> Result<(), Error> {
     let mut parts = addr.iter().skip(1);
     let Some(ip) = ip_of(addr) else { return Ok(()) };
+    // For every IPv6 interface, the standard library takes the IPv4 port too, and the transport does not.
+    if is_every_ipv6(addr) {
+        return Ok(());
+    }
     let bound = match parts.next() {
         Some(Protocol::Tcp(port)) if port != 0 => {
-            // An IPv6 socket of the standard library takes the IPv4 port too, the transport's does not.
-            if ip.is_ipv6() && is_unspecified(ip) {
-                return Ok(());
-            }
             TcpListener::bind(SocketAddr::new(ip, port)).map(drop)
         }
-        Some(Protocol::Udp(port)) if port != 0 && !(ip.is_ipv6() && is_unspecified(ip)) => {
+        Some(Protocol::Udp(port)) if port != 0 => {
             UdpSocket::bind(SocketAddr::new(ip, port)).map(drop)
         }
         _ => return Ok(()),
@@ -213,6 +220,10 @@ fn probe(addr: &Multiaddr) -> Result<(), Error> {
         Err(error) => Err(Error::Listen { addr: addr.clone(), reason: error.to_string() }),
         Ok(()) => Ok(()),
     }
+}
+
+fn is_every_ipv6(addr: &Multiaddr) -> bool {
+    ip_of(addr).is_some_and(|ip| ip.is_ipv6() && is_unspecified(ip))
 }
 
 fn listen_error(addr: Multiaddr, error: &TransportError<std::io::Error>) -> Error {

@@ -4,7 +4,7 @@
 //! blocks to their sessions, asks the store on the engine's behalf, and keeps for each session what a user is told:
 //! who was asked, who was found, who could not be reached. What needs the swarm comes out as [`Action`]s.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::bitswap::{Link, StreamEvent, Writer};
 use super::blocks::Blocks;
+use super::fetch::Fetch;
 use super::session::Delivery;
 use super::{Error, Sources};
 use crate::config::Audience;
@@ -67,26 +68,6 @@ struct Source {
     by_hand: bool,
 }
 
-/// One session, as far as it concerns peers.
-struct Fetch {
-    deliveries: mpsc::UnboundedSender<Delivery>,
-    counts: watch::Sender<Sources>,
-    hints: Vec<Cid>,
-    found: HashSet<PeerId>,
-    /// Found, and not yet connected.
-    waiting: HashMap<PeerId, Waiting>,
-    searches: usize,
-    /// Size of the routing table when the hints were last looked for.
-    table: usize,
-}
-
-enum Waiting {
-    /// For its turn.
-    Queued(Vec<Multiaddr>),
-    Dialled,
-    Unreachable,
-}
-
 impl Transfer {
     pub(super) fn new(blocks: Blocks, reports: mpsc::Sender<StreamEvent>) -> Self {
         Self {
@@ -114,7 +95,7 @@ impl Transfer {
         link.set_known();
         self.sources.insert(source, Source { peer, link, writer, audience, by_hand });
         for (session, fetch) in &mut self.sessions {
-            fetch.waiting.remove(&peer);
+            fetch.reached(&peer);
             self.engine.add_source(now, *session, source);
         }
         self.run(now);
@@ -133,19 +114,13 @@ impl Transfer {
 
     /// A peer is there, whether or not it speaks Bitswap: nobody waits for its dial any longer.
     pub(super) fn on_reached(&mut self, peer: &PeerId) {
-        for fetch in self.sessions.values_mut() {
-            fetch.waiting.remove(peer);
-        }
+        self.sessions.values_mut().for_each(|fetch| fetch.reached(peer));
         self.dial_next();
     }
 
     /// A dial reached nobody.
     pub(super) fn on_unreachable(&mut self, peer: &PeerId) {
-        for fetch in self.sessions.values_mut() {
-            if let Some(waiting) = fetch.waiting.get_mut(peer) {
-                *waiting = Waiting::Unreachable;
-            }
-        }
+        self.sessions.values_mut().for_each(|fetch| fetch.unreachable(peer));
         self.dial_next();
     }
 
@@ -167,13 +142,15 @@ impl Transfer {
                         self.totals.bytes_in += len as u64;
                         let permit = Arc::new(permit);
                         for session in sessions {
-                            let delivery =
-                                self.sessions.get(&session).zip(peer).map(|(fetch, source)| {
+                            let delivered = self.sessions.get(&session).zip(peer).is_some_and(
+                                |(fetch, source)| {
                                     let (block, permit) = (block.clone(), Arc::clone(&permit));
-                                    fetch.deliveries.send(Delivery::Block { block, source, permit })
-                                });
+                                    let delivery = Delivery::Block { block, source, permit };
+                                    fetch.deliveries.try_send(delivery).is_ok()
+                                },
+                            );
                             // Its caller is gone: the session's end is on its way.
-                            if !matches!(delivery, Some(Ok(()))) {
+                            if !delivered {
                                 self.engine.consumed(now, session, block.cid());
                             }
                         }
@@ -224,7 +201,7 @@ impl Transfer {
     pub(super) fn open_session(
         &mut self,
         hints: Vec<Cid>,
-        deliveries: mpsc::UnboundedSender<Delivery>,
+        deliveries: mpsc::Sender<Delivery>,
         counts: watch::Sender<Sources>,
         table: usize,
     ) -> Result<SessionId, Error> {
@@ -233,16 +210,7 @@ impl Transfer {
         }
         let (session, now) = (self.next_session, Instant::now());
         self.next_session += 1;
-        let hints: Vec<Cid> = hints.into_iter().take(limits::SESSION_HINTS).collect();
-        let fetch = Fetch {
-            deliveries,
-            counts,
-            hints,
-            found: HashSet::new(),
-            waiting: HashMap::new(),
-            searches: 0,
-            table,
-        };
+        let fetch = Fetch::new(hints, deliveries, counts, table);
         self.sessions.insert(session, fetch);
         self.engine.open_session(now, session);
         for (id, source) in &self.sources {
@@ -303,18 +271,13 @@ impl Transfer {
     /// The DHT named a provider.
     pub(super) fn on_provider(&mut self, session: SessionId, peer: PeerId, addrs: Vec<Multiaddr>) {
         let Some(fetch) = self.sessions.get_mut(&session) else { return };
-        if fetch.found.len() >= limits::PROVIDERS_MAX || !fetch.found.insert(peer) {
-            // Found again after a failed dial: another chance.
-            if !matches!(fetch.waiting.get(&peer), Some(Waiting::Unreachable)) {
-                return;
-            }
-        }
         if let Some(source) = self.by_peer.get(&peer) {
+            fetch.found_connected(peer);
             let now = Instant::now();
             self.engine.add_source(now, session, *source);
             self.run(now);
         } else {
-            fetch.waiting.insert(peer, Waiting::Queued(addrs));
+            fetch.found(peer, addrs);
             self.dial_next();
         }
     }
@@ -322,24 +285,15 @@ impl Transfer {
     /// One of a session's searches is over.
     pub(super) fn on_search_finished(&mut self, session: SessionId) {
         if let Some(fetch) = self.sessions.get_mut(&session) {
-            fetch.searches = fetch.searches.saturating_sub(1);
+            fetch.search_finished();
         }
     }
 
     /// The routing table has this many peers: a session that searched while it was much smaller searches again.
     pub(super) fn on_table(&mut self, table: usize) {
-        let again: Vec<SessionId> = self
-            .sessions
-            .iter_mut()
-            .filter(|(_, fetch)| {
-                table > fetch.table && table >= 2 * fetch.table && fetch.searches == 0
-            })
-            .map(|(session, fetch)| {
-                fetch.table = table;
-                *session
-            })
-            .collect();
-        for session in again {
+        let outgrown =
+            self.sessions.iter_mut().filter_map(|(id, fetch)| fetch.outgrown(table).then_some(*id));
+        for session in outgrown.collect::<Vec<_>>() {
             self.search(session, None);
         }
     }
@@ -348,17 +302,9 @@ impl Transfer {
     pub(super) fn publish(&mut self, reaching: bool, dht_peers: usize) {
         for (session, fetch) in &self.sessions {
             let status = self.engine.session(*session);
-            let unreachable =
-                fetch.waiting.values().filter(|one| matches!(one, Waiting::Unreachable)).count();
-            let counts = Sources {
-                asked: status.as_ref().map_or(0, |status| status.asked),
-                connected: status.as_ref().map_or(0, |status| status.sources),
-                found: fetch.found.len(),
-                unreachable,
-                searching: fetch.searches > 0 || fetch.waiting.len() > unreachable || reaching,
-                dht_peers,
-            };
-            fetch.counts.send_if_modified(|old| std::mem::replace(old, counts) != counts);
+            let (asked, connected) =
+                status.as_ref().map_or((0, 0), |status| (status.asked, status.sources));
+            fetch.publish(asked, connected, reaching, dht_peers);
         }
     }
 
@@ -368,26 +314,17 @@ impl Transfer {
 
     /// Looks for providers of the session's roots, and of one more CID.
     fn search(&mut self, session: SessionId, cid: Option<Cid>) {
-        let Some(fetch) = self.sessions.get_mut(&session) else { return };
-        let mut cids = fetch.hints.clone();
-        cids.extend(cid.filter(|cid| !fetch.hints.contains(cid)));
-        fetch.searches += cids.len();
-        self.actions.extend(cids.into_iter().map(|cid| Action::Find { session, cid }));
+        if let Some(fetch) = self.sessions.get_mut(&session) {
+            let cids = fetch.begin_search(cid).into_iter();
+            self.actions.extend(cids.map(|cid| Action::Find { session, cid }));
+        }
     }
 
     /// Dials queued providers, a few at once.
     fn dial_next(&mut self) {
         for fetch in self.sessions.values_mut() {
-            let dialled = |one: &&mut Waiting| matches!(one, Waiting::Dialled);
-            let room = limits::SESSION_DIALS
-                - fetch.waiting.values_mut().filter(dialled).count().min(limits::SESSION_DIALS);
-            let queued =
-                fetch.waiting.iter_mut().filter(|(_, one)| matches!(one, Waiting::Queued(_)));
-            for (peer, waiting) in queued.take(room) {
-                if let Waiting::Queued(addrs) = std::mem::replace(waiting, Waiting::Dialled) {
-                    self.actions.push_back(Action::Dial { peer: *peer, addrs });
-                }
-            }
+            let dials = fetch.next_dials().into_iter();
+            self.actions.extend(dials.map(|(peer, addrs)| Action::Dial { peer, addrs }));
         }
     }
 
@@ -418,7 +355,7 @@ impl Transfer {
                     }
                 }
                 Output::FindProviders { session, cid } => {
-                    if self.sessions.get(&session).is_some_and(|fetch| fetch.searches == 0) {
+                    if self.sessions.get(&session).is_some_and(|fetch| !fetch.is_searching()) {
                         self.search(session, Some(cid));
                     }
                 }
@@ -430,7 +367,7 @@ impl Transfer {
                 }
                 Output::NotHeld { session, cid } => {
                     if let Some(fetch) = self.sessions.get(&session) {
-                        drop(fetch.deliveries.send(Delivery::NotHeld(cid)));
+                        drop(fetch.deliveries.try_send(Delivery::NotHeld(cid)));
                     }
                 }
             }

@@ -49,7 +49,7 @@ pub(super) fn build(identity: &Keypair, policy: Policy) -> Result<Secured, Error
 }
 
 /// TCP and QUIC to addresses.
-fn direct(identity: &Keypair) -> Result<Secured, Error> {
+pub(super) fn direct(identity: &Keypair) -> Result<Secured, Error> {
     let security =
         Security { tls: tls::Config::new(identity)?, noise: noise::Config::new(identity)? };
     let tcp = tcp::tokio::Transport::new(tcp::Config::new().nodelay(true))

@@ -9,8 +9,8 @@ use crate::{
     library::{self, Library, Watch},
     network,
     rpc::{
-        Answer, Event, Failure, Health, Identity, Initialised, PeerLine, Peers, Request, Status,
-        StoreFigures,
+        Answer, Code, Event, Failure, Health, Identity, Initialised, PeerLine, Peers, Request,
+        Status, StoreFigures,
     },
 };
 
@@ -28,7 +28,13 @@ pub(super) async fn answer(
         Request::Verify { target } => {
             Answer::Verified(library::verify(library, target, watch).await?)
         }
-        Request::Repair => Answer::Rebuilt(library::repair(library, watch).await?),
+        Request::Repair if node.inner.role == Role::Repair => {
+            Answer::Rebuilt(library::repair(library, watch).await?)
+        }
+        Request::Repair => {
+            return Err(Failure::new(Code::Failure, "the index of a running node is not rebuilt")
+                .hint("stop the daemon first, then run modelswarm repair"));
+        }
         Request::Gc => {
             Answer::Collected(blocking(library, move |library| library::gc(library, &watch)).await?)
         }
@@ -142,11 +148,13 @@ impl Node {
             transfers: inner.library.transfers(),
             changed: held.changed,
             announced: 0,
+            records_held: 0,
             last_announced: None,
         };
         if let Some(network) = &inner.network {
             let live = network.status().await?;
             status.peers = live.connections as u64;
+            status.records_held = live.records as u64;
             status.bytes_in = live.bytes_in;
             status.bytes_out = live.bytes_out;
             let announced = network.announced().await?;

@@ -98,6 +98,8 @@ pub struct Seeded {
     pub visibility: Visibility,
     /// Whether nothing had changed since the last version.
     pub unchanged: bool,
+    /// Whether it is served from where it lies, nothing copied.
+    pub in_place: bool,
     /// What was left out, as paths relative to the folder.
     pub left_out: Vec<String>,
 }
@@ -408,6 +410,8 @@ pub struct Status {
     pub changed: Vec<ChangedFile>,
     /// CIDs that peers can find this node by.
     pub announced: u64,
+    /// Provider records that this node keeps for others.
+    pub records_held: u64,
     /// When they were last announced, RFC 3339; absent if never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_announced: Option<String>,

@@ -80,8 +80,7 @@ pub(super) fn partial_name(tree: TreeId, path: &str, name: &str) -> String {
     let hash = sha256(format!("{tree}/{path}").as_bytes());
     let hex: String = hash[..4].iter().map(|byte| format!("{byte:02x}")).collect();
     let rest = format!("{PARTIAL}{hex}");
-    let end = name.floor_char_boundary(255 - 1 - rest.len());
-    format!(".{}{rest}", &name[..end])
+    format!(".{}{rest}", super::shortened(name, 255 - 1 - rest.len()))
 }
 
 const PARTIAL: &str = ".modelswarm-partial-";
@@ -349,6 +348,14 @@ impl Arriving {
         let store = self.store.clone();
         let mut paths = store.finish_all(vec![self], replace)?;
         Ok(paths.pop().expect("one file gives one path"))
+    }
+
+    /// Gives the file up: its partial is deleted, its record goes with the next `gc`.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn discard(self) -> Result<(), Error> {
+        self.folder.unlink(&self.partial).map(drop)
     }
 
     fn place(&self, offset: u64, len: usize, leaf: &Leaf) -> Result<Place, Error> {

@@ -8,30 +8,47 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{FileId, TreeId};
 use crate::dag::Multihash;
 
-/// A block's record: 4 bytes length, 1 byte flags, 4 bytes per holder.
+/// A block's record: 4 bytes length, 1 byte flags (inline, place), 2 bytes count and 8 bytes each of the holders, then
+/// 8 bytes file and the place in it. The first place stands here, since most blocks have one; others are `EXTENT`s.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct BlockRecord {
     pub(super) len: u32,
     pub(super) inline: bool,
     /// Ascending.
     pub(super) holders: Vec<TreeId>,
+    pub(super) place: Option<Place>,
 }
 
 impl BlockRecord {
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(5 + 8 * self.holders.len());
+        let mut out = Vec::with_capacity(7 + 8 * self.holders.len() + 24);
         out.extend(self.len.to_be_bytes());
-        out.push(u8::from(self.inline));
+        out.push(u8::from(self.inline) | u8::from(self.place.is_some()) << 1);
+        let holders = u16::try_from(self.holders.len()).expect("at most STORE_TREES_MAX");
+        out.extend(holders.to_be_bytes());
         for holder in &self.holders {
             out.extend(holder.0.to_be_bytes());
+        }
+        if let Some(place) = &self.place {
+            out.extend(place.file.0.to_be_bytes());
+            out.extend(place.encode());
         }
         out
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
-        let (head, holders) = bytes.split_at_checked(5)?;
+        let (head, rest) = bytes.split_at_checked(7)?;
+        let holders = usize::from(u16::from_be_bytes([head[5], head[6]]));
+        let (holders, place) = rest.split_at_checked(8 * holders)?;
+        let place = match place.split_first_chunk() {
+            Some((file, place)) if head[4] & 2 != 0 => {
+                Some(Place::decode(FileId(u64::from_be_bytes(*file)), place)?)
+            }
+            _ => None,
+        };
         let holders = holders.chunks_exact(8).map(|id| TreeId(super::keys::number_at(id, 0)));
-        Some(Self { len: block_len(head), inline: head[4] == 1, holders: holders.collect() })
+        let holders = holders.collect();
+        Some(Self { len: block_len(head), inline: head[4] & 1 != 0, holders, place })
     }
 
     /// Adds a holder; false if it was there.
@@ -143,7 +160,8 @@ mod tests {
 
     #[test]
     fn a_block_record_comes_back_as_it_was_and_names_a_holder_once() {
-        let mut record = BlockRecord { len: 7, inline: true, holders: vec![TreeId(3)] };
+        let place = Some(Place::raw(FileId(8), 1 << 40, 7));
+        let mut record = BlockRecord { len: 7, inline: true, holders: vec![TreeId(3)], place };
         assert!(record.hold(TreeId(1)));
         assert!(!record.hold(TreeId(3)));
         assert_eq!(BlockRecord::decode(&record.encode()), Some(record.clone()));

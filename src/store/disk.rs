@@ -396,6 +396,15 @@ mod tests {
     }
 
     #[test]
+    fn a_full_disk_is_said_as_such() {
+        let full = File::options().write(true).open("/dev/full").expect("open");
+        for mode in [WriteMode::DontCache, WriteMode::Buffered] {
+            let error = Writer::new(mode).write_at(&full, b"x", 0).expect_err("full");
+            assert!(matches!(Error::io(Path::new("a"), error), Error::NoSpace { .. }));
+        }
+    }
+
+    #[test]
     fn a_file_is_replaced_whole_or_not_at_all() {
         let dir = tempfile::tempdir().expect("temp");
         let path = dir.path().join("small");

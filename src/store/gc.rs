@@ -278,11 +278,7 @@ impl Store {
                 break;
             }
             self.0.index.write(|batch| {
-                for (key, place) in &page {
-                    batch.remove(&keys::extent(key, id))?;
-                    batch.remove(&keys::place(id, place.offset))?;
-                }
-                Ok(())
+                page.iter().try_for_each(|(key, place)| self.drop_place(batch, key, place))
             })?;
         }
         let arriving = match record {

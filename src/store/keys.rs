@@ -6,11 +6,11 @@ use crate::dag::Multihash;
 
 /// `s`: the stamp every batch carries.
 pub(super) const STAMP: &[u8] = b"s";
-/// `b` multihash: a block's length, its holders, whether its bytes are inline.
+/// `b` multihash: a block's length, its holders, whether its bytes are inline, its first place.
 pub(super) const BLOCK: u8 = b'b';
 /// `d` multihash: the inline bytes, apart so that `b` records stay small.
 pub(super) const DATA: u8 = b'd';
-/// `x` multihash, file: where the block lies in that file (its first place there).
+/// `x` multihash, file: where the block lies in another file than that of its first place.
 pub(super) const EXTENT: u8 = b'x';
 /// `e` file, offset: which block lies there.
 pub(super) const PLACE: u8 = b'e';

@@ -67,7 +67,5 @@ fn command_line() -> String {
             break;
         }
     }
-    let end = text.floor_char_boundary(limits::STORE_LOCK_COMMAND_BYTES);
-    text.truncate(end);
-    text
+    super::shortened(&text, limits::STORE_LOCK_COMMAND_BYTES).to_owned()
 }

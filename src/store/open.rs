@@ -21,9 +21,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
-use super::index::{Index, Opened, Stamp};
+use super::index::{Index, Opened};
 use super::lock::Lock;
 use super::stamp::{Condition, Identity, SCHEMA};
+use super::tally::Stamp;
 use super::{Error, Inner, Options, Store, TreeId, disk, records};
 use crate::limits;
 

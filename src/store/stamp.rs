@@ -9,7 +9,8 @@
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -89,8 +90,10 @@ impl Identity {
 #[derive(Debug)]
 pub(super) struct Watermark {
     file: File,
-    path: std::path::PathBuf,
+    path: PathBuf,
     generation: u64,
+    /// The highest number noted, so that a slow flush does not take a faster one's word back.
+    noted: Mutex<u64>,
 }
 
 impl Watermark {
@@ -120,19 +123,25 @@ impl Watermark {
                 flushed = flushed.max(number(tail));
             }
         }
-        Ok((Self { file, path, generation }, flushed))
+        Ok((Self { file, path, generation, noted: Mutex::new(flushed) }, flushed))
     }
 
     /// Notes that the batch `sequence` and all before it are flushed.
     pub(super) fn note(&self, sequence: u64) -> Result<(), Error> {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        if sequence <= *noted {
+            return Ok(());
+        }
         let mut bytes = [0; SLOT];
         bytes[..8].copy_from_slice(&self.generation.to_le_bytes());
         bytes[8..16].copy_from_slice(&sequence.to_le_bytes());
         let check = sha256(&bytes[..16]);
         bytes[16..].copy_from_slice(&check[..8]);
         self.file
-            .write_all_at(&bytes, (sequence % 2) * SLOT as u64)
-            .map_err(|e| Error::io(&self.path, e))
+            .write_all_at(&bytes, sequence % 2 * SLOT as u64)
+            .map_err(|e| Error::io(&self.path, e))?;
+        *noted = sequence;
+        Ok(())
     }
 
     /// Writes it through to the disk: at a clean close.

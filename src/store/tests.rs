@@ -50,7 +50,7 @@ impl Home {
         Store::open(&self.store_dir(), self.options())
     }
 
-    /// Writes a user's file and waits until it is settled: a ctime cannot be set back.
+    /// Writes a file and the folders to it.
     fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
         let path = self.path(name);
         fs::create_dir_all(path.parent().expect("in the temp folder")).expect("folder");
@@ -97,8 +97,8 @@ fn tree(location: &Path, name: &str) -> Tree {
 /// Chunks of a file in these tests: small, and above what is inlined by default.
 const CHUNK: usize = 20 * 1024;
 
-/// As `library` seeds in place. `age`: how long ago the hashing is said to have been after the file's last change;
-/// negative ages make records that are not settled.
+/// As `library` seeds in place. Test files are seconds old: `settled` says that they were hashed an hour from now, as if
+/// they had been old when they were hashed.
 fn import_aged(store: &Store, paths: &[PathBuf], tree_record: &Tree, settled: bool) -> TreeId {
     let reservation = store.reserve().expect("reserve");
     let id = reservation.id();

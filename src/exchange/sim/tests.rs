@@ -115,8 +115,62 @@ fn a_flash_crowd_is_faster_than_one_after_the_other() {
     assert!(copies < 2.0, "{copies} copies");
 }
 
+/// A leecher of 1 GB/s on these seeders of everything; the time it took.
+fn many_to_one(count: u64, seeders: &[(f64, Conduct)]) -> (Duration, Sim) {
+    let cids = blocks(count, MIB);
+    let mut sim = Sim::new(5);
+    sim.check_every = 1 + count * 2;
+    let leecher = sim.add(Link::new(1000.0, 5), Conduct::Honest, &[]);
+    let sources: Vec<usize> = seeders
+        .iter()
+        .map(|(rate, conduct)| sim.add(Link::new(*rate, 5), *conduct, &cids))
+        .collect();
+    for source in &sources {
+        sim.connect(leecher, *source);
+    }
+    sim.fetch(leecher, &cids, &sources);
+    (sim.run(&[leecher], Duration::from_secs(3600)), sim)
+}
+
+#[test]
+fn a_source_that_stalls_or_lies_costs_little_but_itself() {
+    let honest = (12.5, Conduct::Honest);
+    let least = seconds(256 * MIB, 25e6);
+    for conduct in [
+        Conduct::Stalls(3),
+        Conduct::Silent,
+        Conduct::WrongBytes,
+        Conduct::FalseHave,
+        Conduct::Floods,
+    ] {
+        let (took, sim) = many_to_one(256, &[honest, honest, (12.5, conduct)]);
+        println!("{conduct:?}: {took:?} of {least:?}, late {}", sim.nodes[0].late);
+        assert!(took < least.mul_f64(1.15), "{conduct:?}: {took:?} of {least:?}");
+    }
+}
+
+#[test]
+fn the_last_blocks_do_not_wait_for_a_slow_source() {
+    let honest = Conduct::Honest;
+    let (took, sim) = many_to_one(256, &[(50.0, honest), (0.05, honest)]);
+    let least = seconds(256 * MIB, 50.05e6);
+    println!("{took:?} of {least:?}, late {}", sim.nodes[0].late);
+    assert!(took < least.mul_f64(1.2), "{took:?} of {least:?}");
+}
+
+#[test]
+fn twenty_gibibytes_from_eight_seeders_keep_all_of_them_busy() {
+    let rates = [100.0, 80.0, 60.0, 40.0, 20.0, 10.0, 5.0, 1.0];
+    let seeders: Vec<(f64, Conduct)> = rates.iter().map(|r| (*r, Conduct::Honest)).collect();
+    let (took, sim) = many_to_one(20_480, &seeders);
+    let least = seconds(20_480 * MIB, rates.iter().sum::<f64>() * 1e6);
+    println!("{took:?} of {least:?}, late {}, {} events", sim.nodes[0].late, sim.steps);
+    assert!(took < least.mul_f64(1.05), "{took:?} of {least:?}");
+    assert!(sim.nodes[0].late <= 16);
+}
+
 /// A random swarm in which an honest seeder stays: every honest leecher gets everything.
-fn swarm(seed: u64) {
+fn swarm(seed: u64, seen: &mut BTreeMap<String, u64>) {
     let guard = Seed(seed);
     let mut sim = Sim::new(seed);
     let count = 1 + sim.random.below(60);
@@ -179,11 +233,17 @@ fn swarm(seed: u64) {
             sim.at(up, Event::Connect { a, b });
         }
     }
+    sim.loss = sim.random.below(4);
     sim.run(&leechers, Duration::from_secs(7200));
     for leecher in &leechers {
         let node = &sim.nodes[*leecher];
+        *seen.entry("late".into()).or_default() += node.late;
+        *seen.entry("wanted".into()).or_default() += node.wanted;
+        *seen.entry("unasked".into()).or_default() += node.unasked;
+        *seen.entry("searches".into()).or_default() += node.searches;
         for (peer, fault) in &node.penalised {
             let conduct = sim.nodes[*peer].conduct;
+            *seen.entry(format!("{fault:?} for {conduct:?}")).or_default() += 1;
             assert_ne!(conduct, Conduct::Honest, "{peer} was dropped for {fault:?}");
         }
         let bound = node.wanted / 2 + 8 * sim.nodes.len() as u64;
@@ -197,7 +257,13 @@ fn swarm(seed: u64) {
 
 #[test]
 fn every_leecher_of_a_swarm_with_one_honest_seeder_gets_everything() {
+    let mut seen = BTreeMap::new();
     for seed in seeds(1500) {
-        swarm(seed);
+        swarm(seed, &mut seen);
+    }
+    println!("{seen:#?}");
+    if ONLY.is_none() {
+        assert!(seen["Unasked for WrongBytes"] > 100 && seen["Unasked for Floods"] > 100);
+        assert!(seen["late"] < seen["wanted"] / 4, "duplicates");
     }
 }

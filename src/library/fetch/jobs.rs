@@ -15,6 +15,7 @@ use crate::{
     dag::Cid,
     library::watch::stopped,
     limits,
+    network::Multiaddr,
     rpc::{Code, Failure, Get, TransferLine},
 };
 
@@ -78,8 +79,8 @@ pub(super) struct State {
 #[derive(Debug)]
 pub(super) struct Job {
     state: watch::Sender<State>,
-    peers: mpsc::Sender<String>,
-    new_peers: tokio::sync::Mutex<mpsc::Receiver<String>>,
+    peers: mpsc::Sender<Multiaddr>,
+    new_peers: tokio::sync::Mutex<mpsc::Receiver<Multiaddr>>,
     stop: CancellationToken,
 }
 
@@ -114,7 +115,7 @@ impl Job {
     }
 
     /// The next peer that a follower named. Cancel-safe.
-    pub(super) async fn next_peer(&self) -> String {
+    pub(super) async fn next_peer(&self) -> Multiaddr {
         match self.new_peers.lock().await.recv().await {
             Some(peer) => peer,
             None => std::future::pending().await,
@@ -134,7 +135,7 @@ impl Follower {
         self.state.clone()
     }
 
-    pub(super) fn add_peer(&self, peer: String) -> Result<(), Failure> {
+    pub(super) fn add_peer(&self, peer: Multiaddr) -> Result<(), Failure> {
         self.job.peers.try_send(peer).map_err(|_| {
             Failure::new(Code::Usage, format!("more than {} peers were named", limits::FETCH_PEERS))
         })

@@ -138,7 +138,7 @@ impl Origin {
         expect_publisher(&wanted, Some(&card))?;
         let extras: Vec<(String, Cid)> = entries
             .iter()
-            .filter(|entry| entry.cid != release.root && entry.name != CARD)
+            .filter(|entry| entry.cid != release.root)
             .map(|entry| (entry.name.clone(), entry.cid))
             .collect();
         for (_, cid) in &extras {

@@ -14,6 +14,7 @@ use crate::{
         walk::{Found, Leaf, Size, Walk},
     },
     library::{Library, blocking, blocks, note::Note, place::repo_folder, scan::Selection, trust},
+    limits,
     rpc::{Code, Failure, Get},
     store::{self, FileId, Repo as StoredRepo, Reservation, Tree, TreeFile, TreeId, TreeState},
 };
@@ -283,10 +284,14 @@ impl Plan {
     fn check_space(&self) -> Result<(), Failure> {
         let needed = self.to_fetch();
         let free = store::free_space(&self.place.base)?;
-        if self._reservation.is_some() && needed > free {
+        if self._reservation.is_some() && needed + limits::SPACE_RESERVE > free {
             return Err(Failure::new(
                 Code::NoSpace,
-                format!("{} has {free} bytes free, {needed} are needed", self.place.base.display()),
+                format!(
+                    "{} has {free} bytes free; {needed} are needed, and {} stay free for the index",
+                    self.place.base.display(),
+                    limits::SPACE_RESERVE
+                ),
             )
             .hint(
                 "free some space, choose another place with -o DIR, or fetch less with --include",

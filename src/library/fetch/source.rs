@@ -3,7 +3,7 @@
 //! A time-out means "no progress": it counts from the last block. A fetch gives up sooner where waiting is no use:
 //! when all peers that were asked lack the content and no search or dial is under way, or when there is no peer at all.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::{
     task::JoinSet,
@@ -38,7 +38,10 @@ pub(super) struct Source {
     /// Since when there has been nobody left to ask.
     hopeless_since: Option<Instant>,
     not_held: bool,
-    dials: JoinSet<Result<(), (String, Failure)>>,
+    /// Blocks of the tree's structure that came from peers: the first of it, card and nodes.
+    taken: HashMap<Cid, Block>,
+    taken_bytes: usize,
+    dials: JoinSet<Result<(), (Multiaddr, Failure)>>,
     tick: tokio::time::Interval,
 }
 
@@ -66,6 +69,8 @@ impl Source {
             last_block: Instant::now(),
             hopeless_since: None,
             not_held: false,
+            taken: HashMap::new(),
+            taken_bytes: 0,
             dials: JoinSet::new(),
             tick,
         })
@@ -116,6 +121,11 @@ impl Source {
         }
     }
 
+    /// Something was written: that is progress as well.
+    pub(super) fn moved(&mut self) {
+        self.last_block = Instant::now();
+    }
+
     /// One block, from the store or from peers; others that arrive meanwhile are dropped.
     pub(super) async fn block(&mut self, cid: Cid) -> Result<Block, Failure> {
         if let Some(block) = self.local(cid).await? {
@@ -126,13 +136,33 @@ impl Source {
         loop {
             let arrived = self.arrived().await?;
             if *arrived.cid() == cid {
-                return Ok(arrived.block().clone());
+                let block = arrived.block().clone();
+                self.keep(&block);
+                return Ok(block);
             }
         }
     }
 
-    /// A block that the store holds.
+    /// Whether this fetch holds the block in memory.
+    pub(super) fn has_taken(&self, cid: &Cid) -> bool {
+        self.taken.contains_key(cid)
+    }
+
+    /// Keeps a block of a tree's structure until the fetch ends.
+    fn keep(&mut self, block: &Block) {
+        let bytes = self.taken_bytes + block.data().len();
+        if bytes <= limits::FETCH_NODE_BYTES {
+            self.taken_bytes = bytes;
+            self.taken.insert(*block.cid(), block.clone());
+        }
+    }
+
+    /// A block that this fetch has taken before, or that the store holds. Never asked for twice: some peers do not
+    /// send a block again for a while, and do not say so.
     pub(super) async fn local(&self, cid: Cid) -> Result<Option<Block>, Failure> {
+        if let Some(block) = self.taken.get(&cid) {
+            return Ok(Some(block.clone()));
+        }
         let store = self.store.clone();
         let data = blocking(move || Ok(store.read(cid.hash())?)).await?;
         Ok(data.and_then(|data| Block::verify(cid, data).ok()))
@@ -163,8 +193,11 @@ impl Source {
                 return Ok((found, nodes));
             }
             let arrived = self.arrived().await?;
-            found.extend(walk.supply(arrived.block())?);
-            nodes.push(arrived.block().clone());
+            let block = arrived.block().clone();
+            // Kept before it is supplied: a node that stands in several places is wanted again.
+            self.keep(&block);
+            found.extend(walk.supply(&block)?);
+            nodes.push(block);
             outstanding -= 1;
         }
     }
@@ -216,19 +249,12 @@ impl Source {
         Ok((bytes, nodes))
     }
 
-    fn dial(&mut self, peer: String) {
+    fn dial(&mut self, peer: Multiaddr) {
         self.hopeless_since = None;
         let network = self.network.clone();
         self.dials.spawn(async move {
-            let connect = async {
-                let address: Multiaddr = peer.parse().map_err(|why| {
-                    Failure::new(Code::Usage, format!("--peer '{peer}' is not a multiaddr: {why}"))
-                })?;
-                network.connect(address).await?;
-                Ok(())
-            };
-            let connected: Result<(), Failure> = connect.await;
-            connected.map_err(|why| (peer, why))
+            let connected = network.connect(peer.clone()).await;
+            connected.map(drop).map_err(|why| (peer, why.into()))
         });
     }
 
@@ -239,7 +265,8 @@ impl Source {
             return Err(self.gave_up(sources, waited));
         }
         let nobody = sources.connected == 0 || self.not_held;
-        if !nobody || sources.searching || !self.dials.is_empty() {
+        // A peer that still fetches lacks now what it will have: once blocks have come, only the time-out ends it.
+        if !nobody || sources.searching || !self.dials.is_empty() || self.has_moved() {
             self.hopeless_since = None;
             return Ok(());
         }

@@ -24,6 +24,7 @@ use super::{
 use crate::{
     dag::{
         Block, Cid,
+        block::RAW,
         walk::{Filled, Found, Leaf},
     },
     library::{Library, blocking},
@@ -117,7 +118,7 @@ impl Transfer<'_> {
             }
             let may_write = self.writing < limits::FETCH_WRITES && !self.asked.is_empty();
             tokio::select! {
-                arrived = self.source.arrived(), if may_write => self.write(arrived?)?,
+                arrived = self.source.arrived(), if may_write => self.take(arrived?)?,
                 Some(step) = self.tasks.join_next() => self.on_step(step).await?,
             }
         }
@@ -133,6 +134,17 @@ impl Transfer<'_> {
                 }
                 continue;
             };
+            // A leaf that came as the first block of all, or a wrapped one that is here: no range of a file could tell.
+            if leaf.cid.codec() != RAW || self.source.has_taken(&leaf.cid) {
+                if self.writing >= limits::FETCH_WRITES {
+                    self.leaves.push_front((index, leaf));
+                    break;
+                }
+                if let Some(block) = self.source.local(leaf.cid).await? {
+                    self.write(block, vec![(index, leaf)], None)?;
+                    continue;
+                }
+            }
             let places = self.asked.entry(leaf.cid).or_default();
             if places.is_empty() {
                 wants.push((leaf.cid, expected(leaf.size)));
@@ -164,12 +176,24 @@ impl Transfer<'_> {
         Ok(true)
     }
 
+    /// Takes a block from a peer.
+    fn take(&mut self, arrived: Arrived) -> Result<(), Failure> {
+        match self.asked.remove(arrived.cid()) {
+            Some(places) => self.write(arrived.block().clone(), places, Some(arrived)),
+            None => Ok(()),
+        }
+    }
+
     /// Starts writing a block to every place where it belongs.
-    fn write(&mut self, arrived: Arrived) -> Result<(), Failure> {
-        let Some(places) = self.asked.remove(arrived.cid()) else { return Ok(()) };
+    fn write(
+        &mut self,
+        block: Block,
+        places: Vec<(usize, Leaf)>,
+        arrived: Option<Arrived>,
+    ) -> Result<(), Failure> {
         let mut writes = Vec::new();
         for (index, leaf) in places {
-            let Filled { bytes, found } = self.plan.walk.fill(&leaf, arrived.block())?;
+            let Filled { bytes, found } = self.plan.walk.fill(&leaf, &block)?;
             let Some(file) = self.open.get_mut(&index) else { continue };
             file.left -= 1;
             // A node that was taken for a leaf: its parts are the leaves.
@@ -179,15 +203,16 @@ impl Transfer<'_> {
                     self.leaves.push_front((index, part));
                 }
             }
-            let arriving = file.arriving(arrived.block().data().len())?;
+            let arriving = file.arriving(block.data().len())?;
             file.writes += 1;
             writes.push((index, arriving, leaf.offset, bytes));
         }
         self.writing += 1;
         self.tasks.spawn_blocking(move || {
-            let step = write_all(arrived.block(), writes);
+            let step = write_all(&block, writes);
+            drop(block);
             // Only now may the exchange ask for more: the bytes have left memory.
-            arrived.consumed();
+            drop(arrived);
             step
         });
         Ok(())
@@ -204,6 +229,7 @@ impl Transfer<'_> {
             Step::Wrote { files, block, block_len, bytes } => {
                 self.writing -= 1;
                 self.uncommitted += bytes;
+                self.source.moved();
                 self.job.update(|state| state.bytes += bytes);
                 for index in files {
                     let Some(file) = self.open.get_mut(&index) else { continue };

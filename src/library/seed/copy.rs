@@ -1,6 +1,11 @@
 //! `seed --copy`: the files' bytes into the home's library, as plain files, each checked against what was imported.
 
-use std::{fs::File, os::unix::fs::FileExt as _, path::Path};
+use std::{
+    fs::{self, File},
+    os::unix::fs::FileExt as _,
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
 
 use crate::{
     dag::{
@@ -15,10 +20,10 @@ use crate::{
     },
     limits,
     rpc::{Code, Failure},
-    store::{FileId, Leaf, Owner, Store, Target, TreeId},
+    store::{self, Arriving, FileId, Leaf, Owner, Store, Target, TreeId},
 };
 
-/// Copies all files below `base`; their records, in the order of `files`.
+/// Copies all files below `base`; their records, in the order of `files`. A copy that fails leaves nothing behind.
 pub(super) fn all(
     store: &Store,
     tree: TreeId,
@@ -27,13 +32,40 @@ pub(super) fn all(
     files: &[Imported],
     meter: &Meter,
 ) -> Result<Vec<FileId>, Failure> {
+    let needed = scan.bytes() + limits::SPACE_RESERVE;
+    let free = store::free_space(base)?;
+    if needed > free {
+        return Err(Failure::new(
+            Code::NoSpace,
+            format!("{} has {free} bytes free; the copy needs {needed}", base.display()),
+        )
+        .hint("seed in place, without --copy, or free some space"));
+    }
     for folder in &scan.empty {
         store.make_folder(base, folder)?;
     }
+    let made = Mutex::new(Vec::new());
     let pairs: Vec<(&Found, &Imported)> = scan.files.iter().zip(files).collect();
-    hash::for_each(&pairs, |(found, imported)| one(store, tree, base, found, imported, meter))
+    let copied = hash::for_each(&pairs, |(found, imported)| {
+        let place = base.join(&found.path);
+        let new = !place.exists();
+        let id = one(store, tree, base, found, imported, meter)?;
+        if new {
+            made.lock().unwrap_or_else(PoisonError::into_inner).push(place);
+        }
+        Ok(id)
+    });
+    if copied.is_err() {
+        for place in made.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            if let Err(why) = fs::remove_file(&place) {
+                tracing::warn!(path = %place.display(), %why, "a copy that is not needed stays behind");
+            }
+        }
+    }
+    copied
 }
 
+/// Copies one file; a failed one leaves no partial.
 fn one(
     store: &Store,
     tree: TreeId,
@@ -48,8 +80,27 @@ fn one(
         size: imported.size,
         owner: Owner::Library,
     };
-    let file = File::open(&found.source).map_err(|why| unreadable(&found.source, &why))?;
     let (arriving, _) = store.begin_file(tree, target)?;
+    match write(&arriving, found, imported, meter) {
+        Ok(()) => {
+            let id = arriving.id();
+            arriving.finish(true)?;
+            Ok(id)
+        }
+        Err(failure) => {
+            arriving.discard()?;
+            Err(failure)
+        }
+    }
+}
+
+fn write(
+    arriving: &Arriving,
+    found: &Found,
+    imported: &Imported,
+    meter: &Meter,
+) -> Result<(), Failure> {
+    let file = File::open(&found.source).map_err(|why| unreadable(&found.source, &why))?;
     let mut builder = FileBuilder::new();
     let mut buffer = vec![0; limits::CHUNK];
     let mut offset = 0;
@@ -70,7 +121,5 @@ fn one(
         )
         .hint("wait until it is written, then try again"));
     }
-    let id = arriving.id();
-    arriving.finish(true)?;
-    Ok(id)
+    Ok(())
 }

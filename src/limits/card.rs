@@ -1,0 +1,68 @@
+//! Bounds of signed statements: `card`.
+
+use super::{KIB, MIB};
+
+/// Bytes of the largest card payload that is read; provenance section 6 ("non-canonical JSON").
+pub const CARD_PAYLOAD_MAX: usize = 4 * MIB;
+
+/// Bytes of the largest payload that is signed. Beyond it the files go to `files.jsonl` (design section 5), so that a
+/// card stays one block for Bitswap.
+pub const CARD_PAYLOAD_INLINE_MAX: usize = MIB;
+
+/// Files that a card lists itself; more go to `files.jsonl` (design section 5).
+pub const CARD_FILES_INLINE_MAX: usize = 4096;
+
+/// Bytes of the largest `card.sigstore.json`: the payload in base64, 4 for 3, and the envelope around it.
+pub const CARD_BUNDLE_MAX: usize = CARD_PAYLOAD_MAX / 3 * 4 + 4 * KIB;
+
+/// Levels of nesting in a card's JSON; provenance section 6. Well below what recursion can take.
+pub const CARD_DEPTH_MAX: usize = 64;
+
+/// The largest integer that every JSON reader holds exactly (2^53 - 1): sizes, counts and `seq` stay below.
+pub const JSON_INT_MAX: u64 = (1 << 53) - 1;
+
+/// Files of one repo: a million-file dataset fits, and its manifest stays under half a gibibyte in memory.
+pub const REPO_FILES_MAX: usize = 2 * 1024 * 1024;
+
+/// Bytes of the largest `files.jsonl`: [`REPO_FILES_MAX`] lines of about 256 bytes.
+pub const FILES_LIST_MAX: usize = 512 * MIB;
+
+/// Bytes of one file's path inside a repo: what Linux takes for a whole path (PATH_MAX).
+pub const REPO_PATH_MAX: usize = 4096;
+
+/// Bytes of one part of such a path: what file systems take for a name (NAME_MAX); provenance section 6.
+pub const REPO_PATH_PART_MAX: usize = 255;
+
+/// Bytes of a README's YAML front matter. The longest of the Hub list hundreds of dataset configurations; half a
+/// payload leaves room for the rest of the card.
+pub const FRONT_MATTER_MAX: usize = 512 * KIB;
+
+/// Levels of nesting in front matter; real cards use about six (`model-index`, `dataset_info`).
+pub const FRONT_MATTER_DEPTH_MAX: usize = 32;
+
+/// Scalars, lists and maps in front matter together: bounds memory at about a hundred bytes each.
+pub const FRONT_MATTER_NODES_MAX: usize = 65_536;
+
+/// Characters of a repo's name (the Hub's rule is 96 with its owner; cli.md: 80).
+pub const REPO_NAME_MAX: usize = 80;
+
+/// Characters of a local alias of a publisher (cli.md).
+pub const ALIAS_MAX: usize = 40;
+
+/// Characters of a version (cli.md).
+pub const VERSION_MAX: usize = 64;
+
+/// Characters of a REF as typed: a did:key, a name, a version and a path.
+pub const REFERENCE_MAX: usize = REPO_PATH_MAX + 512;
+
+/// Bytes of a licence id: the longest SPDX expressions in use have about 100.
+pub const LICENSE_MAX: usize = 256;
+
+/// Companion keys of a card: one is used, a rotation needs two.
+pub const COMPANION_KEYS_MAX: usize = 16;
+
+/// Cards that one card may say it resolves: forks of one `seq` (issue on provenance).
+pub const RESOLVES_MAX: usize = 16;
+
+/// Publishers in the trust list, and ten times what the policy is measured with.
+pub const TRUSTED_PUBLISHERS_MAX: usize = 100_000;

@@ -1,0 +1,100 @@
+//! Bounds of what users do: `library`, `node`, `gateway`, `client`.
+
+use std::time::Duration;
+
+use super::MIB;
+
+/// Bytes of the longest line on the control socket: an answer with a listing of some 100,000 files.
+pub const CONTROL_LINE_MAX: usize = 32 * MIB;
+
+/// Bytes of the longest path of a Unix socket (`sun_path`, less its closing zero; `man 7 unix`).
+pub const SOCKET_PATH_MAX: usize = 107;
+
+/// Clients of the control socket served at once; more wait to be accepted.
+pub const CONTROL_CLIENTS: usize = 32;
+
+/// Events of one request that wait for its client; a slow reader slows the work, it does not fill memory.
+pub const EVENTS_QUEUED: usize = 64;
+
+/// Folders inside one another in what is seeded: far above any real repo, far below the stack's end.
+pub const FOLDER_DEPTH_MAX: usize = 64;
+
+/// Files read at once by an import: enough to keep a disk busy, few enough that their buffers stay small.
+pub const HASH_FILES: usize = 8;
+
+/// Bytes read ahead of the hash, twice for each file that is read. Several chunks, so that all cores share one file.
+pub const HASH_BATCH: usize = 4 * MIB;
+
+/// How often a file that changes while it is read is started again before the import gives up.
+pub const HASH_ATTEMPTS: usize = 3;
+
+/// Pause before connections are accepted again after the system refused one: descriptors come free meanwhile.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// Changed or missing files that `status` lists by name; a whole disk gone missing is said in one look.
+pub const CHANGED_FILES_LISTED: usize = 1000;
+
+/// CIDs of large files that a repo announces beside its release and root, and how large such a file is, in bytes
+/// (design section 6): they are worth finding on their own, and a repo stays a handful of records.
+pub const ANNOUNCED_FILES: usize = 30;
+/// See [`ANNOUNCED_FILES`].
+pub const ANNOUNCED_FILE_MIN: u64 = 64 * MIB as u64;
+
+/// Peers that one fetch may be given by hand and has not yet dialled.
+pub const FETCH_PEERS: usize = 64;
+
+/// Warnings that one fetch keeps for its followers.
+pub const FETCH_WARNINGS: usize = 16;
+
+/// Leaves of one fetch that are asked for at once: many small files fill a link as one large file does.
+pub const FETCH_WANTS: usize = 1024;
+
+/// Blocks written at once by one fetch: writing and hashing of the next overlap, memory stays small.
+pub const FETCH_WRITES: usize = 4;
+
+/// Bytes, or seconds, after which a fetch makes durable what it has written: what a power cut can cost.
+pub const FETCH_COMMIT_BYTES: u64 = 64 * MIB as u64;
+/// See [`FETCH_COMMIT_BYTES`].
+pub const FETCH_COMMIT_PAUSE: Duration = Duration::from_secs(1);
+
+/// Small files begun and finished together, with one flush of the index for all.
+pub const FETCH_FINISH_FILES: usize = 256;
+
+/// How long a fetch waits for another peer to turn up after all that were asked said they do not have it.
+pub const FETCH_LAST_CHANCE: Duration = Duration::from_secs(5);
+
+/// Bytes of the largest file read into memory by a fetch: a card, or a list of files beside it.
+pub const FETCH_SMALL_FILE: usize = 256 * MIB;
+
+/// Files that one fetch has open: with a descriptor each, far below the usual limit of 1,024.
+pub const FETCH_OPEN_FILES: usize = 512;
+
+/// Bytes of the largest README.md whose front matter is read; the Hub itself refuses larger ones' metadata.
+pub const README_MAX: u64 = 8 * MIB as u64;
+
+/// Extents of a file read from the index at once.
+pub const EXTENTS_PAGE: usize = 4096;
+
+/// How often a daemon looks after its files: soon enough that a new file is believed within a breath.
+pub const TEND_PAUSE: Duration = Duration::from_secs(3);
+
+/// Files re-read in one such look, and how many are remembered so that none is re-read again and again.
+pub const TEND_FILES: usize = 256;
+/// See [`TEND_FILES`].
+pub const TEND_REMEMBERED: usize = 4096;
+
+/// Bytes a second of the slow round over all files: a terabyte in four days, a hundredth of a disk's rate.
+pub const TEND_BYTES_PER_SECOND: u64 = 3 * MIB as u64;
+
+/// How long a new file may take to come to rest and be read again.
+pub const TEND_YOUNG: Duration = Duration::from_secs(60);
+
+/// How long a daemon runs before its slow round over all files begins: short runs are not for that.
+pub const TEND_ROUND_DELAY: Duration = Duration::from_secs(600);
+
+/// Bytes of a tree's structure that one fetch keeps in memory so as not to ask for them twice: nodes of some 600 GiB.
+pub const FETCH_NODE_BYTES: usize = 32 * MIB;
+
+/// Bytes that a fetch or copy leaves free: a disk filled to the last byte would keep the index from opening, and so
+/// every command from helping.
+pub const SPACE_RESERVE: u64 = 16 * MIB as u64;

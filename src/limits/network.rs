@@ -1,0 +1,227 @@
+//! Bounds of the network: `network`.
+
+use std::time::Duration;
+
+use super::{FOREIGN_WANTS, KIB, MIB, SESSION_WANTS};
+
+/// Port of the default `--listen`, TCP and UDP (cli.md, `daemon`).
+pub const P2P_PORT: u16 = 8643;
+
+/// Connections held at once unless `network.max_connections` says otherwise: a lab's worth of nodes, 8 MiB of yamux
+/// windows each in the ordinary case.
+pub const CONNECTIONS_DEFAULT: u32 = 256;
+
+/// The most that `network.max_connections` may be: each costs a file descriptor and several tasks.
+pub const CONNECTIONS_MAX: u32 = 4096;
+
+/// Connections of one peer: simultaneous dials make two, TCP and QUIC may make more.
+pub const CONNECTIONS_PER_PEER: u32 = 4;
+
+/// Connections being set up at once, each direction. More wait for nothing: the dialler tries again.
+pub const CONNECTIONS_PENDING: u32 = 64;
+
+/// Time for TCP, security and muxer negotiation of a connection.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time a connection without open streams and without wants is kept.
+pub const IDLE_CONNECTION: Duration = Duration::from_secs(60);
+
+/// Streams of one yamux connection, both directions. Kubo opens one for each Bitswap message, and fits a block of
+/// 256 KiB into its window unread, so this must be above the wants we give a foreign peer; yamux ends the connection
+/// of a peer that opens more.
+pub const YAMUX_STREAMS: usize = 512;
+
+/// Bytes a yamux connection may send us unread: 256 KiB for each stream (yamux spec), and 64 MiB by which windows
+/// may grow: twice the bandwidth-delay product of 1 Gbit/s at 250 ms.
+pub const YAMUX_CONNECTION_WINDOW: usize = YAMUX_STREAMS * 256 * KIB + 64 * MIB;
+
+/// Bytes of a yamux data frame (experiments F: 16 KiB, the default, costs a fifth of the throughput).
+pub const YAMUX_FRAME: usize = 64 * KIB;
+
+/// Inbound streams of one connection that may be choosing their protocol at once; the swarm drops more, and with
+/// them a block each (reference ipfs.md 3.6).
+pub const NEGOTIATING_STREAMS: usize = YAMUX_STREAMS;
+
+/// Events a connection may have waiting for the swarm, and commands the swarm for a connection (defaults 7 and 32).
+pub const CONNECTION_EVENTS: usize = 64;
+
+/// Interfaces of this host that are looked at.
+pub const INTERFACES_MAX: usize = 256;
+
+/// Peers and addresses given by hand.
+pub const BY_HAND_MAX: usize = 1024;
+
+/// Addresses kept of one peer.
+pub const ADDRS_PER_PEER: usize = 16;
+
+/// Bytes of a multiaddr kept, so that all of a peer's fit into one entry of the store.
+pub const MULTIADDR_MAX: usize = 224;
+
+/// Addresses this node tells of itself: libp2p-swarm silently drops what exceeds this.
+pub const EXTERNAL_ADDRS: usize = 20;
+
+/// Block payload in memory on its way in, in all: received, being hashed, or in a fetcher's hands.
+pub const PAYLOAD: usize = 48 * MIB;
+
+/// The part of [`PAYLOAD`] that one peer may fill: what the exchange asks of one source at most.
+pub const PEER_PAYLOAD: usize = 32 * MIB;
+
+/// Payload buffers kept for reuse: a fresh one costs its page faults.
+pub const SPARE_BUFFERS: usize = 16;
+
+/// Bytes from which a payload buffer is worth keeping.
+pub const SPARE_BUFFER_MIN: usize = 256 * KIB;
+
+/// Threads that hash what arrives: at most this many, and no more than the machine has cores.
+pub const HASH_THREADS: usize = 8;
+
+/// Jobs of the hash pool, those that run included; the payload they hold is bounded by [`PAYLOAD`].
+pub const HASH_QUEUE: usize = 256;
+
+/// Threads for calls into the store: enough to keep a disk busy while another call waits for it.
+pub const STORE_THREADS: usize = 4;
+
+/// Calls into the store that wait or run.
+pub const STORE_QUEUE: usize = 64;
+
+/// Commands that wait for the event loop.
+pub const COMMANDS: usize = 256;
+
+/// Events of streams that wait for the event loop. Those with payload are bounded by [`PAYLOAD`] too.
+pub const STREAM_EVENTS: usize = 1024;
+
+/// Stream requests that wait at a connection.
+pub const STREAM_REQUESTS: usize = 16;
+
+/// Frames that wait for a peer's control stream. A peer that lets them pile up is disconnected.
+pub const CONTROL_QUEUE: usize = 1024;
+
+/// Bytes of such frames.
+pub const CONTROL_QUEUE_BYTES: usize = 16 * MIB;
+
+/// Failed attempts to write wants to a peer before it is disconnected; the wait between them grows by
+/// [`CONTROL_RETRY`].
+pub const CONTROL_FAILURES: u32 = 3;
+/// See [`CONTROL_FAILURES`].
+pub const CONTROL_RETRY: Duration = Duration::from_secs(1);
+
+/// How often a payload that comes in slowly is said to be coming.
+pub const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+
+/// How often sessions are told changed counts.
+pub const COUNTS_EVERY: Duration = Duration::from_millis(100);
+
+/// Responses that wait for a peer's response stream: each answers a want that is remembered, and the exchange holds
+/// back far earlier.
+pub const SERVE_QUEUE: usize = FOREIGN_WANTS;
+
+/// Time to agree on the protocol of a stream we open.
+pub const STREAM_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// No byte of a begun message for this long: the stream is closed, and it counts against the peer.
+pub const STREAM_STALL: Duration = Duration::from_secs(30);
+
+/// An idle stream to a peer that is not ours is closed after this (Helia aborts one that brings no whole message for
+/// 10 s).
+pub const FOREIGN_STREAM_IDLE: Duration = Duration::from_secs(5);
+
+/// An idle stream to one of ours.
+pub const STREAM_IDLE: Duration = Duration::from_secs(60);
+
+/// Fetches at once.
+pub const SESSIONS_MAX: usize = 1024;
+
+/// Root hints a session may start with.
+pub const SESSION_HINTS: usize = 16;
+
+/// Providers of a session that are dialled at once; the others wait for one to answer or fail.
+pub const SESSION_DIALS: usize = 16;
+
+/// Time between pings: what `peers` shows as round trip.
+pub const PING_EVERY: Duration = Duration::from_secs(15);
+
+/// Bytes of a Kademlia message: Go reads up to 4 MiB, and an answer of 20 peers with many addresses passes the
+/// 16 KiB that libp2p-kad allows by default (kad-dht spec; reference ipfs.md 3.2).
+pub const KAD_PACKET: usize = 4 * MIB;
+
+/// Peers asked at once in a lookup (alpha; go-libp2p-kad-dht).
+pub const KAD_PARALLELISM: usize = 10;
+
+/// A lookup that has found nothing more for this long is over.
+pub const KAD_QUERY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Provider records are valid for this long (kad-dht spec, Amino).
+pub const RECORD_TTL: Duration = Duration::from_secs(48 * 3600);
+
+/// Bytes of a record's key (kad-dht spec: ADD_PROVIDER keys are at most 80 bytes).
+pub const RECORD_KEY_MAX: usize = 80;
+
+/// Provider records held for others: about 10 MiB.
+pub const RECORDS_MAX: usize = 32_768;
+
+/// Providers held for one key; an answer carries twenty of them.
+pub const RECORD_PROVIDERS: usize = 64;
+
+/// Keys this node announces: 32 a repo (design section 6) for a thousand repos.
+pub const ANNOUNCED_MAX: usize = 32_768;
+
+/// Announcements under way at once.
+pub const ANNOUNCING_MAX: usize = 16;
+
+/// Records are sent again after this (kad-dht spec, Amino: 22 h).
+pub const ANNOUNCE_EVERY: Duration = Duration::from_secs(22 * 3600);
+
+/// After an announcement that reached nobody.
+pub const ANNOUNCE_RETRY: Duration = Duration::from_secs(60);
+
+/// Below this many peers in the routing table, announcements are repeated when it doubles (k of Kademlia).
+pub const ANNOUNCE_TABLE: usize = 20;
+
+/// Provider searches at once.
+pub const SEARCHES_MAX: usize = 256;
+
+/// Those who wait for one search.
+pub const WATCHERS_MAX: usize = 64;
+
+/// Providers taken from one search.
+pub const PROVIDERS_MAX: usize = 256;
+
+/// Time between writes of records and peers to the store.
+pub const WRITE_BEHIND: Duration = Duration::from_secs(30);
+
+/// Peers remembered.
+pub const PEERS_MAX: usize = 1024;
+
+/// Remembered peers that are dialled at the start.
+pub const PEERS_DIALLED: usize = 16;
+
+/// A peer not seen for this long is forgotten.
+pub const PEER_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// First and longest wait before a peer given by hand is dialled again; jitter of a quarter is added.
+pub const REDIAL_FIRST: Duration = Duration::from_secs(1);
+/// See [`REDIAL_FIRST`].
+pub const REDIAL_MAX: Duration = Duration::from_secs(300);
+
+/// A peer that misbehaved is not talked to for this long.
+pub const PENALTY: Duration = Duration::from_secs(600);
+
+/// Peers blocked at once; the oldest block goes first.
+pub const BLOCKED_MAX: usize = 4096;
+
+/// Calls of `connect` that wait for their connection.
+pub const CONNECTS_MAX: usize = 256;
+
+/// Bytes kept of what a peer says it is.
+pub const AGENT_MAX: usize = 128;
+
+/// Time a shutdown may take to write behind and close.
+pub const SHUTDOWN: Duration = Duration::from_secs(4);
+
+/// Things that one session is told and has not yet read. A session wants at most [`SESSION_WANTS`] blocks, each arrives
+/// once and is said at most once to be nowhere.
+pub const DELIVERIES: usize = 2 * SESSION_WANTS;
+
+/// What holders of blocks have told the event loop and it has not yet read: far more than the blocks that fit in
+/// [`PAYLOAD`] at 4 KiB each, so that giving a block back never has to wait.
+pub const NOTES: usize = 65_536;
