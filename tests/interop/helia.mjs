@@ -27,8 +27,8 @@ function profile (name) {
   return { profile: name, cidVersion: undefined, rawLeaves: undefined, chunker: undefined, layout: undefined }
 }
 
-/** A started Helia node with an empty blockstore, stopped when test `t` ends. */
-export async function startHelia (t, encrypter = 'noise') {
+/** A started Helia node with an empty blockstore, stopped when test `t` ends; `more` goes over libp2p's options. */
+export async function startHelia (t, encrypter = 'noise', more = {}) {
   const helia = withLibp2pLight(
     createHeliaLight({ blockstore: new MemoryBlockstore(), datastore: new MemoryDatastore() }), {
       addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
@@ -36,7 +36,8 @@ export async function startHelia (t, encrypter = 'noise') {
       connectionEncrypters: [ENCRYPTERS[encrypter]()],
       streamMuxers: [yamux()],
       peerDiscovery: [],
-      services: { identify: identify(), ping: ping() }
+      services: { identify: identify(), ping: ping() },
+      ...more
     })
   const seen = tapBitswap(helia)
   withBitswap(helia)

@@ -7,6 +7,7 @@ import { createCipheriv } from 'node:crypto'
 import path from 'node:path'
 import { test } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
+import { identify } from '@libp2p/identify'
 import { ENCRYPTERS, startHelia } from './helia.mjs'
 import { readTree, run, scratch, startDaemon, succeed, writeTree } from './modelswarm.mjs'
 import { BITSWAP } from './wire.mjs'
@@ -198,4 +199,15 @@ test('modelswarm identifies itself and offers Bitswap 1.2.0 under no other name'
   t.diagnostic(`${agentVersion}: ${protocols.join(' ')}`)
   assert.match(agentVersion, /^modelswarm\//)
   assert.deepEqual(protocols.filter((protocol) => protocol.includes('bitswap')), [BITSWAP])
+})
+
+test('modelswarm answers pings of a Helia that offers no ping itself', async (t) => {
+  // Every libp2p-js node pings its connections, and drops those that do not answer.
+  const { address } = await seedAndServe(t, FOLDER, '--unsigned')
+  const services = { identify: identify() }
+  const helia = await startHelia(t, 'noise', { services, connectionMonitor: { pingInterval: 1000 } })
+  const connection = await helia.dial(address)
+  for (let i = 0; i < 100 && connection.rtt == null; i++) await setTimeout(100)
+  assert.equal(connection.status, 'open')
+  assert.ok(connection.rtt != null, 'no ping was answered')
 })
