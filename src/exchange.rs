@@ -149,6 +149,14 @@ pub enum Output {
         /// Together at most [`limits::SERVE_BATCH`] bytes, or one block.
         cids: Vec<Cid>,
     },
+    /// The source no longer wants these of an earlier `Serve`: those that are not on the wire yet need not go there. Each
+    /// is reported all the same, by [`Engine::handle_sent`] or by [`Engine::handle_unsent`] with `retry`.
+    Recall {
+        /// Who cancelled.
+        source: SourceId,
+        /// Never empty.
+        cids: Vec<Cid>,
+    },
     /// The session can't go on with the sources it has: look for providers of this CID.
     FindProviders {
         /// For whom.

@@ -8,7 +8,7 @@
 //! loop {
 //!     while let Some(decoded) = decoder.next() { … }
 //!     if let Some(len) = decoder.awaiting() {          // nothing allocated yet: wait for memory here
-//!         decoder.admit(BytesMut::zeroed(len))?;       // or a buffer used before
+//!         decoder.admit(BytesMut::zeroed(len))?;       // or a buffer used before; or `decoder.refuse()?`
 //!         continue;
 //!     }
 //!     match stream.read(decoder.space()).await? {      // straight into the payload's buffer, if inside one
@@ -73,8 +73,16 @@ enum Kind {
     Message,
     Wantlist,
     Entry { cid: Option<Option<Cid>>, entry: Flags },
-    Payload { prefix: Option<Prefix>, data: Option<Bytes> },
+    Payload { prefix: Option<Prefix>, data: Data },
     Presence { cid: Option<Option<Cid>>, presence: Presence },
+}
+
+/// A payload's bytes.
+#[derive(PartialEq)]
+enum Data {
+    Missing,
+    Refused,
+    Here(Bytes),
 }
 
 /// An [`Entry`] less its CID.
@@ -188,6 +196,20 @@ impl Decoder {
         self.run()
     }
 
+    /// Passes over the awaited payload: no buffer, and nothing is decoded of it. Does nothing if none is awaited.
+    ///
+    /// # Errors
+    /// As [`Self::filled`], since what was read ahead is understood now.
+    pub fn refuse(&mut self) -> Result<(), Malformed> {
+        if let State::Await(len) = self.state {
+            self.state = State::Skip(len);
+            if let Some(Level { kind: Kind::Payload { data, .. }, .. }) = self.nesting.last_mut() {
+                *data = Data::Refused;
+            }
+        }
+        self.run()
+    }
+
     /// What was decoded, in the order it came.
     #[expect(clippy::should_implement_trait, reason = "not an iterator: more may come later")]
     pub fn next(&mut self) -> Option<Decoded> {
@@ -222,7 +244,7 @@ impl Decoder {
                 if let Some(Level { kind: Kind::Payload { data, .. }, .. }) =
                     self.nesting.last_mut()
                 {
-                    *data = Some(bytes);
+                    *data = Data::Here(bytes);
                 }
                 Ok(true)
             }
@@ -329,7 +351,7 @@ impl Decoder {
         match (level, number, value) {
             (Kind::Message, 1, Value::Len(len)) => enter = Some((len, Kind::Wantlist)),
             (Kind::Message, 3, Value::Len(len)) => {
-                enter = Some((len, Kind::Payload { prefix: None, data: None }));
+                enter = Some((len, Kind::Payload { prefix: None, data: Data::Missing }));
             }
             (Kind::Message, 4, Value::Len(len)) => {
                 enter = Some((len, Kind::Presence { cid: None, presence: Presence::Have }));
@@ -365,7 +387,7 @@ impl Decoder {
                 used += len;
             }
             (Kind::Payload { data, .. }, 2, Value::Len(len)) => {
-                if data.is_some() {
+                if *data != Data::Missing {
                     return Err(Malformed::Repeated);
                 } else if len > limits::BLOCK_MAX {
                     return Err(Malformed::BlockTooLong { len: len as u64 });
@@ -416,7 +438,11 @@ impl Decoder {
             }
             Kind::Payload { prefix, data } => {
                 let prefix = prefix.ok_or(Malformed::Prefix)?;
-                let data = data.unwrap_or_default();
+                let data = match data {
+                    Data::Here(data) => data,
+                    Data::Missing => Bytes::new(),
+                    Data::Refused => return Ok(()),
+                };
                 self.decoded.push_back(Decoded::Payload { prefix, data });
             }
             Kind::Message => {

@@ -95,18 +95,12 @@ impl Engine {
         Some(SourceStatus { wants, serving, ..s.status() })
     }
 
-    /// Bytes asked of a source that may come at any time. A payload of up to this, and one block more for what crossed a
-    /// cancel, is worth reading.
-    pub fn expected(&self, source: SourceId) -> usize {
-        let Some(records) = self.picker.wants.records(source) else { return 0 };
-        let lens = records.asks.iter().filter_map(|(_, id)| self.picker.wants.get(*id));
-        lens.map(|want| want.len).sum()
-    }
-
-    /// Whether a block of an [`Output::Serve`] is still wanted. To be asked just before it is loaded; what is cancelled
-    /// need not be sent, but must be reported by [`Self::handle_unsent`].
-    pub fn is_wanted_by(&self, source: SourceId, cid: &Cid) -> bool {
-        self.ledger.is_wanted(source, cid)
+    /// Bytes asked of a source, which may come at any time; none if no want of ours is known to it, so that nothing it
+    /// sends is worth reading. As long as it knows one, blocks that it was not asked for may come too, a few at a time: in
+    /// place of a HAVE, or pushed after a DONT_HAVE.
+    pub fn expected(&self, source: SourceId) -> Option<usize> {
+        let records = self.picker.wants.records(source)?;
+        (!records.all.is_empty()).then_some(records.asked_bytes)
     }
 
     // ---- inputs ----------------------------------------------------------------------------------------------
@@ -164,6 +158,15 @@ impl Engine {
     pub fn handle_progress(&mut self, now: Instant, source: SourceId) {
         let now = self.at(now);
         self.picker.progress(now, source);
+    }
+
+    /// A payload came while nothing was [expected](Self::expected) of this source, and was not read.
+    pub fn handle_refused(&mut self, now: Instant, source: SourceId) {
+        let now = self.at(now);
+        let refused = self.picker.sources.get_mut(&source).and_then(|s| s.count_refused());
+        if let Some(fault) = refused {
+            self.penalise(now, source, fault);
+        }
     }
 
     /// What we wrote to this source may be lost (its request stream was reset): all our wants of it are sent anew.

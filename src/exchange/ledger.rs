@@ -132,21 +132,21 @@ impl Ledger {
     /// Takes in wants and cancels, in this order whatever theirs was: a cancel beats a want of the same message.
     pub(super) fn wantlist(&mut self, source: SourceId, list: Wantlist, out: &mut Outbox) {
         let Some(peer) = self.peers.get(&source) else { return };
+        let (cancels, wants): (Vec<_>, Vec<_>) = list.entries.into_iter().partition(|e| e.cancel);
+        let mut recalled = Vec::new();
         if list.full {
-            let kept: BTreeSet<&Cid> =
-                list.entries.iter().filter(|e| !e.cancel).map(|e| &e.cid).collect();
+            let kept: BTreeSet<&Cid> = wants.iter().map(|entry| &entry.cid).collect();
             let gone: Vec<Cid> =
                 peer.wants.keys().filter(|cid| !kept.contains(cid)).copied().collect();
-            for cid in gone {
-                self.remove(source, &cid);
-            }
+            recalled.extend(gone.into_iter().filter(|cid| self.cancel(source, cid)));
         }
-        let (cancels, wants): (Vec<_>, Vec<_>) = list.entries.into_iter().partition(|e| e.cancel);
         for entry in wants {
             self.add(source, entry.cid, entry.kind, entry.priority, entry.send_dont_have);
         }
-        for entry in cancels {
-            self.remove(source, &entry.cid);
+        let cancels = cancels.into_iter().map(|entry| entry.cid);
+        recalled.extend(cancels.filter(|cid| self.cancel(source, cid)));
+        if !recalled.is_empty() {
+            out.push(Output::Recall { source, cids: recalled });
         }
         self.ask_store(source, out);
     }
@@ -291,11 +291,6 @@ impl Ledger {
         }
     }
 
-    /// Whether the source still wants what is being served to it.
-    pub(super) fn is_wanted(&self, source: SourceId, cid: &Cid) -> bool {
-        self.state(source, cid) == Some(State::Serving)
-    }
-
     /// Wants remembered and bytes being served.
     pub(super) fn status(&self, source: SourceId) -> (usize, usize) {
         self.peers.get(&source).map_or((0, 0), |peer| (peer.wants.len(), peer.serving_bytes))
@@ -340,6 +335,13 @@ impl Ledger {
         let want = Wanted { kind, priority, place, send_dont_have, told: false, state };
         peer.wants.insert(cid, want);
         self.place(source, cid, state);
+    }
+
+    /// Removes a want: whether its block is on its way to the source.
+    fn cancel(&mut self, source: SourceId, cid: &Cid) -> bool {
+        let serving = self.state(source, cid) == Some(State::Serving);
+        self.remove(source, cid);
+        serving
     }
 
     fn remove(&mut self, source: SourceId, cid: &Cid) {

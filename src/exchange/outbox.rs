@@ -77,7 +77,8 @@ impl Outbox {
         self.outputs.retain(|output| match output {
             Output::Send { source: s, .. }
             | Output::Lookup { source: s, .. }
-            | Output::Serve { source: s, .. } => *s != source,
+            | Output::Serve { source: s, .. }
+            | Output::Recall { source: s, .. } => *s != source,
             _ => true,
         });
     }

@@ -199,6 +199,15 @@ impl Sim {
                 self.at(at, Event::Lookup { node: me, source, cids });
             }
             Output::Serve { source, cids } => self.serve(me, source as usize, cids),
+            Output::Recall { source, cids } => {
+                let node = &mut self.nodes[me];
+                let recalled =
+                    |(to, _, cid): &(usize, u64, Cid)| *to == source as usize && cids.contains(cid);
+                let dropped = node.uploads.iter().filter(|upload| recalled(upload));
+                let dropped = dropped.map(|(_, _, cid)| *cid).collect();
+                node.uploads.retain(|upload| !recalled(upload));
+                node.engine.handle_unsent(self.now, source, dropped, true);
+            }
             Output::FindProviders { session, .. } => {
                 assert_eq!(session, SESSION);
                 self.nodes[me].searches += 1;
@@ -245,10 +254,6 @@ impl Sim {
             let latency = self.latency(me, to);
             let node = &mut self.nodes[me];
             let source = to as SourceId;
-            if !node.engine.is_wanted_by(source, &cid) {
-                node.engine.handle_unsent(now, source, vec![cid], true);
-                continue;
-            }
             if node.conduct == Conduct::FalseHave {
                 node.engine.handle_sent(now, source, &[cid], 0);
                 let presences = vec![(cid, Presence::DontHave)];

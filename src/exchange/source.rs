@@ -135,6 +135,15 @@ impl Source {
         late
     }
 
+    /// A payload that nobody read, as nothing was wanted of it: late, if anything still could be.
+    pub(super) fn count_refused(&mut self) -> Option<Fault> {
+        if self.late.forget_oldest() {
+            self.counts.late += 1;
+            return None;
+        }
+        self.count_unasked()
+    }
+
     /// A block never asked of it.
     pub(super) fn count_unasked(&mut self) -> Option<Fault> {
         self.counts.unasked += 1;
@@ -192,6 +201,16 @@ impl Late {
             self.known.remove(&oldest);
         }
         self.order.push_back(fingerprint);
+    }
+
+    /// False if there is none.
+    fn forget_oldest(&mut self) -> bool {
+        while let Some(oldest) = self.order.pop_front() {
+            if self.known.remove(&oldest) {
+                return true;
+            }
+        }
+        false
     }
 }
 

@@ -112,6 +112,8 @@ pub(super) struct Records {
     pub(super) all: BTreeSet<WantId>,
     pub(super) lacks: BTreeSet<WantId>,
     pub(super) asks: BTreeSet<(Instant, WantId)>,
+    /// Bytes of those asked for.
+    pub(super) asked_bytes: usize,
     pub(super) sessions: BTreeSet<SessionId>,
 }
 
@@ -247,6 +249,7 @@ impl Wants {
                 want.asks -= 1;
                 want.live -= usize::from(ask.live);
                 records.asks.remove(&(ask.ticket.since, id));
+                records.asked_bytes -= want.len;
             }
             Some(Known::Probing) | None => {}
         }
@@ -263,6 +266,7 @@ impl Wants {
                 want.asks += 1;
                 want.live += usize::from(ask.live);
                 records.asks.insert((ask.ticket.since, id));
+                records.asked_bytes += want.len;
             }
             Some(Known::Probing) | None => {}
         }
@@ -369,6 +373,7 @@ impl Wants {
                 records.lacks.remove(&id);
                 if let Known::Asked(ask) = known {
                     records.asks.remove(&(ask.ticket.since, id));
+                    records.asked_bytes -= want.len;
                 }
             }
             let (source, known) = (*source, *known);

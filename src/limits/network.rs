@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{FOREIGN_WANTS, KIB, MIB, SESSION_WANTS};
+use super::{BLOCK_MAX, FOREIGN_WANTS, KIB, MIB, SESSION_WANTS};
 
 /// Port of the default `--listen`, TCP and UDP (cli.md, `daemon`).
 pub const P2P_PORT: u16 = 8643;
@@ -67,8 +67,9 @@ pub const EXTERNAL_ADDRS: usize = 20;
 /// Block payload in memory on its way in, in all: received, being hashed, or in a fetcher's hands.
 pub const PAYLOAD: usize = 48 * MIB;
 
-/// The part of [`PAYLOAD`] that one peer may fill: what the exchange asks of one source at most.
-pub const PEER_PAYLOAD: usize = 32 * MIB;
+/// Payload on its way in from one peer beyond what it is asked for: two blocks, for those that it pushes when it gets
+/// what it lacked, that crossed a cancel, or that are longer than thought.
+pub const PUSHED_PAYLOAD: usize = 2 * BLOCK_MAX;
 
 /// Payload buffers kept for reuse: a fresh one costs its page faults.
 pub const SPARE_BUFFERS: usize = 16;

@@ -45,6 +45,8 @@ pub(super) enum StreamEvent {
     Control { source: SourceId, control: Control },
     /// A payload, hashed.
     Block { source: SourceId, block: Block, permit: Permit },
+    /// A payload came although nothing is expected of the peer; it was not read.
+    Refused { source: SourceId },
     /// A payload under a prefix that names no block of ours: unknown hash, or not what its CID says.
     Fault { source: SourceId, fault: Fault },
     /// A response was handed to the connection.
@@ -59,6 +61,24 @@ pub(super) enum StreamEvent {
     Stuck { source: SourceId },
     /// What the store has of what a peer asked for, and may show it.
     Looked { source: SourceId, found: Vec<(Cid, Option<usize>)> },
+}
+
+impl StreamEvent {
+    /// Whom it is about.
+    pub(super) fn source(&self) -> SourceId {
+        match self {
+            Self::Control { source, .. }
+            | Self::Block { source, .. }
+            | Self::Refused { source }
+            | Self::Fault { source, .. }
+            | Self::Sent { source, .. }
+            | Self::Unsent { source, .. }
+            | Self::Progress { source }
+            | Self::WantsLost { source }
+            | Self::Stuck { source }
+            | Self::Looked { source, .. } => *source,
+        }
+    }
 }
 
 /// What the behaviour tells the event loop.

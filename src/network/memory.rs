@@ -1,9 +1,12 @@
-//! How much block payload may lie in memory: in all, and from one peer.
+//! How much block payload may lie in memory: in all, and on its way in from one peer.
 //!
-//! Room is taken before a buffer is allocated and lives as long as the block is in somebody's hands, so a fetcher
-//! that writes slowly, or a peer that sends what nobody asked for, slows its own streams down and nothing else.
+//! Room is taken before a buffer is allocated. A peer's own part follows what is asked of it ([`PeerBudget::expect`])
+//! and is free again when the exchange has the block; the node's part lives as long as the block is in somebody's
+//! hands. So a fetcher that writes slowly, or a peer that sends what nobody asked for, slows its own streams down and
+//! nothing else.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
@@ -27,13 +30,17 @@ pub(super) struct Budget {
 pub(super) struct PeerBudget {
     all: Arc<Semaphore>,
     own: Arc<Semaphore>,
+    /// Units in `own`, taken ones included.
+    size: Arc<AtomicUsize>,
+    /// Whether anything it sends is worth reading.
+    open: Arc<AtomicBool>,
     spare: Arc<Mutex<Vec<BytesMut>>>,
 }
 
 /// Room for one payload; dropped, it is free again.
 pub(super) struct Permit {
     spare: Arc<Mutex<Vec<BytesMut>>>,
-    _own: OwnedSemaphorePermit,
+    own: Option<OwnedSemaphorePermit>,
     _all: OwnedSemaphorePermit,
 }
 
@@ -44,6 +51,11 @@ impl fmt::Debug for Permit {
 }
 
 impl Permit {
+    /// The exchange knows of the block: it is no longer on its way in.
+    pub(super) fn arrived(&mut self) {
+        self.own = None;
+    }
+
     /// Gives the payload's buffer back for the next one, if nobody else holds it.
     pub(super) fn recycle(self, data: Bytes) {
         if data.len() >= limits::SPARE_BUFFER_MIN
@@ -64,12 +76,13 @@ impl Budget {
         Self { room, units: bytes / UNIT, spare: Arc::default() }
     }
 
-    /// A new peer's share.
+    /// A new peer's share. Nothing is expected of it.
     pub(super) fn peer(&self) -> PeerBudget {
-        let own = Semaphore::new(limits::PEER_PAYLOAD / UNIT);
         PeerBudget {
             all: Arc::clone(&self.room),
-            own: Arc::new(own),
+            own: Arc::new(Semaphore::new(0)),
+            size: Arc::default(),
+            open: Arc::default(),
             spare: Arc::clone(&self.spare),
         }
     }
@@ -81,17 +94,36 @@ impl Budget {
 }
 
 impl PeerBudget {
-    /// Waits for room for `bytes`, at most [`limits::BLOCK_MAX`]. The peer's own room comes first, so that a peer
-    /// over its share holds nothing of the others'.
-    pub(super) async fn take(&self, bytes: usize) -> Permit {
+    /// Sets what may be on its way in from this peer: the bytes asked of it, and [`limits::PUSHED_PAYLOAD`] for what it
+    /// sends of itself; with `None`, nothing. Only the event loop calls this.
+    pub(super) fn expect(&self, asked: Option<usize>) {
+        self.open.store(asked.is_some(), Ordering::Relaxed);
+        let wanted = (asked.unwrap_or(0) + limits::PUSHED_PAYLOAD).div_ceil(UNIT);
+        let size = self.size.load(Ordering::Relaxed);
+        let new = if wanted > size {
+            self.own.add_permits(wanted - size);
+            wanted
+        } else {
+            // What is taken now shrinks later.
+            size - self.own.forget_permits(size - wanted)
+        };
+        self.size.store(new, Ordering::Relaxed);
+    }
+
+    /// Waits for room for `bytes`, at most [`limits::BLOCK_MAX`]; `None` if nothing is expected of this peer. Its own
+    /// room comes first, so that a peer over its share holds nothing of the others'.
+    pub(super) async fn take(&self, bytes: usize) -> Option<Permit> {
+        if !self.open.load(Ordering::Relaxed) {
+            return None;
+        }
         let units = u32::try_from(bytes.div_ceil(UNIT).max(1)).expect("a block has few units");
         let own = Arc::clone(&self.own).acquire_many_owned(units).await;
         let all = Arc::clone(&self.all).acquire_many_owned(units).await;
-        Permit {
+        Some(Permit {
             spare: Arc::clone(&self.spare),
-            _own: own.expect("never closed"),
+            own: Some(own.expect("never closed")),
             _all: all.expect("never closed"),
-        }
+        })
     }
 
     /// A buffer for a payload: one that was used before, or an empty one.
@@ -112,18 +144,52 @@ mod tests {
     use super::*;
     use crate::limits::MIB;
 
+    /// A peer of which this many bytes are asked.
+    fn peer(budget: &Budget, asked: usize) -> PeerBudget {
+        let peer = budget.peer();
+        peer.expect(Some(asked));
+        peer
+    }
+
+    /// Takes MiB after MiB until it would wait.
+    fn fill(peer: &PeerBudget) -> Vec<Permit> {
+        std::iter::from_fn(|| peer.take(MIB).now_or_never().flatten()).collect()
+    }
+
     #[tokio::test]
-    async fn a_peer_over_its_share_waits_and_leaves_room_to_others() {
-        let budget = Budget::new(2 * limits::PEER_PAYLOAD);
-        let (greedy, modest) = (budget.peer(), budget.peer());
-        let mut held = Vec::new();
-        while let Some(permit) = greedy.take(MIB).now_or_never() {
-            held.push(permit);
-        }
-        assert_eq!(held.len() * MIB, limits::PEER_PAYLOAD);
+    async fn a_peer_may_send_what_is_asked_of_it_and_little_more_and_leaves_room_to_others() {
+        let budget = Budget::new(limits::PAYLOAD);
+        let (greedy, modest) = (peer(&budget, 8 * MIB), peer(&budget, MIB));
+        let mut held = fill(&greedy);
+        assert_eq!(held.len() * MIB, 8 * MIB + limits::PUSHED_PAYLOAD);
         assert!(modest.take(MIB).now_or_never().is_some());
         held.pop();
         assert!(greedy.take(MIB).now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_taken_from_a_peer_that_was_asked_for_nothing() {
+        let budget = Budget::new(limits::PAYLOAD);
+        let peer = budget.peer();
+        assert!(peer.take(1).await.is_none());
+        peer.expect(Some(0));
+        assert!(peer.take(1).await.is_some());
+        peer.expect(None);
+        assert!(peer.take(1).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_peers_room_shrinks_as_what_it_was_asked_for_arrives() {
+        let budget = Budget::new(limits::PAYLOAD);
+        let peer = peer(&budget, 8 * MIB);
+        let mut held = fill(&peer);
+        for permit in held.iter_mut().take(8) {
+            permit.arrived();
+        }
+        peer.expect(Some(0));
+        assert!(fill(&peer).is_empty(), "the rest fills what it may send of itself");
+        held.truncate(8);
+        assert_eq!(fill(&peer).len() * MIB, limits::PUSHED_PAYLOAD);
     }
 
     #[tokio::test]
@@ -131,7 +197,7 @@ mod tests {
         let budget = Budget::new(4 * MIB);
         let mut held = Vec::new();
         for _ in 0..100 {
-            held.extend(budget.peer().take(MIB).now_or_never());
+            held.extend(peer(&budget, MIB).take(MIB).now_or_never());
         }
         assert_eq!(held.len(), 4);
         assert_eq!(budget.used(), 4 * MIB);
@@ -141,12 +207,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_buffer_is_used_again_unless_somebody_still_holds_its_bytes() {
-        let peer = Budget::new(8 * MIB).peer();
+        let peer = peer(&Budget::new(8 * MIB), 8 * MIB);
         let data = Bytes::from(vec![7; MIB]);
         let held = data.clone();
-        peer.take(MIB).await.recycle(data);
+        peer.take(MIB).await.expect("asked").recycle(data);
         assert_eq!(peer.buffer(MIB).len(), 0, "a clone is still out");
-        peer.take(MIB).await.recycle(held);
+        peer.take(MIB).await.expect("asked").recycle(held);
         assert_eq!(peer.buffer(MIB).len(), MIB);
         assert_eq!(peer.buffer(MIB).len(), 0, "given out once");
     }
@@ -154,7 +220,7 @@ mod tests {
     #[tokio::test]
     async fn an_empty_block_takes_room_too() {
         let budget = Budget::new(4 * MIB);
-        let _permit = budget.peer().take(0).await;
+        let _permit = peer(&budget, 0).take(0).await;
         assert!(budget.used() > 0);
     }
 }

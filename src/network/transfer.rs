@@ -129,11 +129,13 @@ impl Transfer {
     /// Takes in what a stream task reports.
     pub(super) fn on_stream(&mut self, event: StreamEvent) {
         let now = Instant::now();
+        let source = event.source();
         match event {
             StreamEvent::Control { source, control } => {
                 self.engine.handle_control(now, source, control);
             }
-            StreamEvent::Block { source, block, permit } => {
+            StreamEvent::Block { source, block, mut permit } => {
+                permit.arrived();
                 let peer = self.sources.get(&source).map(|one| one.peer);
                 let len = block.data().len();
                 match self.engine.handle_block(now, source, block.cid(), len) {
@@ -162,6 +164,7 @@ impl Transfer {
                     Arrival::Unasked => permit.recycle(block.into_data()),
                 }
             }
+            StreamEvent::Refused { source } => self.engine.handle_refused(now, source),
             StreamEvent::Fault { source, fault } => self.engine.handle_fault(now, source, fault),
             StreamEvent::Looked { source, found } => self.engine.handle_lookup(now, source, found),
             StreamEvent::Sent { source, cids, bytes } => {
@@ -177,6 +180,7 @@ impl Transfer {
             StreamEvent::Stuck { source } => self.stuck(source),
         }
         self.run(now);
+        self.expect(source);
     }
 
     /// Blocks are in the store now: peers that wait for them are told, as far as they may be.
@@ -339,6 +343,8 @@ impl Transfer {
         while let Some(output) = self.engine.poll_output() {
             match output {
                 Output::Send { source, control } => {
+                    // Before anything can come in answer.
+                    self.expect(source);
                     let sent = self
                         .sources
                         .get(&source)
@@ -352,6 +358,11 @@ impl Transfer {
                     let one = self.sources.get(&source);
                     if one.is_some_and(|one| !one.writer.serve(cids.clone())) {
                         self.engine.handle_unsent(now, source, cids, false);
+                    }
+                }
+                Output::Recall { source, cids } => {
+                    if let Some(one) = self.sources.get(&source) {
+                        one.writer.recall(cids);
                     }
                 }
                 Output::FindProviders { session, cid } => {
@@ -371,6 +382,13 @@ impl Transfer {
                     }
                 }
             }
+        }
+    }
+
+    /// Lets in from a source what is asked of it.
+    fn expect(&self, source: SourceId) {
+        if let Some(one) = self.sources.get(&source) {
+            one.link.expect(self.engine.expected(source));
         }
     }
 

@@ -475,3 +475,39 @@ fn blocks_share_a_frame_while_it_is_within_the_limit() {
         at += frame;
     }
 }
+
+#[test]
+fn a_refused_payload_is_passed_over_and_what_follows_is_understood() {
+    let big = vec![7; 3 * limits::DECODER_SCRATCH];
+    let bytes = [
+        payload(&[field(1, &PREFIX), field(2, &big)]),
+        payload(&[field(2, b"x"), field(1, &PREFIX)]),
+    ]
+    .concat();
+    for piece in [1, 100, usize::MAX] {
+        let mut decoder = Decoder::new();
+        let (mut rest, mut refused) = (&bytes[..], 0);
+        while !rest.is_empty() || decoder.awaiting().is_some() {
+            match decoder.awaiting() {
+                Some(len) if len == big.len() => {
+                    refused += 1;
+                    decoder.refuse().expect("a good message");
+                }
+                Some(_) => decoder.admit(BytesMut::new()).expect("a good message"),
+                None => {
+                    let space = decoder.space();
+                    let n = piece.min(space.len()).min(rest.len());
+                    space[..n].copy_from_slice(&rest[..n]);
+                    rest = &rest[n..];
+                    decoder.filled(n).expect("a good message");
+                }
+            }
+        }
+        assert!(decoder.at_boundary());
+        assert_eq!(refused, 1);
+        let data = Bytes::from_static(b"x");
+        let prefix = Prefix::from_cid(&a_cid(1));
+        assert_eq!(decoder.next(), Some(Decoded::Payload { prefix, data }));
+        assert_eq!(decoder.next(), None);
+    }
+}

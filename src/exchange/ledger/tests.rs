@@ -151,7 +151,7 @@ fn the_same_want_again_is_not_served_twice_while_it_is_on_its_way() {
     shop.tell(1, vec![block(1)]);
     shop.tell(1, vec![cancel(1)]);
     shop.tell(1, vec![block(1)]);
-    assert_eq!(shop.run(), []);
+    assert_eq!(shop.run(), [Output::Recall { source: 1, cids: vec![cid(1)] }]);
     shop.sent(1, &[cid(1)]);
     assert_eq!(shop.ledger.status(1), (0, 0));
     shop.tell(1, vec![block(1)]);
@@ -164,10 +164,22 @@ fn a_cancel_beats_a_want_of_the_same_message_and_takes_it_from_the_queue() {
     shop.tell(1, vec![cancel(1), block(1), block(2), block(3)]);
     assert_eq!(shop.run(), [serve(1, &[2])]);
     shop.tell(1, vec![cancel(3), cancel(2)]);
-    assert!(!shop.ledger.is_wanted(1, &cid(2)));
+    assert_eq!(shop.run(), [Output::Recall { source: 1, cids: vec![cid(2)] }]);
     assert_eq!(shop.ledger.status(1), (0, MIB), "still being written");
     shop.sent(1, &[cid(2)]);
     assert_eq!(shop.run(), []);
+}
+
+#[test]
+fn a_block_recalled_and_wanted_again_before_it_was_dropped_is_served_again() {
+    let mut shop = Shop::new(MIB, &[1], &[(1, MIB)]);
+    shop.tell(1, vec![block(1)]);
+    assert_eq!(shop.run(), [serve(1, &[1])]);
+    shop.tell(1, vec![cancel(1)]);
+    shop.tell(1, vec![block(1)]);
+    assert_eq!(shop.run(), [Output::Recall { source: 1, cids: vec![cid(1)] }]);
+    shop.ledger.unsent(epoch(), 1, vec![cid(1)], true, &mut shop.out);
+    assert_eq!(shop.run(), [serve(1, &[1])]);
 }
 
 #[test]

@@ -44,6 +44,8 @@ impl Wants {
         for (source, records) in &self.records {
             assert!(records.all.iter().all(|id| self.wants[id].sources.contains_key(source)));
             assert!(records.all.len() <= limits::SOURCE_WANTS);
+            let asked = records.asks.iter().map(|(_, id)| self.wants[id].len);
+            assert_eq!(records.asked_bytes, asked.sum::<usize>());
         }
     }
 }

@@ -105,6 +105,11 @@ impl Link {
         Err(last)
     }
 
+    /// The exchange expects this many bytes of payload; with `None`, no payload at all.
+    pub(in super::super) fn expect(&self, asked: Option<usize>) {
+        self.budget.expect(asked);
+    }
+
     /// The exchange knows this peer from now on.
     pub(in super::super) fn set_known(&self) {
         self.known.send_replace(true);

@@ -40,12 +40,15 @@ async fn read(inbound: &Arc<Inbound>, link: &Arc<Link>, stream: &mut Stream) -> 
         while let Some(decoded) = decoder.next() {
             match decoded {
                 Decoded::Payload { prefix, data } => {
-                    let permit = match permit.take() {
-                        Some(permit) => permit,
-                        // A payload without data takes no buffer, so no room was asked for.
+                    // A payload without data takes no buffer, so no room was asked for.
+                    let room = match permit.take() {
                         None => link.budget.take(data.len()).await,
+                        room => room,
                     };
-                    hash(inbound, link, prefix, data, permit).await;
+                    match room {
+                        Some(permit) => hash(inbound, link, prefix, data, permit).await,
+                        None => refused(inbound, link).await,
+                    }
                 }
                 Decoded::Control(control) => {
                     let event = StreamEvent::Control { source: link.source, control };
@@ -57,9 +60,14 @@ async fn read(inbound: &Arc<Inbound>, link: &Arc<Link>, stream: &mut Stream) -> 
             return Err(malformed);
         }
         if let Some(len) = decoder.awaiting() {
-            permit = Some(link.budget.take(len).await);
-            broken =
-                decoder.admit(link.budget.buffer(len)).err().map(|malformed| malformed.fault());
+            permit = link.budget.take(len).await;
+            let run = if permit.is_some() {
+                decoder.admit(link.budget.buffer(len))
+            } else {
+                refused(inbound, link).await;
+                decoder.refuse()
+            };
+            broken = run.err().map(|malformed| malformed.fault());
             continue;
         }
         let between = decoder.at_boundary();
@@ -83,6 +91,10 @@ async fn read(inbound: &Arc<Inbound>, link: &Arc<Link>, stream: &mut Stream) -> 
             }
         }
     }
+}
+
+async fn refused(inbound: &Inbound, link: &Link) {
+    drop(inbound.events.send(StreamEvent::Refused { source: link.source }).await);
 }
 
 /// Hashes a payload on the pool and reports the block it is.

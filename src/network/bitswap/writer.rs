@@ -4,9 +4,10 @@
 //! idle one is closed soon. The next response is loaded from the store while the current one is written. A reset is
 //! normal: the stream is opened again, and a response that was not written whole is handed back to the exchange.
 
+use std::collections::HashSet;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,10 +28,51 @@ pub(in super::super) struct Writer {
     control: mpsc::Sender<Bytes>,
     waiting: Arc<AtomicUsize>,
     serve: mpsc::Sender<Vec<Cid>>,
+    recalled: Recalled,
 }
 
-/// A response with its blocks; those the store no longer has are `None`.
-type Response = Vec<(Cid, Option<Bytes>)>;
+/// Blocks on their way to the peer that it has cancelled since. Clones share it.
+#[derive(Clone, Default)]
+struct Recalled(Arc<Mutex<HashSet<Cid>>>);
+
+impl Recalled {
+    fn add(&self, cids: Vec<Cid>) {
+        let mut recalled = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those written just before they were recalled stay; no more can be on their way than this.
+        if recalled.len() >= limits::FOREIGN_WANTS {
+            recalled.clear();
+        }
+        recalled.extend(cids);
+    }
+
+    /// These were written all the same.
+    fn forget(&self, cids: &[Cid]) {
+        let mut recalled = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        cids.iter().for_each(|cid| _ = recalled.remove(cid));
+    }
+
+    /// Whether this one was recalled; asked once, it is forgotten.
+    fn take(&self, cid: &Cid) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(cid)
+    }
+}
+
+/// A response on its way from the store.
+#[derive(Default)]
+struct Response {
+    blocks: Vec<(Cid, Bytes)>,
+    /// The store has these no more.
+    missing: Vec<Cid>,
+    recalled: Vec<Cid>,
+}
+
+impl Response {
+    /// Drops what was recalled since.
+    fn sort_out(&mut self, recalled: &Recalled) {
+        let dropped = self.blocks.extract_if(.., |(cid, _)| recalled.take(cid));
+        self.recalled.extend(dropped.map(|(cid, _)| cid));
+    }
+}
 
 impl Writer {
     /// Starts the tasks of a peer. `audience`: whom it counts as, so what it may be sent.
@@ -44,15 +86,16 @@ impl Writer {
         let (serve, requests) = mpsc::channel(limits::SERVE_QUEUE);
         let (loaded, responses) = mpsc::channel(1);
         let waiting = Arc::new(AtomicUsize::new(0));
+        let recalled = Recalled::default();
         tokio::spawn(control_stream(
             Outbound::new(link),
             frames,
             Arc::clone(&waiting),
             events.clone(),
         ));
-        tokio::spawn(load(requests, blocks, audience, loaded));
-        tokio::spawn(response_stream(Outbound::new(link), responses, events));
-        Self { control, waiting, serve }
+        tokio::spawn(load(requests, blocks, audience, recalled.clone(), loaded));
+        tokio::spawn(response_stream(Outbound::new(link), responses, recalled.clone(), events));
+        Self { control, waiting, serve, recalled }
     }
 
     /// Queues frames for the control stream. False: the peer takes nothing, and the queue is full.
@@ -62,6 +105,11 @@ impl Writer {
             self.waiting.fetch_add(len, Ordering::Relaxed) + len <= limits::CONTROL_QUEUE_BYTES
                 && self.control.try_send(frame).is_ok()
         })
+    }
+
+    /// Drops these of queued responses, as far as they are not written yet.
+    pub(in super::super) fn recall(&self, cids: Vec<Cid>) {
+        self.recalled.add(cids);
     }
 
     /// Queues a response. False: the queue is full.
@@ -183,10 +231,20 @@ async fn load(
     mut requests: mpsc::Receiver<Vec<Cid>>,
     blocks: Blocks,
     audience: Audience,
+    recalled: Recalled,
     loaded: mpsc::Sender<Response>,
 ) {
     while let Some(cids) = requests.recv().await {
-        if loaded.send(blocks.load(cids, audience).await).await.is_err() {
+        let mut response = Response::default();
+        let (gone, wanted): (Vec<Cid>, _) = cids.into_iter().partition(|cid| recalled.take(cid));
+        response.recalled = gone;
+        for (cid, data) in blocks.load(wanted, audience).await {
+            match data {
+                Some(data) => response.blocks.push((cid, data)),
+                None => response.missing.push(cid),
+            }
+        }
+        if loaded.send(response).await.is_err() {
             return;
         }
     }
@@ -195,25 +253,18 @@ async fn load(
 async fn response_stream(
     mut out: Outbound,
     mut responses: mpsc::Receiver<Response>,
+    recalled: Recalled,
     events: mpsc::Sender<StreamEvent>,
 ) {
     let source = out.link.source;
-    while let Some(response) = out.next(&mut responses).await {
-        let mut missing = Vec::new();
-        let mut cids = Vec::new();
-        let mut datas = Vec::new();
-        for (cid, data) in response {
-            match data {
-                Some(data) => {
-                    cids.push(cid);
-                    datas.push(data);
-                }
-                None => missing.push(cid),
+    while let Some(mut response) = out.next(&mut responses).await {
+        response.sort_out(&recalled);
+        for (cids, retry) in [(response.missing, false), (response.recalled, true)] {
+            if !cids.is_empty() {
+                drop(events.send(StreamEvent::Unsent { source, cids, retry }).await);
             }
         }
-        if !missing.is_empty() {
-            drop(events.send(StreamEvent::Unsent { source, cids: missing, retry: false }).await);
-        }
+        let (cids, datas): (Vec<Cid>, Vec<Bytes>) = response.blocks.into_iter().unzip();
         if cids.is_empty() {
             continue;
         }
@@ -227,7 +278,10 @@ async fn response_stream(
         let parts: Vec<Bytes> =
             heads.into_iter().zip(datas).flat_map(|(head, data)| [head, data]).collect();
         let event = match out.write(&parts).await {
-            Ok(_) => StreamEvent::Sent { source, cids, bytes },
+            Ok(_) => {
+                recalled.forget(&cids);
+                StreamEvent::Sent { source, cids, bytes }
+            }
             Err(error) => {
                 tracing::debug!(peer = %out.link.peer, %error, "response not written");
                 StreamEvent::Unsent { source, cids, retry: true }
