@@ -7,7 +7,7 @@ use std::{collections::HashMap, path::PathBuf, time::SystemTime};
 use self::compare::Verdict;
 use super::{jobs::Outcome, origin::Origin, place::Place, source::Source};
 use crate::{
-    card::release::CARD,
+    card::{Verified, release::CARD, statement::Statement},
     dag::{
         Block, Cid,
         resolve::{self, Resolve},
@@ -16,8 +16,32 @@ use crate::{
     library::{Library, blocking, blocks, note::Note, place::repo_folder, scan::Selection, trust},
     limits,
     rpc::{Code, Failure, Get},
-    store::{self, FileId, Repo as StoredRepo, Reservation, Tree, TreeFile, TreeId, TreeState},
+    store::{
+        self, FileId, Owner, Repo as StoredRepo, Reservation, Tree, TreeFile, TreeId, TreeState,
+    },
 };
+
+/// The folder of a signed version in the home's library: the one where it lies, which was named when it came; else one
+/// named by what the publisher is called today.
+fn library_folder(library: &Library, card: &Verified) -> Result<PathBuf, Failure> {
+    let statement = card.statement();
+    let repo = repo_of(statement);
+    let held = library.store().trees()?.into_iter().find(|(_, tree)| {
+        tree.owner == Owner::Library
+            && tree.root == statement.root
+            && tree.repo.as_ref() == Some(&repo)
+    });
+    if let Some((_, tree)) = held {
+        return Ok(tree.location);
+    }
+    let publisher = trust::folder_name(library, card.publisher())?;
+    Ok(repo_folder(&library.inner.home.library(), &publisher, card))
+}
+
+fn repo_of(statement: &Statement) -> StoredRepo {
+    let (publisher, name) = (statement.publisher.to_string(), statement.name.to_string());
+    StoredRepo { publisher, name }
+}
 
 /// A file that was asked for.
 #[derive(Debug, Clone)]
@@ -85,9 +109,8 @@ impl Plan {
         let repo = match &origin.card {
             None => None,
             Some(card) => {
-                let (of, publisher) = (library.clone(), *card.publisher());
-                let name = blocking(move || trust::folder_name(&of, &publisher)).await?;
-                Some(repo_folder(&library.inner.home.library(), &name, card))
+                let (of, card) = (library.clone(), card.clone());
+                Some(blocking(move || library_folder(&of, &card)).await?)
             }
         };
         let place = Place::new(
@@ -252,10 +275,7 @@ impl Plan {
             root: origin.root,
             release: origin.release,
             card: origin.card.as_ref().map(|card| *card.id()),
-            repo: statement.map(|statement| StoredRepo {
-                publisher: statement.publisher.to_string(),
-                name: statement.name.to_string(),
-            }),
+            repo: statement.map(repo_of),
             kind: statement.map(|statement| statement.kind).unwrap_or_default(),
             version: statement.map(|statement| statement.version.to_string()),
             seq: statement.map(|statement| statement.seq),

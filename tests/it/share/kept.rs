@@ -65,3 +65,18 @@ fn gc_drops_what_no_pin_needs_while_the_rest_is_served() {
     home.get(swarm.release(), &peer).ok();
     home.get(text(&other, "root"), &peer).fails(3);
 }
+
+#[test]
+fn a_release_keeps_its_folder_when_its_publisher_gets_an_alias() {
+    let swarm = Swarm::new();
+    let home = Home::new();
+    let first = swarm.get(&home, swarm.release(), &[]);
+    let publisher = text(&first["provenance"], "publisher");
+    home.ask(&["trust", "add", "lab", publisher]);
+    let path = Path::new(text(&first, "path"));
+    std::fs::remove_file(path.join("config.json")).unwrap();
+    let again = swarm.get(&home, swarm.release(), &[]);
+    assert_eq!(text(&again, "path"), text(&first, "path"));
+    assert_eq!(files::tree(path), files::tree(&swarm.model), "what was deleted is back");
+    assert_eq!(home.ask(&["ls"])["repos"].as_array().map(Vec::len), Some(1));
+}
