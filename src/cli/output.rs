@@ -5,11 +5,14 @@ use std::{
     time::Duration,
 };
 
-use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
 use super::resolve::Output;
 use crate::rpc::{Answer, Event, Failure, Progress, Stage};
+
+/// Work that is done sooner shows no bar.
+const BAR_AFTER: Duration = Duration::from_millis(700);
 
 /// Shows a request's events.
 #[derive(Debug)]
@@ -36,8 +39,13 @@ impl Screen {
             return;
         }
         let bar = self.bar.get_or_insert_with(|| {
-            let bar = ProgressBar::new(0);
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
             bar.enable_steady_tick(Duration::from_millis(200));
+            let shown = bar.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(BAR_AFTER).await;
+                shown.set_draw_target(ProgressDrawTarget::stderr());
+            });
             bar
         });
         show(bar, progress, self.output.plain);
@@ -115,12 +123,14 @@ pub(super) fn print_text(text: &str) {
 
 fn show(bar: &ProgressBar, progress: &Progress, plain: bool) {
     let rate = bar.per_sec();
+    // A total of nothing is one that is not known yet.
+    let total = progress.total.filter(|total| *total > 0);
     let name = match progress.stage {
         Stage::Hashing | Stage::Fetching => progress.name.clone(),
         Stage::Finding => format!("looking for {}", progress.name),
         Stage::Verifying => format!("verifying {}", progress.name),
     };
-    let template = match (progress.total, plain) {
+    let template = match (total, plain) {
         (Some(_), true) => "  {prefix}  {wide_bar} {percent:>3} %  {bytes} / {total_bytes}  {msg}",
         (Some(_), false) => {
             "  {prefix}  {wide_bar:.cyan} {percent:>3} %  {bytes} / {total_bytes}  {msg}"
@@ -131,7 +141,7 @@ fn show(bar: &ProgressBar, progress: &Progress, plain: bool) {
         bar.set_style(style.progress_chars("━╸ "));
     }
     bar.set_prefix(name);
-    if let Some(total) = progress.total {
+    if let Some(total) = total {
         bar.set_length(total);
     }
     bar.set_position(progress.bytes);

@@ -4,6 +4,7 @@
 //! nothing is signed anew. Order: blocks and records, tree, card, mark, announcement.
 
 mod copy;
+mod signed;
 
 use std::{
     fs,
@@ -12,26 +13,19 @@ use std::{
 };
 
 use super::{
-    Library, Watch, blocking, blocks,
-    import::{self, Imported, Index},
+    Library, Watch, blocking,
+    import::{self, Index},
     note::Note,
     place,
     scan::{self, Scan, Selection},
-    sign, trust,
     watch::Meter,
 };
 use crate::{
-    card::{
-        RepoName, Verified, Version, frontmatter,
-        json::Map,
-        name::suggest,
-        policy::{self, Intent, Next},
-        statement::{Status, license},
-    },
-    config::{Audience, allows},
+    card::{RepoName, Version, name::suggest},
+    config::{Audience, Visibility, allows},
     limits,
     rpc::{Code, Failure, Seed, Seeded, Stage},
-    store::{FileId, Owner, Repo, Store, Tree, TreeFile, TreeId, TreeState},
+    store::{FileId, Owner, Tree, TreeFile, TreeId, TreeState},
 };
 
 /// Imports, signs, announces.
@@ -72,6 +66,19 @@ impl Library {
     }
 }
 
+/// What was read of the thing to seed, and what is needed to make a version of it.
+struct Import<'a> {
+    library: &'a Library,
+    seed: &'a Seed,
+    name: RepoName,
+    scan: Scan,
+    read: import::Tree,
+    /// The id of the new version, if it turns out to be one.
+    reserved: TreeId,
+    watch: &'a Watch,
+    meter: Meter,
+}
+
 fn import_and_sign(
     library: &Library,
     seed: &Seed,
@@ -86,170 +93,100 @@ fn import_and_sign(
     }
     let store = library.store();
     let reservation = store.reserve()?;
+    let reserved = reservation.id();
     let meter = Meter::new(watch, Stage::Hashing, name.as_str(), scan.bytes());
-    let index = Index { store, tree: reservation.id(), owner: Owner::User, in_place: !seed.copy };
+    let index = Index { store, tree: reserved, owner: Owner::User, in_place: !seed.copy };
     let read = import::import(&scan, Some(index), !seed.unsigned, &meter)?;
     watch.check()?;
-    if seed.unsigned {
-        return unsigned(library, seed, &name, &scan, &read, reservation.id(), &meter);
-    }
-    let versions = versions(library, &name)?;
-    let head = head(library, &name, &versions)?;
-    let metadata = metadata(&scan, watch);
-    let kind =
-        seed.kind.or(head.as_ref().map(|(card, _)| card.statement().kind)).unwrap_or_default();
-    let flag = seed.license.as_deref();
-    let license = license(flag, &metadata).map_err(|why| {
-        Failure::new(Code::Usage, why.to_string()).hint("give one of both, or make them agree")
-    })?;
-    let intent = Intent {
-        root: read.built.cid,
-        kind,
-        license: license.clone(),
-        companion_keys: Vec::new(),
-        version,
-        status: Status::Active,
-        resolves: Vec::new(),
-    };
-    let used = |version: &Version| {
-        versions.iter().any(|(_, tree)| tree.version.as_deref() == Some(version.as_str()))
-    };
-    let next = policy::next(head.as_ref().map(|(card, _)| card), &intent, used).map_err(|why| {
-        Failure::new(Code::Usage, why.to_string()).hint("choose another with --version")
-    })?;
-    let visibility = |before: Option<&Tree>| {
-        seed.visibility
-            .or(before.map(|tree| tree.visibility))
-            .unwrap_or(library.inner.config.seed.visibility)
-    };
-    let before = head.as_ref().and_then(|(_, held)| held.as_ref());
-    let (id, release, card, unchanged) = match (next, head.as_ref()) {
-        (Next::Unchanged, Some((card, held))) => {
-            let (release, blocks) = sign::rebuild(card, &read)?;
-            let id = held.as_ref().map_or(reservation.id(), |(id, _)| *id);
-            blocks::add_nodes(store, id, &blocks)?;
-            (id, release, card.clone(), true)
-        }
-        (Next::Unchanged, None) => unreachable!("only against a head can nothing have changed"),
-        (Next::Sign { seq, prev, version }, _) => {
-            warn_of_lost_bytes(store, before, &seed.path, watch);
-            let draft =
-                sign::Draft { name: name.clone(), kind, version, seq, prev, license, metadata };
-            let made = sign::release(library, draft, &read)?;
-            blocks::add_nodes(store, reservation.id(), &made.blocks)?;
-            (reservation.id(), made.cid, made.card, false)
-        }
-    };
-    let statement = card.statement();
-    let publisher = trust::folder_name(library, card.publisher())?;
-    let own_folder = || place::repo_folder(&library.inner.home.library(), &publisher, &card);
-    let (location, files) = settle(store, id, seed, &scan, &read.files, own_folder, &meter)?;
-    let tree = Tree {
-        root: statement.root,
-        release: Some(release),
-        card: Some(*card.id()),
-        repo: Some(Repo { publisher: statement.publisher.to_string(), name: name.to_string() }),
-        kind,
-        version: Some(statement.version.to_string()),
-        seq: Some(statement.seq),
-        visibility: visibility(before.map(|(_, tree)| tree)),
-        pinned: true,
-        location,
-        owner: if seed.copy { Owner::Library } else { Owner::User },
-        state: TreeState::Whole,
-        created_at: SystemTime::now(),
-        note: None,
-    };
-    store.save_card(card.id(), card.bundle())?;
-    store.save_tree(id, &tree, &files)?;
-    sign::remember(library, &card)?;
-    let seeded = Seeded {
-        name: name.to_string(),
-        version: tree.version.clone(),
-        release: Some(release.to_string()),
-        root: tree.root.to_string(),
-        card: Some(card.id().to_string()),
-        publisher: Some(card.publisher().to_string()),
-        unchanged,
-        ..describe(library, &tree, &files, &scan)
-    };
-    Ok((seeded, id, tree))
+    let import = Import { library, seed, name, scan, read, reserved, watch, meter };
+    if seed.unsigned { import.unsigned() } else { import.signed(version) }
 }
 
-/// Bare files: no release, no card.
-fn unsigned(
-    library: &Library,
-    seed: &Seed,
-    name: &RepoName,
-    scan: &Scan,
-    read: &import::Tree,
-    reserved: TreeId,
-    meter: &Meter,
-) -> Result<(Seeded, TreeId, Tree), Failure> {
-    let store = library.store();
-    let root = read.built.cid;
-    let own_folder = || place::root_folder(&library.inner.home.library(), &root);
-    let planned = if seed.copy { own_folder() } else { folder(&seed.path) };
-    let known = store
-        .trees()?
-        .into_iter()
-        .find(|(_, tree)| tree.root == root && tree.card.is_none() && tree.location == planned);
-    let id = known.as_ref().map_or(reserved, |(id, _)| *id);
-    let (location, files) = settle(store, id, seed, scan, &read.files, own_folder, meter)?;
-    let visibility = seed
-        .visibility
-        .or(known.as_ref().map(|(_, tree)| tree.visibility))
-        .unwrap_or(library.inner.config.seed.visibility);
-    let tree = Tree {
-        root,
-        release: None,
-        card: None,
-        repo: None,
-        kind: seed.kind.unwrap_or_default(),
-        version: None,
-        seq: None,
-        visibility,
-        pinned: true,
-        location,
-        owner: if seed.copy { Owner::Library } else { Owner::User },
-        state: TreeState::Whole,
-        created_at: SystemTime::now(),
-        note: Note { name: Some(name.to_string()), partial: false }.to_text(),
-    };
-    store.save_tree(id, &tree, &files)?;
-    let seeded = Seeded {
-        name: name.to_string(),
-        unchanged: known.is_some(),
-        ..describe(library, &tree, &files, scan)
-    };
-    Ok((seeded, id, tree))
-}
-
-/// Where the files are to be served from: where they lie, or, with `--copy`, copies in the home's library.
-fn settle(
-    store: &Store,
-    id: TreeId,
-    seed: &Seed,
-    scan: &Scan,
-    files: &[Imported],
-    own_folder: impl FnOnce() -> PathBuf,
-    meter: &Meter,
-) -> Result<(PathBuf, Vec<TreeFile>), Failure> {
-    let list = |records: Vec<Option<FileId>>| {
-        let listed = files.iter().zip(records).map(|(file, record)| TreeFile {
-            path: file.path.clone(),
-            size: file.size,
-            cid: file.cid,
-            file: record,
-        });
-        listed.collect()
-    };
-    if !seed.copy {
-        return Ok((folder(&seed.path), list(files.iter().map(|file| file.file).collect())));
+impl Import<'_> {
+    /// Bare files: no release, no card.
+    fn unsigned(&self) -> Result<(Seeded, TreeId, Tree), Failure> {
+        let Self { library, seed, .. } = *self;
+        let store = library.store();
+        let root = self.read.built.cid;
+        let own_folder = place::root_folder(&library.inner.home.library(), &root);
+        let planned = if seed.copy { own_folder.clone() } else { folder(&seed.path) };
+        let known = store
+            .trees()?
+            .into_iter()
+            .find(|(_, tree)| tree.root == root && tree.card.is_none() && tree.location == planned);
+        let id = known.as_ref().map_or(self.reserved, |(id, _)| *id);
+        let (location, files) = self.settle(id, own_folder)?;
+        let tree = Tree {
+            root,
+            release: None,
+            card: None,
+            repo: None,
+            kind: seed.kind.unwrap_or_default(),
+            version: None,
+            seq: None,
+            visibility: self.visibility(known.as_ref()),
+            pinned: true,
+            location,
+            owner: self.owner(),
+            state: TreeState::Whole,
+            created_at: SystemTime::now(),
+            note: Note { name: Some(self.name.to_string()), partial: false }.to_text(),
+        };
+        store.save_tree(id, &tree, &files)?;
+        let seeded = Seeded { unchanged: known.is_some(), ..self.describe(&tree, &files) };
+        Ok((seeded, id, tree))
     }
-    let base = own_folder();
-    let records = copy::all(store, id, &base, scan, files, meter)?;
-    Ok((base, list(records.into_iter().map(Some).collect())))
+
+    /// Where the files are to be served from: where they lie, or, with `--copy`, copies in `own_folder`.
+    fn settle(&self, id: TreeId, own_folder: PathBuf) -> Result<(PathBuf, Vec<TreeFile>), Failure> {
+        let files = &self.read.files;
+        let list = |records: Vec<Option<FileId>>| {
+            let listed = files.iter().zip(records).map(|(file, record)| TreeFile {
+                path: file.path.clone(),
+                size: file.size,
+                cid: file.cid,
+                file: record,
+            });
+            listed.collect()
+        };
+        if !self.seed.copy {
+            let records = files.iter().map(|file| file.file).collect();
+            return Ok((folder(&self.seed.path), list(records)));
+        }
+        let store = self.library.store();
+        let records = copy::all(store, id, &own_folder, &self.scan, files, &self.meter)?;
+        Ok((own_folder, list(records.into_iter().map(Some).collect())))
+    }
+
+    /// How far the version may go: as told, else as the one `before` it, else as configured.
+    fn visibility(&self, before: Option<&(TreeId, Tree)>) -> Visibility {
+        let default = self.library.inner.config.seed.visibility;
+        self.seed.visibility.or(before.map(|(_, tree)| tree.visibility)).unwrap_or(default)
+    }
+
+    fn owner(&self) -> Owner {
+        if self.seed.copy { Owner::Library } else { Owner::User }
+    }
+
+    /// The answer's fields that signed and unsigned versions share.
+    fn describe(&self, tree: &Tree, files: &[TreeFile]) -> Seeded {
+        let in_files = self.library.store().inline_max() < limits::BLOCK_MAX;
+        Seeded {
+            name: self.name.to_string(),
+            version: None,
+            release: None,
+            root: tree.root.to_string(),
+            card: None,
+            files: files.len() as u64,
+            bytes: files.iter().map(|file| file.size).sum(),
+            publisher: None,
+            serving: self.library.inner.serving,
+            visibility: tree.visibility,
+            unchanged: false,
+            in_place: tree.owner == Owner::User && in_files,
+            left_out: self.scan.left_out.clone(),
+        }
+    }
 }
 
 /// The folder that paths of the repo start from.
@@ -277,107 +214,4 @@ fn name(seed: &Seed) -> Result<RepoName, Failure> {
 
 fn parse_version(text: &str) -> Result<Version, Failure> {
     text.parse().map_err(|why: crate::card::name::Error| Failure::new(Code::Usage, why.to_string()))
-}
-
-/// All versions of the user's own repo of this name.
-fn versions(library: &Library, name: &RepoName) -> Result<Vec<(TreeId, Tree)>, Failure> {
-    let publisher = library.publisher().to_string();
-    let mut trees = library.store().trees()?;
-    trees.retain(|(_, tree)| {
-        tree.repo
-            .as_ref()
-            .is_some_and(|repo| repo.publisher == publisher && repo.name == name.as_str())
-    });
-    Ok(trees)
-}
-
-type Head = (Verified, Option<(TreeId, Tree)>);
-
-/// The newest card that this key signed for the name, even if its version was forgotten since: signing behind it
-/// would make two cards of one `seq`.
-fn head(
-    library: &Library,
-    name: &RepoName,
-    versions: &[(TreeId, Tree)],
-) -> Result<Option<Head>, Failure> {
-    let newest = versions.iter().max_by_key(|(_, tree)| tree.seq);
-    let mark = library.store().mark(&library.publisher().to_string(), name.as_str())?;
-    let held =
-        newest.filter(|(_, tree)| mark.as_ref().is_none_or(|mark| tree.seq >= Some(mark.seq)));
-    if let Some((id, tree)) = held {
-        let card = sign::card_of(library, tree)?.ok_or_else(|| lost_card(name))?;
-        return Ok(Some((card, Some((*id, tree.clone())))));
-    }
-    let Some(mark) = mark else { return Ok(None) };
-    let card = sign::card_by_id(library, &mark.card)?.ok_or_else(|| lost_card(name))?;
-    Ok(Some((card, None)))
-}
-
-fn lost_card(name: &RepoName) -> Failure {
-    Failure::new(
-        Code::Failure,
-        format!(
-            "the newest card of {name} was signed here, and is lost: a new one would contradict it"
-        ),
-    )
-    .hint("put the home's store/records folder back from a backup, or seed under another --name")
-}
-
-/// The README's front matter; what can't be read is said and left out.
-fn metadata(scan: &Scan, watch: &Watch) -> Map {
-    let Some(readme) = scan.files.iter().find(|file| file.path == "README.md") else {
-        watch.warn("there is no README.md: the card has no metadata");
-        return Map::new();
-    };
-    if readme.size > limits::README_MAX {
-        watch.warn(format!(
-            "README.md is larger than {} bytes: the card has no metadata",
-            limits::README_MAX
-        ));
-        return Map::new();
-    }
-    let read = fs::read(&readme.source).map_err(|why| why.to_string());
-    match read.and_then(|bytes| frontmatter::metadata(&bytes).map_err(|why| why.to_string())) {
-        Ok(Some(metadata)) => metadata,
-        Ok(None) => {
-            watch.warn("README.md has no front matter: the card has no metadata");
-            Map::new()
-        }
-        Err(why) => {
-            watch.warn(format!(
-                "README.md's front matter can't be used ({why}): the card has no metadata"
-            ));
-            Map::new()
-        }
-    }
-}
-
-/// A folder seeded in place serves only what it holds now.
-fn warn_of_lost_bytes(store: &Store, before: Option<&(TreeId, Tree)>, path: &Path, watch: &Watch) {
-    let Some((_, before)) = before else { return };
-    if before.location == folder(path) && store.inline_max() < limits::BLOCK_MAX {
-        watch.warn(format!(
-            "files that changed since version {} can no longer be served as they were",
-            before.version.as_deref().unwrap_or("?")
-        ));
-    }
-}
-
-/// The answer's fields that signed and unsigned versions share.
-fn describe(library: &Library, tree: &Tree, files: &[TreeFile], scan: &Scan) -> Seeded {
-    Seeded {
-        name: String::new(),
-        version: None,
-        release: None,
-        root: tree.root.to_string(),
-        card: None,
-        files: files.len() as u64,
-        bytes: files.iter().map(|file| file.size).sum(),
-        publisher: None,
-        serving: library.inner.serving,
-        visibility: tree.visibility,
-        unchanged: false,
-        in_place: tree.owner == Owner::User && library.store().inline_max() < limits::BLOCK_MAX,
-        left_out: scan.left_out.clone(),
-    }
 }
