@@ -1,0 +1,211 @@
+//! A signed version: the head before it, what is new against that, its card and its release.
+//!
+//! Nothing is signed behind a card that this key signed before, even one whose version was forgotten since.
+
+use std::{fs, time::SystemTime};
+
+use super::{Import, folder};
+use crate::{
+    card::{
+        RepoName, Verified, Version, frontmatter,
+        json::Map,
+        policy::{self, Intent, Next},
+        statement::{Status, license},
+    },
+    dag::Cid,
+    library::{Library, Watch, blocks, place, scan::Scan, sign, trust},
+    limits,
+    rpc::{Code, Failure, Seeded},
+    store::{Repo, Tree, TreeId, TreeState},
+};
+
+/// The version that the import turned out to be.
+struct Settled {
+    id: TreeId,
+    release: Cid,
+    card: Verified,
+    unchanged: bool,
+}
+
+impl Import<'_> {
+    /// The next version of the repo, or the last one if nothing changed.
+    pub(super) fn signed(
+        &self,
+        version: Option<Version>,
+    ) -> Result<(Seeded, TreeId, Tree), Failure> {
+        let library = self.library;
+        let versions = versions(library, &self.name)?;
+        let head = head(library, &self.name, &versions)?;
+        let Settled { id, release, card, unchanged } =
+            self.against(head.as_ref(), &versions, version)?;
+        let statement = card.statement();
+        let publisher = trust::folder_name(library, card.publisher())?;
+        let own_folder = place::repo_folder(&library.inner.home.library(), &publisher, &card);
+        let (location, files) = self.settle(id, own_folder)?;
+        let (publisher, name) = (statement.publisher.to_string(), self.name.to_string());
+        let before = head.as_ref().and_then(|(_, held)| held.as_ref());
+        let tree = Tree {
+            root: statement.root,
+            release: Some(release),
+            card: Some(*card.id()),
+            repo: Some(Repo { publisher: publisher.clone(), name }),
+            kind: statement.kind,
+            version: Some(statement.version.to_string()),
+            seq: Some(statement.seq),
+            visibility: self.visibility(before),
+            pinned: true,
+            location,
+            owner: self.owner(),
+            state: TreeState::Whole,
+            created_at: SystemTime::now(),
+            note: None,
+        };
+        library.store().save_card(card.id(), card.bundle())?;
+        library.store().save_tree(id, &tree, &files)?;
+        sign::remember(library, &card)?;
+        let seeded = Seeded {
+            version: tree.version.clone(),
+            release: Some(release.to_string()),
+            card: Some(card.id().to_string()),
+            publisher: Some(publisher),
+            unchanged,
+            ..self.describe(&tree, &files)
+        };
+        Ok((seeded, id, tree))
+    }
+
+    /// The head's release again if nothing changed against it, else a newly signed one.
+    fn against(
+        &self,
+        head: Option<&Head>,
+        versions: &[(TreeId, Tree)],
+        version: Option<Version>,
+    ) -> Result<Settled, Failure> {
+        let (library, read) = (self.library, &self.read);
+        let metadata = metadata(&self.scan, self.watch);
+        let flag = self.seed.license.as_deref();
+        let license = license(flag, &metadata).map_err(|why| {
+            Failure::new(Code::Usage, why.to_string()).hint("give one of both, or make them agree")
+        })?;
+        let before = head.map(|(card, _)| card);
+        let kind = self.seed.kind.or(before.map(|card| card.statement().kind)).unwrap_or_default();
+        let intent = Intent {
+            root: read.built.cid,
+            kind,
+            license: license.clone(),
+            companion_keys: Vec::new(),
+            version,
+            status: Status::Active,
+            resolves: Vec::new(),
+        };
+        let used = |version: &Version| {
+            versions.iter().any(|(_, tree)| tree.version.as_deref() == Some(version.as_str()))
+        };
+        let next = policy::next(before, &intent, used).map_err(|why| {
+            Failure::new(Code::Usage, why.to_string()).hint("choose another with --version")
+        })?;
+        match (next, head) {
+            (Next::Unchanged, Some((card, held))) => {
+                let (release, blocks) = sign::rebuild(card, read)?;
+                let id = held.as_ref().map_or(self.reserved, |(id, _)| *id);
+                blocks::add_nodes(library.store(), id, &blocks)?;
+                Ok(Settled { id, release, card: card.clone(), unchanged: true })
+            }
+            (Next::Unchanged, None) => unreachable!("only against a head can nothing have changed"),
+            (Next::Sign { seq, prev, version }, _) => {
+                self.warn_of_lost_bytes(head.and_then(|(_, held)| held.as_ref()));
+                let name = self.name.clone();
+                let draft = sign::Draft { name, kind, version, seq, prev, license, metadata };
+                let made = sign::release(library, draft, read)?;
+                blocks::add_nodes(library.store(), self.reserved, &made.blocks)?;
+                let (id, release) = (self.reserved, made.cid);
+                Ok(Settled { id, release, card: made.card, unchanged: false })
+            }
+        }
+    }
+
+    /// A folder seeded in place serves only what it holds now.
+    fn warn_of_lost_bytes(&self, before: Option<&(TreeId, Tree)>) {
+        let Some((_, before)) = before else { return };
+        let in_files = self.library.store().inline_max() < limits::BLOCK_MAX;
+        if before.location == folder(&self.seed.path) && in_files {
+            self.watch.warn(format!(
+                "files that changed since version {} can no longer be served as they were",
+                before.version.as_deref().unwrap_or("?")
+            ));
+        }
+    }
+}
+
+/// All versions of the user's own repo of this name.
+fn versions(library: &Library, name: &RepoName) -> Result<Vec<(TreeId, Tree)>, Failure> {
+    let publisher = library.publisher().to_string();
+    let mut trees = library.store().trees()?;
+    trees.retain(|(_, tree)| {
+        tree.repo
+            .as_ref()
+            .is_some_and(|repo| repo.publisher == publisher && repo.name == name.as_str())
+    });
+    Ok(trees)
+}
+
+type Head = (Verified, Option<(TreeId, Tree)>);
+
+/// The newest card that this key signed for the name, even if its version was forgotten since: signing behind it
+/// would make two cards of one `seq`.
+fn head(
+    library: &Library,
+    name: &RepoName,
+    versions: &[(TreeId, Tree)],
+) -> Result<Option<Head>, Failure> {
+    let newest = versions.iter().max_by_key(|(_, tree)| tree.seq);
+    let mark = library.store().mark(&library.publisher().to_string(), name.as_str())?;
+    let held =
+        newest.filter(|(_, tree)| mark.as_ref().is_none_or(|mark| tree.seq >= Some(mark.seq)));
+    if let Some((id, tree)) = held {
+        let card = sign::card_of(library, tree)?.ok_or_else(|| lost_card(name))?;
+        return Ok(Some((card, Some((*id, tree.clone())))));
+    }
+    let Some(mark) = mark else { return Ok(None) };
+    let card = sign::card_by_id(library, &mark.card)?.ok_or_else(|| lost_card(name))?;
+    Ok(Some((card, None)))
+}
+
+fn lost_card(name: &RepoName) -> Failure {
+    Failure::new(
+        Code::Failure,
+        format!(
+            "the newest card of {name} was signed here, and is lost: a new one would contradict it"
+        ),
+    )
+    .hint("put the home's store/records folder back from a backup, or seed under another --name")
+}
+
+/// The README's front matter; what can't be read is said and left out.
+fn metadata(scan: &Scan, watch: &Watch) -> Map {
+    let Some(readme) = scan.files.iter().find(|file| file.path == "README.md") else {
+        watch.warn("there is no README.md: the card has no metadata");
+        return Map::new();
+    };
+    if readme.size > limits::README_MAX {
+        watch.warn(format!(
+            "README.md is larger than {} bytes: the card has no metadata",
+            limits::README_MAX
+        ));
+        return Map::new();
+    }
+    let read = fs::read(&readme.source).map_err(|why| why.to_string());
+    match read.and_then(|bytes| frontmatter::metadata(&bytes).map_err(|why| why.to_string())) {
+        Ok(Some(metadata)) => metadata,
+        Ok(None) => {
+            watch.warn("README.md has no front matter: the card has no metadata");
+            Map::new()
+        }
+        Err(why) => {
+            watch.warn(format!(
+                "README.md's front matter can't be used ({why}): the card has no metadata"
+            ));
+            Map::new()
+        }
+    }
+}
