@@ -280,15 +280,7 @@ impl Arriving {
         self.writer
             .write_at(&self.file, bytes, offset)
             .map_err(|e| Error::io(&self.folder.join(&self.target.path), e))?;
-        let inline = place.block_len() <= self.store.inline_max() as u64;
-        let data = inline.then(|| {
-            let mut data = Vec::with_capacity(leaf.head.len() + bytes.len() + leaf.tail.len());
-            for part in [leaf.head.as_ref(), bytes, leaf.tail.as_ref()] {
-                data.extend_from_slice(part);
-            }
-            Bytes::from(data)
-        });
-        self.have(leaf.key, place, data)
+        self.have(leaf.key, place, bytes)
     }
 
     /// Writes a block from another copy that the store has; `false` if it has none that passes now.
@@ -305,13 +297,13 @@ impl Arriving {
         self.write(offset, &bytes, leaf).map(|()| true)
     }
 
-    /// Lists a block that is in the file already, verified by the caller: after a resume.
+    /// Lists a block whose `bytes` are in the file already, verified by the caller: after a resume.
     ///
     /// # Errors
     /// As [`Arriving::write`].
-    pub fn found(&self, offset: u64, len: u32, leaf: Leaf) -> Result<(), Error> {
-        let place = self.place(offset, len as usize, &leaf)?;
-        self.have(leaf.key, place, None)
+    pub fn found(&self, offset: u64, bytes: &[u8], leaf: Leaf) -> Result<(), Error> {
+        let place = self.place(offset, bytes.len(), &leaf)?;
+        self.have(leaf.key, place, bytes)
     }
 
     /// Bytes of the partial as they are; shorter at its end.
@@ -367,8 +359,11 @@ impl Arriving {
         Ok(Place { file: self.id, offset, len, head: leaf.head.clone(), tail: leaf.tail.clone() })
     }
 
-    fn have(&self, key: Multihash, place: Place, data: Option<Bytes>) -> Result<(), Error> {
+    /// Serves the block from now on; `bytes` are the file's of it.
+    fn have(&self, key: Multihash, place: Place, bytes: &[u8]) -> Result<(), Error> {
         let len = u32::try_from(place.block_len()).unwrap_or(u32::MAX);
+        let inline = place.block_len() <= self.store.inline_max() as u64;
+        let data = inline.then(|| Bytes::from([place.head.as_ref(), bytes, &place.tail].concat()));
         let block = NewBlock { key, len, place: Some(place.clone()), data };
         block.check()?;
         let full = {
