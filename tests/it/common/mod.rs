@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: homes, the program as a child process, daemons, made models, trees to compare.
 
 pub(crate) mod files;
+pub(crate) mod foreign;
 mod process;
 
 use std::{
