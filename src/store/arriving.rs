@@ -5,6 +5,8 @@
 //! blocks leave the have-map. What a kill left on the disk and not in the index, [`Store::begin_file`] reports as
 //! ranges to be hashed. Design section 4.
 
+mod copy;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::ops::Range;
@@ -280,21 +282,8 @@ impl Arriving {
         self.writer
             .write_at(&self.file, bytes, offset)
             .map_err(|e| Error::io(&self.folder.join(&self.target.path), e))?;
-        self.have(leaf.key, place, bytes)
-    }
-
-    /// Writes a block from another copy that the store has; `false` if it has none that passes now.
-    ///
-    /// # Errors
-    /// As [`Arriving::write`].
-    pub fn copy(&self, offset: u64, leaf: Leaf) -> Result<bool, Error> {
-        let Some(block) = self.store.read(&leaf.key)? else { return Ok(false) };
-        let around = leaf.head.len() + leaf.tail.len();
-        if block.len() < around {
-            return Err(Error::Invalid { why: "it is shorter than what is around it" });
-        }
-        let bytes = block.slice(leaf.head.len()..block.len() - leaf.tail.len());
-        self.write(offset, &bytes, leaf).map(|()| true)
+        let data = self.inline(&place, bytes);
+        self.have(leaf.key, place, data)
     }
 
     /// Lists a block whose `bytes` are in the file already, verified by the caller: after a resume.
@@ -303,7 +292,8 @@ impl Arriving {
     /// As [`Arriving::write`].
     pub fn found(&self, offset: u64, bytes: &[u8], leaf: Leaf) -> Result<(), Error> {
         let place = self.place(offset, bytes.len(), &leaf)?;
-        self.have(leaf.key, place, bytes)
+        let data = self.inline(&place, bytes);
+        self.have(leaf.key, place, data)
     }
 
     /// Bytes of the partial as they are; shorter at its end.
@@ -359,11 +349,15 @@ impl Arriving {
         Ok(Place { file: self.id, offset, len, head: leaf.head.clone(), tail: leaf.tail.clone() })
     }
 
-    /// Serves the block from now on; `bytes` are the file's of it.
-    fn have(&self, key: Multihash, place: Place, bytes: &[u8]) -> Result<(), Error> {
-        let len = u32::try_from(place.block_len()).unwrap_or(u32::MAX);
+    /// The whole block, if the index is to keep it; `bytes` are the file's of it.
+    fn inline(&self, place: &Place, bytes: &[u8]) -> Option<Bytes> {
         let inline = place.block_len() <= self.store.inline_max() as u64;
-        let data = inline.then(|| Bytes::from([place.head.as_ref(), bytes, &place.tail].concat()));
+        inline.then(|| Bytes::from([place.head.as_ref(), bytes, &place.tail].concat()))
+    }
+
+    /// Serves the block from now on.
+    fn have(&self, key: Multihash, place: Place, data: Option<Bytes>) -> Result<(), Error> {
+        let len = u32::try_from(place.block_len()).unwrap_or(u32::MAX);
         let block = NewBlock { key, len, place: Some(place.clone()), data };
         block.check()?;
         let full = {

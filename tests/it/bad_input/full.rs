@@ -1,47 +1,13 @@
 //! No space left: exit 7, and nothing half-written is presented as whole. Needs the right to mount a small tmpfs.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
+use std::process::Command;
 
 use crate::common::{
     Home,
     files::{self, MIB},
+    mount::Mount,
     text,
 };
-
-/// A file system of a few MiB; unmounted when dropped.
-struct Small(PathBuf);
-
-impl Small {
-    /// `None` where this user may not mount.
-    fn mount(at: PathBuf, mib: usize) -> Option<Self> {
-        fs::create_dir_all(&at).expect("make");
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "tmpfs"])
-            .arg(&at)
-            .stderr(Stdio::null())
-            .status();
-        mounted.is_ok_and(|status| status.success()).then_some(Self(at))
-    }
-
-    fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        let unmounted = Command::new("umount").arg("-l").arg(&self.0).status();
-        assert!(
-            unmounted.is_ok_and(|status| status.success()),
-            "{} stays mounted",
-            self.0.display()
-        );
-    }
-}
 
 #[test]
 fn a_full_disk_is_exit_7_and_more_space_lets_the_same_call_go_on() {
@@ -53,7 +19,7 @@ fn a_full_disk_is_exit_7_and_more_space_lets_the_same_call_go_on() {
     let release = text(&seeded, "release");
 
     let home = Home::new();
-    let Some(small) = Small::mount(home.beside("small"), 12) else {
+    let Some(small) = Mount::tmpfs(home.beside("small"), 12) else {
         eprintln!("this user may not mount: the full disk was not tested");
         return;
     };
@@ -78,7 +44,7 @@ fn a_full_disk_is_exit_7_and_more_space_lets_the_same_call_go_on() {
 #[test]
 fn a_copy_that_does_not_fit_leaves_the_home_usable() {
     let beside = Home::new();
-    let Some(small) = Small::mount(beside.beside("small"), 48) else {
+    let Some(small) = Mount::tmpfs(beside.beside("small"), 48) else {
         eprintln!("this user may not mount: the full disk was not tested");
         return;
     };

@@ -2,6 +2,7 @@
 
 pub(crate) mod files;
 pub(crate) mod foreign;
+pub(crate) mod mount;
 mod process;
 
 use std::{
