@@ -337,6 +337,12 @@ impl Store {
         self.0.index.flush()
     }
 
+    /// Why the index takes no writes any more, as [`Error::IndexStopped`]; `None` while all is well. Only opening the
+    /// store anew helps: what runs long should end, and be started again.
+    pub fn stopped(&self) -> Option<Error> {
+        self.0.index.stopped()
+    }
+
     /// Bytes of the largest leaf that is kept in the index.
     pub fn inline_max(&self) -> usize {
         self.0.options.inline_max

@@ -12,7 +12,7 @@ pub(crate) struct Mount(PathBuf);
 impl Mount {
     /// One in memory, of so many MiB. `None` where this user may not mount.
     pub(crate) fn tmpfs(at: PathBuf, mib: usize) -> Option<Self> {
-        Self::mount(at, &["-t", "tmpfs", "-o", &format!("size={mib}m"), "tmpfs"])
+        Self::of(at, &["-t", "tmpfs", "-o", &format!("size={mib}m"), "tmpfs"])
     }
 
     /// One whose files can share their bytes: btrfs, in a sparse file beside it. `None` also where its tools or the
@@ -27,10 +27,10 @@ impl Mount {
             return None;
         }
         let image = image.to_str().expect("temporary paths are UTF-8");
-        Self::mount(at, &["-t", "btrfs", "-o", "loop", image])
+        Self::of(at, &["-t", "btrfs", "-o", "loop", image])
     }
 
-    fn mount(at: PathBuf, args: &[&str]) -> Option<Self> {
+    fn of(at: PathBuf, args: &[&str]) -> Option<Self> {
         fs::create_dir_all(&at).expect("make");
         let mounted = Command::new("mount").args(args).arg(&at).stderr(Stdio::null()).status();
         mounted.is_ok_and(|status| status.success()).then_some(Self(at))

@@ -304,7 +304,11 @@ mod tests {
         let store = Store::open(&dir.path().join("store"), options()).expect("open");
         assert_eq!(store.held(foreign.leaves[0].cid().hash()).expect("held"), None);
         let opened = open(&store, tree, &out, Owner::User, &planned).expect("opened");
-        assert_eq!(opened.missing, [inner.clone()], "only what no file holds is asked for");
+        assert_eq!(
+            opened.missing,
+            std::slice::from_ref(inner),
+            "only what no file holds is asked for"
+        );
         assert_eq!(opened.here, 2 * LEAF as u64);
         let (arriving, earlier) = opened.file.resumed().expect("an earlier run left something");
         for part in &parts {
