@@ -11,6 +11,7 @@
 pub mod block;
 pub mod build;
 pub mod hamt;
+pub mod leaf;
 pub mod name;
 pub mod pb;
 pub mod resolve;

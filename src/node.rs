@@ -151,23 +151,46 @@ impl Node {
             network.shutdown().await;
         }
         let store = self.inner.library.store().clone();
+        if store.stopped().is_some() {
+            return;
+        }
         let closed = library::blocking(move || Ok(store.flush()?)).await;
         if let Err(failure) = closed {
             tracing::error!(%failure, "the index could not be flushed");
         }
     }
 
-    /// Resolves when the network stopped by itself, which only a fault makes it do.
-    pub async fn failed(&self) {
-        match &self.inner.network {
-            Some(network) => network.stopped().await,
-            None => std::future::pending().await,
+    /// Resolves when the node can't go on and must be started anew: the index takes no writes any more, or the network
+    /// stopped by itself, which only a fault makes it do.
+    pub async fn failed(&self) -> Failure {
+        let network = async {
+            match &self.inner.network {
+                Some(network) => network.stopped().await,
+                None => std::future::pending().await,
+            }
+        };
+        let store = self.inner.library.store();
+        let index = async {
+            loop {
+                if let Some(why) = store.stopped() {
+                    return Failure::from(why);
+                }
+                tokio::time::sleep(limits::INDEX_WATCH).await;
+            }
+        };
+        tokio::select! {
+            failure = index => failure,
+            () = network => Failure::new(
+                Code::Failure,
+                "the network stopped by itself; this is a fault of modelswarm",
+            ),
         }
     }
 
-    /// Whether the network still runs.
+    /// Whether the network runs and the index takes writes.
     pub fn is_well(&self) -> bool {
-        self.inner.network.as_ref().is_some_and(Network::is_running)
+        let network = self.inner.network.as_ref();
+        network.is_some_and(Network::is_running) && self.inner.library.store().stopped().is_none()
     }
 
     /// Where the node's files are.

@@ -30,10 +30,12 @@
 //! store/store.json   schema, store id, generation (`stamp`)
 //! store/flushed      number of the last flushed batch (`stamp`)
 //! store/index/       sled (`index`, `keys`, `codec`)
+//! store/index.damaged-N/  moved aside by a repair (`aside`)
 //! store/records/     plain records (`records`)
 //! ```
 
 mod arriving;
+mod aside;
 mod blocks;
 mod codec;
 mod disk;
@@ -66,6 +68,7 @@ use crate::dag::Multihash;
 use crate::limits;
 
 pub use arriving::{Arriving, Leaf, Target};
+pub use aside::Aside;
 pub use blocks::NewBlock;
 pub use codec::Place;
 pub use disk::{WriteMode, free_space};
@@ -332,6 +335,12 @@ impl Store {
     /// [`Error::NoSpace`], and what index and disk say.
     pub fn flush(&self) -> Result<(), Error> {
         self.0.index.flush()
+    }
+
+    /// Why the index takes no writes any more, as [`Error::IndexStopped`]; `None` while all is well. Only opening the
+    /// store anew helps: what runs long should end, and be started again.
+    pub fn stopped(&self) -> Option<Error> {
+        self.0.index.stopped()
     }
 
     /// Bytes of the largest leaf that is kept in the index.

@@ -130,6 +130,8 @@ pub(super) enum Command {
   modelswarm get bafybei… --peer /ip4/192.168.1.7/tcp/8643/p2p/12D3… --dry-run")]
     Get(GetArgs),
     /// Rebuild a lost or damaged index from the plain records and the model files
+    ///
+    /// The damaged one is moved aside, to `store/index.damaged-N` in the home; `modelswarm gc` deletes it.
     #[command(after_help = "Examples:
   modelswarm repair")]
     Repair,
@@ -165,7 +167,7 @@ pub(super) enum Command {
         #[arg(value_name = "REF")]
         reference: String,
     },
-    /// Drop what no pin needs
+    /// Drop what no pin needs, and damaged indexes that `repair` moved aside
     #[command(after_help = "Examples:
   modelswarm gc")]
     Gc,

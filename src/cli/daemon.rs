@@ -67,11 +67,12 @@ async fn serve(config: &Config, context: &Context) -> Result<(), Failure> {
         ready["http"] = json!(format!("http://{address}"));
     }
     print_line(&ready);
-    tokio::select! {
-        () = interruption() => tracing::info!("stopping"),
-        () = node.failed() => tracing::error!("the network stopped by itself"),
-    }
+    let outcome = tokio::select! {
+        () = interruption() => Ok(()),
+        failure = node.failed() => Err(failure),
+    };
+    tracing::info!("stopping");
     gateway.stop().await;
     node.shutdown().await;
-    Ok(())
+    outcome
 }

@@ -23,12 +23,25 @@ pub(super) fn print_removed(answer: &Removed) {
 }
 
 pub(super) fn print_collected(answer: &Collected) {
-    print_text(&format!(
+    let mut text = format!(
         "  dropped {}, deleted {}, {} freed\n",
         count(answer.blocks, "block"),
         count(answer.files, "file"),
         size(answer.bytes)
-    ));
+    );
+    if answer.damaged_indexes > 0 {
+        let indexes = count_of_indexes(answer.damaged_indexes);
+        text += &format!("  deleted {indexes} that repair had moved aside\n");
+    }
+    print_text(&text);
+}
+
+/// Indexes that a repair moved aside, in words.
+pub(super) fn count_of_indexes(indexes: u64) -> String {
+    match indexes {
+        1 => "1 damaged index".into(),
+        more => format!("{more} damaged indexes"),
+    }
 }
 
 pub(super) fn print_shared(answer: &Shared, request: &Request) {
@@ -47,6 +60,13 @@ pub(super) fn print_rebuilt(answer: &Rebuilt, screen: &Screen) {
         count(answer.files, "file"),
         count(answer.blocks, "block")
     ));
+    if answer.damaged_indexes > 0 {
+        screen.hint(&format!(
+            "{}, {}, lies beside the new one; `modelswarm gc` deletes it",
+            count_of_indexes(answer.damaged_indexes),
+            size(answer.damaged_index_bytes)
+        ));
+    }
     for lost in &answer.lost {
         screen.warning(lost);
     }

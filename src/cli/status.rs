@@ -1,6 +1,7 @@
 //! `status`, `peers` and `connect`.
 
 use super::{
+    keep::count_of_indexes,
     output::{Screen, count, print_text, size},
     resolve::Context,
 };
@@ -24,6 +25,13 @@ pub(super) fn print(answer: &Status, context: &Context, screen: &Screen) {
         size(answer.store.index_bytes),
         size(answer.store.free_bytes)
     );
+    if answer.store.damaged_indexes > 0 {
+        text += &format!(
+            "  aside    {}, {}: what repair replaced; `modelswarm gc` deletes it\n",
+            count_of_indexes(answer.store.damaged_indexes),
+            size(answer.store.damaged_index_bytes)
+        );
+    }
     if answer.health.daemon {
         text += &format!(
             "  peers    {}, received {}, sent {}\n",

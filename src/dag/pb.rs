@@ -194,10 +194,15 @@ pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
+/// Appends what comes before the `len` bytes of a length-delimited field.
+pub(super) fn put_bytes_head(out: &mut Vec<u8>, field: u8, len: usize) {
+    out.push(field << 3 | 2);
+    put_varint(out, len as u64);
+}
+
 /// Appends a length-delimited field.
 pub(super) fn put_bytes(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
-    out.push(field << 3 | 2);
-    put_varint(out, bytes.len() as u64);
+    put_bytes_head(out, field, bytes.len());
     out.extend_from_slice(bytes);
 }
 

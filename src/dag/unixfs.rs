@@ -12,9 +12,9 @@ use std::ops::Range;
 use super::block::{Block, Cid, DAG_PB, RAW};
 use super::{hamt, name, pb};
 
-const TYPE_RAW: u64 = 0;
+pub(super) const TYPE_RAW: u64 = 0;
 const TYPE_DIRECTORY: u64 = 1;
-const TYPE_FILE: u64 = 2;
+pub(super) const TYPE_FILE: u64 = 2;
 const TYPE_SYMLINK: u64 = 4;
 const TYPE_SHARD: u64 = 5;
 
@@ -259,7 +259,7 @@ fn shard(bytes: &[u8], node: &pb::Node, message: Message) -> Result<Shard, Error
     Ok(Shard { fanout, children })
 }
 
-fn put_number(out: &mut Vec<u8>, field: u8, value: u64) {
+pub(super) fn put_number(out: &mut Vec<u8>, field: u8, value: u64) {
     out.push(field << 3);
     pb::put_varint(out, value);
 }

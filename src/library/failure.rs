@@ -11,7 +11,7 @@ impl From<store::Error> for Failure {
     fn from(why: store::Error) -> Self {
         use store::Error as E;
         let code = match &why {
-            E::NoSpace { .. } => Code::NoSpace,
+            E::NoSpace { .. } | E::IndexStopped { no_space: true, .. } => Code::NoSpace,
             E::Denied { .. } => Code::Permission,
             E::Unsafe { .. } => Code::Refused,
             E::NetworkFileSystem { .. } | E::NotUnicode { .. } => Code::Usage,
@@ -21,6 +21,12 @@ impl From<store::Error> for Failure {
             E::Held { .. } => Some("wait until it ends, or use another home with --home DIR"),
             E::NetworkFileSystem { .. } => Some("put the home on a local disk: --home DIR"),
             E::Damaged { .. } => Some("rebuild it: modelswarm repair"),
+            E::IndexStopped { no_space: true, .. } => {
+                Some("free some space, then start it again: the same command goes on")
+            }
+            E::IndexStopped { .. } => {
+                Some("see what the disk has (dmesg), then start it again: the same command goes on")
+            }
             E::NoSpace { .. } => Some("free some space; what is already here is kept"),
             E::Denied { .. } => {
                 Some("the process that runs modelswarm needs the right to write there")

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     limits,
     rpc::{ChangedFile, Failure},
-    store::{self, Counters},
+    store::{self, Aside, Counters},
 };
 
 /// The library in figures.
@@ -15,6 +15,8 @@ use crate::{
 pub struct Figures {
     /// The store's own.
     pub counters: Counters,
+    /// Damaged indexes that lie aside.
+    pub aside: Aside,
     /// Versions in the library.
     pub repos: u64,
     /// Free bytes where the library lies.
@@ -48,5 +50,6 @@ pub fn figures(library: &Library) -> Result<Figures, Failure> {
         }
     }
     let free_bytes = store::free_space(&library.inner.home.library())?;
-    Ok(Figures { counters: held.counters()?, repos, free_bytes, changed })
+    let (counters, aside) = (held.counters()?, held.aside()?);
+    Ok(Figures { counters, aside, repos, free_bytes, changed })
 }

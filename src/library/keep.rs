@@ -127,7 +127,12 @@ pub fn gc(library: &Library, watch: &Watch) -> Result<Collected, Failure> {
         Err(_) => ControlFlow::Break(()),
     })?;
     watch.check()?;
-    Ok(Collected { blocks: swept.blocks, files: swept.files, bytes: swept.file_bytes })
+    Ok(Collected {
+        blocks: swept.blocks,
+        files: swept.files,
+        bytes: swept.file_bytes + swept.aside.bytes,
+        damaged_indexes: swept.aside.indexes,
+    })
 }
 
 /// A version's name as a person knows it.

@@ -26,7 +26,14 @@ use crate::{
 pub async fn repair(library: &Library, watch: Watch) -> Result<Rebuilt, Failure> {
     let library = library.clone();
     blocking(move || {
-        let mut rebuilt = Rebuilt { repos: 0, files: 0, blocks: 0, lost: Vec::new() };
+        let mut rebuilt = Rebuilt {
+            repos: 0,
+            files: 0,
+            blocks: 0,
+            lost: Vec::new(),
+            damaged_indexes: 0,
+            damaged_index_bytes: 0,
+        };
         for record in library.store().records()? {
             watch.check()?;
             match bring_back(&library, &record, &watch)? {
@@ -39,6 +46,8 @@ pub async fn repair(library: &Library, watch: Watch) -> Result<Rebuilt, Failure>
         }
         library.store().finish_repair()?;
         rebuilt.blocks = library.store().counters()?.blocks;
+        let aside = library.store().aside()?;
+        (rebuilt.damaged_indexes, rebuilt.damaged_index_bytes) = (aside.indexes, aside.bytes);
         Ok(rebuilt)
     })
     .await

@@ -75,6 +75,10 @@ pub const README_MAX: u64 = 8 * MIB as u64;
 /// Extents of a file read from the index at once.
 pub const EXTENTS_PAGE: usize = 4096;
 
+/// How often a daemon looks whether its index still takes writes. After an error of the disk it never will again, so the
+/// sooner it ends and is started anew, the fewer requests fail (design section 4).
+pub const INDEX_WATCH: Duration = Duration::from_secs(1);
+
 /// How often a daemon looks after its files: soon enough that a new file is believed within a breath.
 pub const TEND_PAUSE: Duration = Duration::from_secs(3);
 

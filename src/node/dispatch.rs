@@ -140,6 +140,8 @@ impl Node {
                 blocks: held.counters.blocks,
                 index_bytes: held.counters.index_bytes,
                 free_bytes: held.free_bytes,
+                damaged_indexes: held.aside.indexes,
+                damaged_index_bytes: held.aside.bytes,
             },
             repos: held.repos,
             peers: 0,

@@ -236,8 +236,10 @@ pub struct Collected {
     pub blocks: u64,
     /// Files deleted under the home's library.
     pub files: u64,
-    /// Bytes given back to the disk, as far as files go.
+    /// Bytes given back to the disk, as far as files and damaged indexes go.
     pub bytes: u64,
+    /// Damaged indexes deleted that `repair` had moved aside.
+    pub damaged_indexes: u64,
 }
 
 /// Answer to `share`, `pin` and `unpin`.
@@ -338,6 +340,10 @@ pub struct Rebuilt {
     pub blocks: u64,
     /// What could not be brought back, and why.
     pub lost: Vec<String>,
+    /// Damaged indexes that lie aside until `gc` deletes them.
+    pub damaged_indexes: u64,
+    /// Their bytes.
+    pub damaged_index_bytes: u64,
 }
 
 /// What the store holds.
@@ -349,6 +355,10 @@ pub struct StoreFigures {
     pub index_bytes: u64,
     /// Free bytes where the library lies.
     pub free_bytes: u64,
+    /// Damaged indexes that `repair` moved aside, until `gc` deletes them.
+    pub damaged_indexes: u64,
+    /// Their bytes.
+    pub damaged_index_bytes: u64,
 }
 
 /// A fetch that is under way.

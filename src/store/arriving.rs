@@ -5,6 +5,8 @@
 //! blocks leave the have-map. What a kill left on the disk and not in the index, [`Store::begin_file`] reports as
 //! ranges to be hashed. Design section 4.
 
+mod copy;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::ops::Range;
@@ -280,38 +282,18 @@ impl Arriving {
         self.writer
             .write_at(&self.file, bytes, offset)
             .map_err(|e| Error::io(&self.folder.join(&self.target.path), e))?;
-        let inline = place.block_len() <= self.store.inline_max() as u64;
-        let data = inline.then(|| {
-            let mut data = Vec::with_capacity(leaf.head.len() + bytes.len() + leaf.tail.len());
-            for part in [leaf.head.as_ref(), bytes, leaf.tail.as_ref()] {
-                data.extend_from_slice(part);
-            }
-            Bytes::from(data)
-        });
+        let data = self.inline(&place, bytes);
         self.have(leaf.key, place, data)
     }
 
-    /// Writes a block from another copy that the store has; `false` if it has none that passes now.
+    /// Lists a block whose `bytes` are in the file already, verified by the caller: after a resume.
     ///
     /// # Errors
     /// As [`Arriving::write`].
-    pub fn copy(&self, offset: u64, leaf: Leaf) -> Result<bool, Error> {
-        let Some(block) = self.store.read(&leaf.key)? else { return Ok(false) };
-        let around = leaf.head.len() + leaf.tail.len();
-        if block.len() < around {
-            return Err(Error::Invalid { why: "it is shorter than what is around it" });
-        }
-        let bytes = block.slice(leaf.head.len()..block.len() - leaf.tail.len());
-        self.write(offset, &bytes, leaf).map(|()| true)
-    }
-
-    /// Lists a block that is in the file already, verified by the caller: after a resume.
-    ///
-    /// # Errors
-    /// As [`Arriving::write`].
-    pub fn found(&self, offset: u64, len: u32, leaf: Leaf) -> Result<(), Error> {
-        let place = self.place(offset, len as usize, &leaf)?;
-        self.have(leaf.key, place, None)
+    pub fn found(&self, offset: u64, bytes: &[u8], leaf: Leaf) -> Result<(), Error> {
+        let place = self.place(offset, bytes.len(), &leaf)?;
+        let data = self.inline(&place, bytes);
+        self.have(leaf.key, place, data)
     }
 
     /// Bytes of the partial as they are; shorter at its end.
@@ -367,6 +349,13 @@ impl Arriving {
         Ok(Place { file: self.id, offset, len, head: leaf.head.clone(), tail: leaf.tail.clone() })
     }
 
+    /// The whole block, if the index is to keep it; `bytes` are the file's of it.
+    fn inline(&self, place: &Place, bytes: &[u8]) -> Option<Bytes> {
+        let inline = place.block_len() <= self.store.inline_max() as u64;
+        inline.then(|| Bytes::from([place.head.as_ref(), bytes, &place.tail].concat()))
+    }
+
+    /// Serves the block from now on.
     fn have(&self, key: Multihash, place: Place, data: Option<Bytes>) -> Result<(), Error> {
         let len = u32::try_from(place.block_len()).unwrap_or(u32::MAX);
         let block = NewBlock { key, len, place: Some(place.clone()), data };

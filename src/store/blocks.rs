@@ -12,7 +12,7 @@ use std::fs::File;
 use bytes::Bytes;
 
 use super::codec::{self, BlockRecord, Place};
-use super::files::{FileStat, FileState, Suspect, hashes_to, open_plain};
+use super::files::{FileRecord, FileStat, FileState, Suspect, hashes_to, open_plain};
 use super::{Error, Held, Store, TreeId, disk, keys};
 use crate::config::Visibility;
 use crate::dag::{Block, Multihash};
@@ -144,10 +144,9 @@ impl Store {
             Ok(None)
         };
         let Ok(file) = open_plain(&record.path) else { return suspect(Suspect::Missing) };
-        let before = FileStat::of(&file).ok();
+        let before = is_as_recorded(&file, &record);
         let Some(bytes) = assemble(&file, place) else { return suspect(Suspect::Bad) };
-        let after = FileStat::of(&file).ok();
-        let unchanged = before == Some(record.stat) && after == before;
+        let unchanged = before && is_as_recorded(&file, &record);
         let proven = unchanged && record.is_settled();
         if !proven && !hashes_to(&bytes, key) {
             return suspect(Suspect::Bad);
@@ -256,7 +255,7 @@ impl Store {
         Ok(())
     }
 
-    fn block_record(&self, key: &Multihash) -> Result<Option<BlockRecord>, Error> {
+    pub(super) fn block_record(&self, key: &Multihash) -> Result<Option<BlockRecord>, Error> {
         let record = self.0.index.get(&keys::of_block(keys::BLOCK, key))?;
         record.map(|bytes| self.decode_block(&bytes)).transpose()
     }
@@ -264,6 +263,15 @@ impl Store {
     pub(super) fn decode_block(&self, bytes: &[u8]) -> Result<BlockRecord, Error> {
         BlockRecord::decode(bytes).ok_or_else(|| self.0.undecodable())
     }
+}
+
+fn is_as_recorded(file: &File, record: &FileRecord) -> bool {
+    FileStat::of(file).is_ok_and(|now| now == record.stat)
+}
+
+/// Whether a file's bytes are, at this moment, those that its record was taken of: see `files`.
+pub(super) fn proven(file: &File, record: &FileRecord) -> bool {
+    record.state == FileState::Whole && record.is_settled() && is_as_recorded(file, record)
 }
 
 /// The block at a place; `None` if the file ends before or cannot be read.

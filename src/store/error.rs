@@ -1,12 +1,10 @@
 //! What can go wrong below the library, one variant per thing a caller can act on.
 //!
 //! A block, file or tree that is not there is `None`, never an error. Exit codes are the command line's matter: it
-//! maps [`Error::NoSpace`] to 7, [`Error::Denied`] to 5, the rest to 1.
+//! maps [`Error::NoSpace`] to 7 (and [`Error::IndexStopped`] for want of space), [`Error::Denied`] to 5, the rest to 1.
 
 use std::io;
 use std::path::{Path, PathBuf};
-
-use rustix::io::Errno;
 
 use super::{FileId, TreeId};
 
@@ -45,6 +43,19 @@ pub enum Error {
         dir: PathBuf,
         /// What was found.
         why: String,
+    },
+    /// The disk failed a write of the index, or refused it, and the index takes none since.
+    #[error(
+        "the index in {} has stopped: {cause}; what was reported done is kept, and the next start goes on from there",
+        dir.display()
+    )]
+    IndexStopped {
+        /// The store's folder.
+        dir: PathBuf,
+        /// Whether disk or quota were full.
+        no_space: bool,
+        /// The system's word.
+        cause: String,
     },
     /// The store was written by another version.
     #[error(
@@ -128,9 +139,10 @@ impl Error {
     /// An error of the operating system about `path`, sorted by what the caller can do about it.
     pub(super) fn io(path: &Path, source: impl Into<io::Error>) -> Self {
         let (path, source) = (path.to_path_buf(), source.into());
-        match Errno::from_io_error(&source) {
-            Some(Errno::NOSPC | Errno::DQUOT) => Self::NoSpace { path },
-            Some(Errno::ACCESS | Errno::PERM | Errno::ROFS) => Self::Denied { path, source },
+        use io::ErrorKind as Kind;
+        match source.kind() {
+            Kind::StorageFull | Kind::QuotaExceeded => Self::NoSpace { path },
+            Kind::PermissionDenied | Kind::ReadOnlyFilesystem => Self::Denied { path, source },
             _ => Self::Io { path, source },
         }
     }

@@ -13,7 +13,7 @@ use super::arriving::{is_partial_name, partial_name};
 use super::disk::Beneath;
 use super::files::{FileRecord, FileState};
 use super::trees::{StoredTree, TreeState};
-use super::{Error, FileId, Owner, Store, TreeFile, TreeId, keys};
+use super::{Aside, Error, FileId, Owner, Store, TreeFile, TreeId, keys};
 use crate::limits;
 
 /// What was taken away.
@@ -29,6 +29,8 @@ pub struct Swept {
     pub file_bytes: u64,
     /// Trees forgotten.
     pub trees: u64,
+    /// Damaged indexes deleted that repairs had moved aside.
+    pub aside: Aside,
 }
 
 impl Store {
@@ -76,13 +78,14 @@ impl Store {
         self.0.remove_record_files(id, stored.list)
     }
 
-    /// Drops all that neither a pinned nor an arriving tree holds. `on_step` sees the sums so far after each step and
+    /// Drops all that neither a pinned nor an arriving tree holds, and the indexes that repairs moved aside. `on_step` sees the sums so far after each step and
     /// may end the sweep; what is left then, the next one takes.
     ///
     /// # Errors
     /// What index and disk say.
     pub fn gc(&self, on_step: &mut dyn FnMut(&Swept) -> ControlFlow<()>) -> Result<Swept, Error> {
-        let mut swept = Swept::default();
+        // First: it needs no write of the index, which a full disk would refuse.
+        let mut swept = Swept { aside: self.delete_aside()?, ..Swept::default() };
         let finished = self.sweep(on_step, &mut swept)?;
         self.0.index.flush()?;
         tracing::debug!(?swept, finished = finished.is_continue(), "gc");

@@ -9,15 +9,20 @@
 //! sled 0.34 flushes with `sync_file_range` (its `pagecache/iobuf.rs`), which leaves the disk's own cache and the
 //! file's length out: [`Index::flush`] therefore fsyncs sled's file itself.
 //!
+//! After an error of the disk sled refuses all writes, also when there is space again, and after a failed fsync nobody
+//! knows what is on the disk: the index is *stopped* then ([`Error::IndexStopped`]) until it is opened anew, which
+//! checks all of it. Reads go on.
+//!
 //! A panic inside sled becomes [`Error::Damaged`]: all calls run under [`guarded`], which also keeps the panic's
 //! message off the terminal.
 
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::fs::File;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError};
 
 use sled::{Db, IVec};
 
@@ -84,6 +89,13 @@ pub(super) struct Index {
     dir: PathBuf,
     writer: Mutex<Stamp>,
     watermark: Watermark,
+    stopped: OnceLock<Stopped>,
+}
+
+/// The first error of the disk.
+struct Stopped {
+    no_space: bool,
+    cause: String,
 }
 
 /// What opening found in place of an index.
@@ -147,8 +159,14 @@ impl Index {
                 stamp.sequence
             )));
         }
-        let index =
-            Self { engine, file, dir: dir.to_path_buf(), writer: Mutex::new(stamp), watermark };
+        let index = Self {
+            engine,
+            file,
+            dir: dir.to_path_buf(),
+            writer: Mutex::new(stamp),
+            watermark,
+            stopped: OnceLock::new(),
+        };
         if stamp.sequence == 0 {
             index.write(|_| Ok(()))?;
             index.flush()?;
@@ -158,10 +176,33 @@ impl Index {
     }
 
     fn guard<R>(&self, call: impl FnOnce(&Db) -> sled::Result<R>) -> Result<R, Error> {
-        match guarded(|| call(self.engine.db())) {
-            Ok(result) => result.map_err(|e| while_open(&self.dir, e)),
-            Err(why) => Err(Error::Damaged { dir: self.dir.clone(), why }),
-        }
+        let why = match guarded(|| call(self.engine.db())) {
+            Ok(Ok(result)) => return Ok(result),
+            Ok(Err(sled::Error::Io(e))) => return Err(self.stop(&e)),
+            Ok(Err(e)) => e.to_string(),
+            Err(why) => why,
+        };
+        // What goes wrong after a stop is the stop's doing.
+        Err(self.stopped().unwrap_or_else(|| Error::Damaged { dir: self.dir.clone(), why }))
+    }
+
+    /// Notes an error of the disk; the first is the cause of all later ones.
+    fn stop(&self, error: &io::Error) -> Error {
+        self.stopped.get_or_init(|| {
+            let no_space =
+                matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+            Stopped { no_space, cause: in_words(error) }
+        });
+        self.stopped().expect("noted just above")
+    }
+
+    /// Why the index takes no writes until it is opened anew; `None` while it does.
+    pub(super) fn stopped(&self) -> Option<Error> {
+        self.stopped.get().map(|Stopped { no_space, cause }| Error::IndexStopped {
+            dir: self.dir.clone(),
+            no_space: *no_space,
+            cause: cause.clone(),
+        })
     }
 
     fn writer(&self) -> MutexGuard<'_, Stamp> {
@@ -241,7 +282,7 @@ impl Index {
     pub(super) fn flush(&self) -> Result<(), Error> {
         let sequence = self.stamp().sequence;
         self.guard(|db| db.flush())?;
-        self.file.sync_data().map_err(|e| Error::io(&self.dir.join("index"), e))?;
+        self.file.sync_data().map_err(|e| self.stop(&e))?;
         self.watermark.note(sequence)
     }
 
@@ -258,6 +299,9 @@ impl Index {
 
 impl Drop for Index {
     fn drop(&mut self) {
+        if self.stopped.get().is_some() {
+            return;
+        }
         if let Err(e) = self.flush().and_then(|()| self.watermark.sync()) {
             tracing::warn!(error = %e, "the index was not flushed at the end");
         }
@@ -335,7 +379,7 @@ fn read_through(db: &Db) -> sled::Result<Read> {
 fn remove_generating(index: &Path) -> Result<(), Error> {
     let listing = match std::fs::read_dir(index) {
         Ok(listing) => listing,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(e) => return Err(Error::io(index, e)),
     };
     for entry in listing {
@@ -347,6 +391,13 @@ fn remove_generating(index: &Path) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// What the system said. sled passes an error on as the text of its structure, without the system's number.
+fn in_words(error: &io::Error) -> String {
+    let text = error.to_string();
+    let said = text.split_once("message: \"").and_then(|(_, rest)| rest.split_once('"'));
+    said.map_or_else(|| text.clone(), |(message, _)| message.to_owned())
 }
 
 /// An error of sled while the index opens: what the system refuses is said as such, all else is damage.
@@ -362,10 +413,18 @@ fn at_open(dir: &Path, index: &Path, error: sled::Error) -> Error {
     }
 }
 
-/// An error of sled while the index is in use.
-fn while_open(dir: &Path, error: sled::Error) -> Error {
-    match error {
-        sled::Error::Io(e) => Error::io(&dir.join("index"), e),
-        other => Error::Damaged { dir: dir.to_path_buf(), why: other.to_string() },
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_that_sled_has_passed_on_still_says_what_the_system_said() {
+        let system = io::Error::from_raw_os_error(28);
+        let passed_on = sled::Error::Io(system).clone();
+        let sled::Error::Io(passed_on) = passed_on else { panic!("{passed_on}") };
+        assert_eq!(passed_on.raw_os_error(), None, "else none of this is needed");
+        assert_eq!(in_words(&passed_on), "No space left on device");
+        assert_eq!(passed_on.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(in_words(&io::ErrorKind::WriteZero.into()), "write zero");
     }
 }

@@ -25,7 +25,7 @@ use super::index::{Index, Opened};
 use super::lock::Lock;
 use super::stamp::{Condition, Identity, SCHEMA};
 use super::tally::Stamp;
-use super::{Error, Inner, Options, Store, TreeId, disk, records};
+use super::{Error, Inner, Options, Store, TreeId, aside, disk, records, stamp};
 use crate::limits;
 
 fn damaged(dir: &Path, why: &str) -> Error {
@@ -163,7 +163,7 @@ pub(super) fn open_for_repair(dir: &Path, options: Options) -> Result<Store, Err
     let known = Identity::read(dir).unwrap_or_default();
     let generation = known.as_ref().map_or(1, |identity| identity.generation);
     // A broken store.json must not lead back to a generation that was there before.
-    let generation = generation.max(highest_aside(dir)?) + 1;
+    let generation = generation.max(aside::highest(dir)?).max(stamp::flushed_generation(dir)?) + 1;
     let identity = Identity {
         schema: SCHEMA,
         store: known.as_ref().map_or_else(|| Identity::new().store, |i| i.store.clone()),
@@ -177,7 +177,7 @@ pub(super) fn open_for_repair(dir: &Path, options: Options) -> Result<Store, Err
             // Half of an earlier repair: nothing in it is not in the records.
             fs::remove_dir_all(&index).map_err(|e| Error::io(&index, e))?;
         } else {
-            let aside = dir.join(format!("index.damaged-{}", generation - 1));
+            let aside = aside::path(dir, generation - 1);
             fs::rename(&index, &aside).map_err(|e| Error::io(&index, e))?;
         }
     }
@@ -188,13 +188,6 @@ pub(super) fn open_for_repair(dir: &Path, options: Options) -> Result<Store, Err
         return Err(damaged(dir, "a new index could not be begun"));
     };
     assemble(dir, options, *index, lock, true)
-}
-
-/// The highest generation among the indexes moved aside, 0 if there is none.
-fn highest_aside(dir: &Path) -> Result<u64, Error> {
-    let listing = fs::read_dir(dir).map_err(|e| Error::io(dir, e))?;
-    let number = |name: &str| name.strip_prefix("index.damaged-")?.parse::<u64>().ok();
-    Ok(listing.flatten().filter_map(|entry| number(entry.file_name().to_str()?)).max().unwrap_or(0))
 }
 
 pub(super) fn finish_repair(store: &Store) -> Result<(), Error> {

@@ -8,6 +8,7 @@
 //! in turn, so that a torn one costs nothing.
 
 use std::fs::{File, OpenOptions};
+use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -21,6 +22,7 @@ use crate::dag::block::sha256;
 pub(super) const SCHEMA: u32 = 1;
 
 const NAME: &str = "store.json";
+const FLUSHED: &str = "flushed";
 const SLOT: usize = 24;
 
 /// Whether the index may be used.
@@ -96,10 +98,33 @@ pub(super) struct Watermark {
     noted: Mutex<u64>,
 }
 
+/// What the readable slots say: generation, and number of the batch.
+fn slots(file: &File) -> Vec<(u64, u64)> {
+    let read = |slot: u64| {
+        let mut bytes = [0; SLOT];
+        file.read_exact_at(&mut bytes, slot * SLOT as u64).ok()?;
+        let (body, check) = bytes.split_at(16);
+        let (head, tail) = body.split_at(8);
+        let number = |part: &[u8]| u64::from_le_bytes(part.try_into().expect("8 bytes"));
+        (sha256(body)[..8] == *check).then(|| (number(head), number(tail)))
+    };
+    (0..2).filter_map(read).collect()
+}
+
+/// The generation of the index that was flushed last, 0 if nothing tells.
+pub(super) fn flushed_generation(dir: &Path) -> Result<u64, Error> {
+    let path = dir.join(FLUSHED);
+    match File::open(&path) {
+        Ok(file) => Ok(slots(&file).into_iter().map(|(of, _)| of).max().unwrap_or(0)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(e) => Err(Error::io(&path, e)),
+    }
+}
+
 impl Watermark {
     /// Opens it for an index of this generation; also gives the number of the last batch known to be flushed.
     pub(super) fn open(dir: &Path, generation: u64) -> Result<(Self, u64), Error> {
-        let path = dir.join("flushed");
+        let path = dir.join(FLUSHED);
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -107,22 +132,8 @@ impl Watermark {
             .truncate(false)
             .open(&path)
             .map_err(|e| Error::io(&path, e))?;
-        let mut flushed = 0;
-        for slot in 0..2 {
-            let mut bytes = [0; SLOT];
-            if file.read_exact_at(&mut bytes, slot * SLOT as u64).is_err() {
-                continue;
-            }
-            let (body, check) = bytes.split_at(16);
-            if sha256(body)[..8] != *check {
-                continue;
-            }
-            let (head, tail) = body.split_at(8);
-            let number = |part: &[u8]| u64::from_le_bytes(part.try_into().expect("8 bytes"));
-            if number(head) == generation {
-                flushed = flushed.max(number(tail));
-            }
-        }
+        let own = slots(&file).into_iter().filter(|(of, _)| *of == generation);
+        let flushed = own.map(|(_, sequence)| sequence).max().unwrap_or(0);
         Ok((Self { file, path, generation, noted: Mutex::new(flushed) }, flushed))
     }
 

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::common::{
     Daemon, Home,
     files::{self, MIB},
+    foreign::{self, V0_LEAF, V0_LINKS},
     number, text, until,
 };
 
@@ -107,6 +108,44 @@ fn a_fetching_daemon_that_was_killed_goes_on_where_it_stopped() {
     assert_eq!(home.ask(&["ls"])["repos"][0]["state"], "arriving");
     let got = home.ask(&seeder.get(&out));
     assert_resumed(&seeder, &out, had, &got);
+}
+
+/// A file that other software built, of wrapped leaves: what lies on the disk are not the blocks themselves.
+#[test]
+fn a_killed_get_of_wrapped_leaves_goes_on_where_it_stopped_and_serves_all_of_it_on() {
+    // The last node of the second level holds eight leaves: small enough to be taken for a leaf itself.
+    let data = files::noise(25, (V0_LINKS + 8) * V0_LEAF);
+    let blocks = foreign::v0_file(&data);
+    let root = *blocks[blocks.len() - 1].cid();
+    let (seeder, home, third) = (Home::new(), Home::new(), Home::new());
+    let daemon = foreign::serve(&seeder, root, &blocks);
+    let (name, out) = (root.to_string(), home.beside("out"));
+    let to = out.to_str().expect("UTF-8");
+    let args = ["get", &name, "--peer", daemon.addr(), "-o", to];
+    let get = home.start(&args);
+    until("a part of the file", || {
+        files::partial_bytes(&out).filter(|bytes| *bytes > 12 * MIB as u64)
+    });
+    daemon.pause();
+    let had = files::partial_bytes(&out).expect("the file is not whole yet");
+    get.kill();
+    assert!(had < data.len() as u64, "the test must stop it in the middle");
+    daemon.resume();
+    let got = home.ask(&args);
+    let fetched = number(&got, "fetched_bytes");
+    assert!(
+        fetched + had <= data.len() as u64 + 4 * MIB as u64,
+        "{had} bytes were there and {fetched} were fetched again of {}",
+        data.len()
+    );
+    assert!(std::fs::read(out.join(&name)).expect("read") == data);
+    assert_eq!(home.ask(&["verify", &name])["ok"], true);
+
+    drop(daemon);
+    let second = home.daemon(&[]);
+    let out = third.beside("out");
+    third.get(&name, &["--peer", second.addr(), "-o", out.to_str().expect("UTF-8")]).ok();
+    assert!(std::fs::read(out.join(&name)).expect("read") == data);
 }
 
 #[test]

@@ -11,3 +11,4 @@ mod inline;
 mod layers;
 mod real_model;
 mod share;
+mod shared_bytes;

@@ -7,6 +7,7 @@
 //! than a window of them.
 
 mod open;
+mod write;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -16,6 +17,7 @@ use std::{
 use tokio::{task::JoinSet, time::Instant};
 
 use self::open::{OpenFile, Opened};
+use self::write::{Piece, finish_all, write_all};
 use super::{
     jobs::Job,
     plan::Plan,
@@ -31,7 +33,7 @@ use crate::{
     limits,
     network::Arrived,
     rpc::{Code, Failure},
-    store::{self, Arriving, FileId, Store},
+    store::{Arriving, FileId, Store},
 };
 
 /// Fetches all of the plan's files that are not in their place.
@@ -60,6 +62,7 @@ pub(super) async fn run(
         job,
         queue,
         leaves: VecDeque::new(),
+        parts: Vec::new(),
         open: HashMap::new(),
         asked: HashMap::new(),
         done: Vec::new(),
@@ -84,6 +87,8 @@ struct Transfer<'a> {
     queue: VecDeque<usize>,
     /// Leaves of open files that are not asked for yet.
     leaves: VecDeque<(usize, Leaf)>,
+    /// Leaves that came to light in what was taken for one, and are not looked for in their file yet.
+    parts: Vec<(usize, Leaf)>,
     /// Files being written.
     open: HashMap<usize, OpenFile>,
     /// Blocks asked for, and every place where each belongs.
@@ -126,6 +131,9 @@ impl Transfer<'_> {
 
     /// Fills the window of blocks asked for, opening files as their turn comes.
     async fn ask(&mut self) -> Result<(), Failure> {
+        while let Some((index, part)) = self.parts.pop() {
+            self.look(index, part).await?;
+        }
         let mut wants = Vec::new();
         while self.asked.len() < limits::FETCH_WANTS {
             let Some((index, leaf)) = self.leaves.pop_front() else {
@@ -152,6 +160,25 @@ impl Transfer<'_> {
             places.push((index, leaf));
         }
         self.source.want(wants).await
+    }
+
+    /// Queues a part, unless an earlier run left it in its file.
+    async fn look(&mut self, index: usize, part: Leaf) -> Result<(), Failure> {
+        let Some(file) = self.open.get_mut(&index) else { return Ok(()) };
+        let len = part.size.expected();
+        if let Some((arriving, earlier)) = file.resumed() {
+            let leaf = part.clone();
+            if blocking(move || earlier.holds(&arriving, &leaf, len)).await? {
+                file.left -= 1;
+                if file.left == 0 && file.writes == 0 {
+                    self.done.push(index);
+                }
+                self.job.update(|state| state.bytes += len);
+                return Ok(());
+            }
+        }
+        self.leaves.push_front((index, part));
+        Ok(())
     }
 
     /// Opens the next file: finds what of it is here, queues the rest. False if there is none, or enough are open.
@@ -200,16 +227,17 @@ impl Transfer<'_> {
             for found in found {
                 if let Found::Leaf(part) = found {
                     file.left += 1;
-                    self.leaves.push_front((index, part));
+                    self.parts.push((index, part));
                 }
             }
             let arriving = file.arriving(block.data().len())?;
             file.writes += 1;
-            writes.push((index, arriving, leaf.offset, bytes));
+            writes.push(Piece { index, arriving, offset: leaf.offset, bytes });
         }
         self.writing += 1;
+        let (store, tree) = (self.store.clone(), self.plan.id());
         self.tasks.spawn_blocking(move || {
-            let step = write_all(&block, writes);
+            let step = write_all(&store, tree, &block, writes);
             drop(block);
             // Only now may the exchange ask for more: the bytes have left memory.
             drop(arrived);
@@ -298,42 +326,4 @@ impl Transfer<'_> {
             Ok(Step::Committed)
         });
     }
-}
-
-fn write_all(
-    block: &Block,
-    writes: Vec<(usize, Arc<Arriving>, u64, std::ops::Range<usize>)>,
-) -> Result<Step, Failure> {
-    let data = block.data();
-    let mut bytes = 0;
-    let mut files = Vec::new();
-    for (index, file, offset, range) in writes {
-        let leaf = store::Leaf {
-            key: *block.cid().hash(),
-            head: data.slice(..range.start),
-            tail: data.slice(range.end..),
-        };
-        if !range.is_empty() || data.is_empty() {
-            file.write(offset, &data[range.clone()], leaf)?;
-        }
-        bytes += range.len() as u64;
-        files.push(index);
-    }
-    Ok(Step::Wrote { files, block: *block.cid(), block_len: data.len(), bytes })
-}
-
-fn finish_all(
-    store: &Store,
-    files: Vec<(usize, OpenFile)>,
-    replace: bool,
-) -> Result<Vec<(usize, FileId)>, Failure> {
-    let mut begun = Vec::with_capacity(files.len());
-    let mut records = Vec::with_capacity(files.len());
-    for (index, file) in files {
-        let arriving = file.into_arriving()?;
-        records.push((index, arriving.id()));
-        begun.push(arriving);
-    }
-    store.finish_all(begun, replace)?;
-    Ok(records)
 }

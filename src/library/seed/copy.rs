@@ -101,16 +101,30 @@ fn write(
     meter: &Meter,
 ) -> Result<(), Failure> {
     let file = File::open(&found.source).map_err(|why| unreadable(&found.source, &why))?;
+    // Where the copy shares the source's bytes they are read once, too: in the copy.
+    let shared = arriving.share_all(&file)?;
     let mut builder = FileBuilder::new();
     let mut buffer = vec![0; limits::CHUNK];
     let mut offset = 0;
     while offset < imported.size {
         let len = limits::CHUNK.min((imported.size - offset) as usize);
-        let chunk = &mut buffer[..len];
-        file.read_exact_at(chunk, offset).map_err(|why| unreadable(&found.source, &why))?;
+        let read;
+        let chunk = if shared {
+            read = arriving.read_at(offset, len)?;
+            &read[..]
+        } else {
+            let chunk = &mut buffer[..len];
+            file.read_exact_at(chunk, offset).map_err(|why| unreadable(&found.source, &why))?;
+            chunk
+        };
         let digest = sha256(chunk);
         builder.push(cid_v1(RAW, digest), len as u64, &mut |_| {});
-        arriving.write(offset, chunk, Leaf::raw(block::multihash(digest)))?;
+        let leaf = Leaf::raw(block::multihash(digest));
+        if shared {
+            arriving.found(offset, chunk, leaf)?;
+        } else {
+            arriving.write(offset, chunk, leaf)?;
+        }
         offset += len as u64;
         meter.add(0)?;
     }

@@ -131,7 +131,7 @@ fn what_was_written_and_not_committed_is_offered_for_hashing_after_a_kill() {
     assert!(end - start < 3 * CHUNK, "and no hole: {unlisted:?}");
     let found = file.read_at(5 * CHUNK as u64, CHUNK).expect("read");
     assert_eq!(found, data[5 * CHUNK..6 * CHUNK]);
-    file.found(5 * CHUNK as u64, CHUNK as u32, Leaf::raw(key(&found))).expect("found");
+    file.found(5 * CHUNK as u64, &found, Leaf::raw(key(&found))).expect("found");
     assert_eq!(read(&store, &found), Some(found));
     let listed: Vec<_> =
         store.file_blocks(file.id(), 0, 9).expect("blocks").iter().map(|b| b.1.offset).collect();
@@ -352,7 +352,7 @@ fn the_work_of_a_killed_process_is_resumed() {
         for n in (range.start as usize).div_ceil(CHUNK)..range.end as usize / CHUNK {
             let chunk = file.read_at((n * CHUNK) as u64, CHUNK).expect("read");
             assert_eq!(chunk, data[n * CHUNK..(n + 1) * CHUNK]);
-            file.found((n * CHUNK) as u64, CHUNK as u32, Leaf::raw(key(&chunk))).expect("found");
+            file.found((n * CHUNK) as u64, &chunk, Leaf::raw(key(&chunk))).expect("found");
         }
     }
     write(&file, &data, 0..64);

@@ -227,6 +227,48 @@ fn a_repair_begins_from_the_plain_records_and_can_be_cut_off() {
     assert!(home.store_dir().join("index.damaged-1").exists(), "the old one is kept aside");
 }
 
+fn no_stop(_: &Swept) -> std::ops::ControlFlow<()> {
+    std::ops::ControlFlow::Continue(())
+}
+
+#[test]
+fn an_index_moved_aside_stays_until_a_gc_of_the_repaired_store() {
+    let home = Home::new();
+    filled(&home);
+    let theirs = home.write("store/index.damaged-notes/a", b"not ours");
+    let aside = home.store_dir().join("index.damaged-1");
+    let store = Store::open_for_repair(&home.store_dir(), home.options()).expect("repair");
+    let found = store.aside().expect("aside");
+    assert_eq!(found.indexes, 1);
+    assert!(found.bytes > 0);
+    assert_eq!(store.gc(&mut no_stop).expect("gc").aside, Aside::default());
+    assert!(aside.exists(), "the repair has not ended");
+    store.finish_repair().expect("finish");
+    drop(store);
+    let store = home.open();
+    assert_eq!(store.gc(&mut no_stop).expect("gc").aside, found);
+    assert!(!aside.exists());
+    assert_eq!(store.aside().expect("aside"), Aside::default());
+    assert!(theirs.exists());
+}
+
+#[test]
+fn with_the_old_index_deleted_and_store_json_broken_no_generation_comes_twice() {
+    let home = Home::new();
+    filled(&home);
+    for _ in 0..2 {
+        let store = Store::open_for_repair(&home.store_dir(), home.options()).expect("repair");
+        store.finish_repair().expect("finish");
+    }
+    let store = home.open();
+    let before = store.0.index.stamp().generation;
+    store.gc(&mut no_stop).expect("gc");
+    drop(store);
+    fs::write(home.store_dir().join("store.json"), "{").expect("write");
+    let store = Store::open_for_repair(&home.store_dir(), home.options()).expect("repair");
+    assert_eq!((before, store.0.index.stamp().generation), (3, 4));
+}
+
 #[test]
 fn a_repair_helps_a_store_of_another_schema() {
     let home = Home::new();

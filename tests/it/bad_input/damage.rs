@@ -157,6 +157,26 @@ fn a_cut_or_flipped_index_is_whole_or_refused_and_repair_brings_it_back() {
 }
 
 #[test]
+fn the_damaged_index_lies_aside_as_status_says_until_gc_deletes_it() {
+    let damaged = Damaged::new(65);
+    fs::write(damaged.store().join("index/db"), "no index").expect("harm");
+    damaged.repair("overwritten");
+    let home = &damaged.home;
+    let said = home.say(&["status"]).stdout;
+    assert!(said.contains("1 damaged index") && said.contains("modelswarm gc"), "{said}");
+    let store = &home.ask(&["status"])["store"];
+    assert_eq!(store["damaged_indexes"], 1);
+    assert!(number(store, "damaged_index_bytes") > 0);
+    home.ask(&["pin", "bare"]);
+    let collected = home.ask(&["gc"]);
+    assert_eq!(collected["damaged_indexes"], 1, "{collected}");
+    assert!(number(&collected, "bytes") > 0);
+    assert_eq!(home.ask(&["status"])["store"]["damaged_indexes"], 0);
+    assert_eq!(home.ask(&["gc"])["damaged_indexes"], 0);
+    damaged.serves();
+}
+
+#[test]
 fn a_lost_index_is_refused_and_never_taken_for_a_new_one() {
     let damaged = Damaged::new(63);
     let kept = damaged.keep();

@@ -1,47 +1,18 @@
 //! No space left: exit 7, and nothing half-written is presented as whole. Needs the right to mount a small tmpfs.
 
 use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
+    fs::{self, File},
+    io::Write as _,
+    path::Path,
+    process::Command,
 };
 
 use crate::common::{
-    Home,
+    Daemon, Home,
     files::{self, MIB},
-    text,
+    mount::Mount,
+    text, until,
 };
-
-/// A file system of a few MiB; unmounted when dropped.
-struct Small(PathBuf);
-
-impl Small {
-    /// `None` where this user may not mount.
-    fn mount(at: PathBuf, mib: usize) -> Option<Self> {
-        fs::create_dir_all(&at).expect("make");
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "tmpfs"])
-            .arg(&at)
-            .stderr(Stdio::null())
-            .status();
-        mounted.is_ok_and(|status| status.success()).then_some(Self(at))
-    }
-
-    fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        let unmounted = Command::new("umount").arg("-l").arg(&self.0).status();
-        assert!(
-            unmounted.is_ok_and(|status| status.success()),
-            "{} stays mounted",
-            self.0.display()
-        );
-    }
-}
 
 #[test]
 fn a_full_disk_is_exit_7_and_more_space_lets_the_same_call_go_on() {
@@ -53,7 +24,7 @@ fn a_full_disk_is_exit_7_and_more_space_lets_the_same_call_go_on() {
     let release = text(&seeded, "release");
 
     let home = Home::new();
-    let Some(small) = Small::mount(home.beside("small"), 12) else {
+    let Some(small) = Mount::tmpfs(home.beside("small"), 12) else {
         eprintln!("this user may not mount: the full disk was not tested");
         return;
     };
@@ -78,7 +49,7 @@ fn a_full_disk_is_exit_7_and_more_space_lets_the_same_call_go_on() {
 #[test]
 fn a_copy_that_does_not_fit_leaves_the_home_usable() {
     let beside = Home::new();
-    let Some(small) = Small::mount(beside.beside("small"), 48) else {
+    let Some(small) = Mount::tmpfs(beside.beside("small"), 48) else {
         eprintln!("this user may not mount: the full disk was not tested");
         return;
     };
@@ -100,4 +71,54 @@ fn a_copy_that_does_not_fit_leaves_the_home_usable() {
     // In place there is room enough.
     run(&["seed", &large]).ok();
     run(&["verify", "large"]).ok();
+}
+
+/// Fills what is left of a file system, to the last byte.
+fn fill(folder: &Path) {
+    let mut file = File::create(folder.join("filler")).expect("create");
+    for step in [64 * 1024, 4096, 1] {
+        while file.write_all(&vec![1; step]).is_ok() {}
+    }
+}
+
+/// After a write that failed, sled takes no more of them, also when there is space again: a daemon that went on would
+/// refuse everything until somebody restarts it by hand.
+#[test]
+fn a_daemon_whose_index_found_no_space_ends_with_exit_7_and_goes_on_when_started_anew() {
+    let beside = Home::new();
+    let Some(small) = Mount::tmpfs(beside.beside("small"), 48) else {
+        eprintln!("this user may not mount: the full disk was not tested");
+        return;
+    };
+    let command = |args: &[&str]| {
+        let mut command = beside.bare();
+        command.arg("--home").arg(small.path().join("home"));
+        command.args(["--network", "isolated"]).args(args);
+        command
+    };
+    let run = |args: &[&str]| {
+        let mut command = command(args);
+        command.arg("--json");
+        crate::common::Running::spawn(command).wait()
+    };
+    let [first, second] = ["first", "second"].map(|name| beside.model(name, 84));
+    let [first, second] = [&first, &second].map(|path| path.to_str().expect("UTF-8"));
+    let daemon = Daemon::start(command(&beside.daemon_args(&[])));
+    run(&["seed", first]).ok();
+    fill(small.path());
+    let failed = run(&["seed", second, "--unsigned"]);
+    let failure = failed.failure(7);
+    failure.says("index").says("No space left").says("free some space");
+    until("the daemon's word", || daemon.log().contains("No space left on device").then_some(()));
+    assert_eq!(daemon.ended(), 7);
+
+    // Alone it is the same.
+    run(&["seed", second, "--unsigned"]).failure(7).says("space");
+    fs::remove_file(small.path().join("filler")).expect("remove");
+    let daemon = Daemon::start(command(&beside.daemon_args(&[])));
+    let repos = run(&["ls"]).ok();
+    assert_eq!(repos["repos"].as_array().map(Vec::len), Some(1), "what was done is kept: {repos}");
+    assert_eq!(run(&["verify", "first"]).ok()["ok"], true);
+    run(&["seed", second, "--unsigned"]).ok();
+    assert_eq!(daemon.terminate(), 0);
 }

@@ -4,21 +4,18 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::SystemTime,
 };
 
 use modelswarm::{
-    config::Visibility,
     dag::{
         Block, Cid, Entry,
         block::{DAG_PB, RAW},
         unixfs,
     },
-    rpc::Kind,
-    store::{NewBlock, Options, Owner, Store, Tree, TreeState},
+    store::{NewBlock, Options, Store},
 };
 
-use crate::common::{Daemon, Home, files, text};
+use crate::common::{Home, files, foreign::serve, text};
 
 fn leaf(bytes: impl AsRef<[u8]>) -> Block {
     Block::new(RAW, bytes.as_ref().to_vec())
@@ -26,36 +23,6 @@ fn leaf(bytes: impl AsRef<[u8]>) -> Block {
 
 fn entry(name: &str, block: &Block) -> Entry {
     Entry { name: name.into(), cid: *block.cid(), tsize: block.data().len() as u64 }
-}
-
-/// A node that serves these blocks, as a tree of this root.
-fn serve(home: &Home, root: Cid, blocks: &[Block]) -> Daemon {
-    home.ask(&["init"]);
-    let options = Options::new(home.path().join("library"));
-    let store = Store::open(&home.path().join("store"), options).expect("the store");
-    let reservation = store.reserve().expect("reserved");
-    let new: Vec<NewBlock> = blocks.iter().map(NewBlock::node).collect();
-    store.add_blocks(reservation.id(), &new).expect("added");
-    let tree = Tree {
-        root,
-        release: None,
-        card: None,
-        repo: None,
-        kind: Kind::Model,
-        version: None,
-        seq: None,
-        visibility: Visibility::Lan,
-        pinned: true,
-        location: PathBuf::from("/nowhere"),
-        owner: Owner::User,
-        state: TreeState::Whole,
-        created_at: SystemTime::now(),
-        note: None,
-    };
-    store.save_tree(reservation.id(), &tree, &[]).expect("saved");
-    drop(reservation);
-    store.close().expect("closed");
-    home.daemon(&[])
 }
 
 /// Fetches a directory of these entries from a daemon that serves just that.

@@ -1,6 +1,8 @@
 //! What the end-to-end tests share: homes, the program as a child process, daemons, made models, trees to compare.
 
 pub(crate) mod files;
+pub(crate) mod foreign;
+pub(crate) mod mount;
 mod process;
 
 use std::{

@@ -1,10 +1,12 @@
 //! A file being fetched: what of it is here already, and what must be asked for.
 
-use std::{ops::Range, path::Path, sync::Arc};
+use std::{collections::HashSet, ops::Range, path::Path, sync::Arc};
 
 use crate::{
     dag::{
-        block::{RAW, sha256},
+        Multihash,
+        block::RAW,
+        leaf,
         walk::{Leaf, Size},
     },
     library::{blocks, fetch::plan::Planned},
@@ -18,6 +20,8 @@ pub(super) struct OpenFile {
     arriving: Option<Arc<Arriving>>,
     /// How to begin it once its size is known.
     late: Option<(Store, TreeId, Target)>,
+    /// What an earlier run left in it.
+    earlier: Option<Arc<Earlier>>,
     /// Leaves that are not here.
     pub left: usize,
     /// Writes under way.
@@ -38,6 +42,11 @@ impl OpenFile {
     /// The file, if it is begun.
     pub(super) fn begun(&self) -> Option<&Arc<Arriving>> {
         self.arriving.as_ref()
+    }
+
+    /// The file and what an earlier run left in it, if one did.
+    pub(super) fn resumed(&self) -> Option<(Arc<Arriving>, Arc<Earlier>)> {
+        self.arriving.clone().zip(self.earlier.clone())
     }
 
     /// The file alone, once nothing writes to it any more.
@@ -80,6 +89,7 @@ pub(super) fn open(
                     let file = OpenFile {
                         arriving: None,
                         late: Some((store.clone(), tree, target(0))),
+                        earlier: None,
                         left: leaves.len(),
                         writes: 0,
                     };
@@ -89,22 +99,25 @@ pub(super) fn open(
         }
     };
     let (arriving, unlisted) = store.begin_file(tree, target(size))?;
-    let listed: std::collections::HashSet<u64> =
-        blocks::extents(store, arriving.id())?.into_iter().map(|(_, place)| place.offset).collect();
+    let listed = blocks::extents(store, arriving.id())?;
+    let listed = listed.into_iter().map(|(key, place)| (place.offset, key)).collect();
+    let earlier = Earlier { listed, unlisted };
     let (mut missing, mut here) = (Vec::new(), 0);
     for leaf in &file.leaves {
         let len = leaf_len(leaf, size);
-        if listed.contains(&leaf.offset)
-            || found(&arriving, leaf, len, &unlisted)?
-            || copied(store, &arriving, leaf)?
-        {
+        if earlier.holds(&arriving, leaf, len)? || copied(store, &arriving, leaf)? {
             here += len;
         } else {
             missing.push(leaf.clone());
         }
     }
-    let file =
-        OpenFile { arriving: Some(Arc::new(arriving)), late: None, left: missing.len(), writes: 0 };
+    let file = OpenFile {
+        arriving: Some(Arc::new(arriving)),
+        late: None,
+        earlier: (!earlier.is_empty()).then(|| Arc::new(earlier)),
+        left: missing.len(),
+        writes: 0,
+    };
     Ok(Opened { file, missing, here })
 }
 
@@ -115,24 +128,44 @@ fn leaf_len(leaf: &Leaf, file_size: u64) -> u64 {
     }
 }
 
-/// Whether an earlier run wrote the leaf and was killed before it was listed.
-fn found(
-    arriving: &Arriving,
-    leaf: &Leaf,
-    len: u64,
-    unlisted: &[Range<u64>],
-) -> Result<bool, Failure> {
-    let whole = leaf.offset..leaf.offset + len;
-    let written = unlisted.iter().any(|range| range.start <= whole.start && whole.end <= range.end);
-    if !written || leaf.cid.codec() != RAW || len > limits::BLOCK_MAX as u64 {
-        return Ok(false);
+/// What lay in a file when it was opened.
+#[derive(Debug)]
+pub(super) struct Earlier {
+    /// Blocks in the index, by where they begin: a node taken for a leaf begins where its first part does.
+    listed: HashSet<(u64, Multihash)>,
+    /// Data that the index missed.
+    unlisted: Vec<Range<u64>>,
+}
+
+impl Earlier {
+    fn is_empty(&self) -> bool {
+        self.listed.is_empty() && self.unlisted.is_empty()
     }
-    let bytes = arriving.read_at(leaf.offset, len as usize)?;
-    if leaf.cid.hash().digest() != sha256(&bytes) {
-        return Ok(false);
+
+    /// Whether the leaf's `len` bytes are there. Those that an earlier run wrote and was killed before they were listed
+    /// are hashed, and listed now.
+    pub(super) fn holds(
+        &self,
+        arriving: &Arriving,
+        leaf: &Leaf,
+        len: u64,
+    ) -> Result<bool, Failure> {
+        let key = *leaf.cid.hash();
+        if self.listed.contains(&(leaf.offset, key)) {
+            return Ok(true);
+        }
+        let end = leaf.offset + len;
+        let written = self.unlisted.iter().any(|r| r.start <= leaf.offset && end <= r.end);
+        if !written || len > limits::BLOCK_MAX as u64 {
+            return Ok(false);
+        }
+        let bytes = arriving.read_at(leaf.offset, len as usize)?;
+        let Some(leaf::Around { head, tail }) = leaf::around(&leaf.cid, &bytes) else {
+            return Ok(false);
+        };
+        arriving.found(leaf.offset, &bytes, store::Leaf { key, head, tail })?;
+        Ok(true)
     }
-    arriving.found(leaf.offset, len as u32, store::Leaf::raw(*leaf.cid.hash()))?;
-    Ok(true)
 }
 
 /// Whether another file of the store holds the leaf, and it was copied from there.
@@ -141,4 +174,169 @@ fn copied(store: &Store, arriving: &Arriving, leaf: &Leaf) -> Result<bool, Failu
         return Ok(false);
     }
     Ok(arriving.copy(leaf.offset, store::Leaf::raw(*leaf.cid.hash()))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::{
+        dag::{
+            Block, Walk,
+            block::DAG_PB,
+            pb,
+            unixfs::{self, Part},
+            walk::Found,
+        },
+        library::fetch::transfer::write::{Piece, write_all},
+        store::{Options, Tree, TreeState},
+    };
+
+    /// Above what the index would keep itself.
+    const LEAF: usize = 64 * 1024;
+
+    fn data(n: u8) -> Vec<u8> {
+        (0..LEAF).map(|at| (at / 256) as u8 ^ n).collect()
+    }
+
+    /// A leaf of profile unixfs-v0-2015.
+    fn wrapped(kind: u8, data: &[u8]) -> Block {
+        let size = [0x18, 0x80, 0x80, 0x04];
+        let message = [&[0x08, kind, 0x12, 0x80, 0x80, 0x04], data, &size].concat();
+        Block::new(DAG_PB, pb::encode(&[], &message))
+    }
+
+    fn node(blocks: &[&Block], sizes: &[usize]) -> Block {
+        let part = |(block, size): (&&Block, &usize)| Part {
+            cid: *block.cid(),
+            size: *size as u64,
+            tsize: block.data().len() as u64,
+        };
+        unixfs::encode_file(&blocks.iter().zip(sizes).map(part).collect::<Vec<_>>())
+    }
+
+    fn leaves(found: Vec<Found>) -> Vec<Leaf> {
+        let leaf = |found| if let Found::Leaf(leaf) = found { Some(leaf) } else { None };
+        found.into_iter().filter_map(leaf).collect()
+    }
+
+    /// As another peer's software made it: two wrapped leaves, and a node of two more, one of them raw.
+    struct Foreign {
+        leaves: [Block; 4],
+        inner: Block,
+        root: Block,
+    }
+
+    impl Foreign {
+        fn new() -> Self {
+            let raw = Block::new(RAW, data(4));
+            let leaves = [wrapped(2, &data(1)), wrapped(0, &data(2)), wrapped(2, &data(3)), raw];
+            let inner = node(&[&leaves[2], &leaves[3]], &[LEAF, LEAF]);
+            let root = node(&[&leaves[0], &leaves[1], &inner], &[LEAF, LEAF, 2 * LEAF]);
+            Self { leaves, inner, root }
+        }
+
+        fn planned(&self, walk: &mut Walk) -> Planned {
+            assert_eq!(walk.next_wanted(), Some(*self.root.cid()));
+            let size = 4 * LEAF as u64;
+            Planned {
+                path: "a.bin".into(),
+                on_disk: "a.bin".into(),
+                size: Size::Declared(size),
+                cid: *self.root.cid(),
+                leaves: leaves(walk.supply(&self.root).expect("a file")),
+                file: None,
+                replace: false,
+            }
+        }
+    }
+
+    fn piece(walk: &mut Walk, leaf: &Leaf, block: &Block, arriving: &Arc<Arriving>) -> Piece {
+        let bytes = walk.fill(leaf, block).expect("a leaf").bytes;
+        Piece { index: 0, arriving: Arc::clone(arriving), offset: leaf.offset, bytes }
+    }
+
+    #[test]
+    fn wrapped_leaves_that_a_kill_kept_from_the_index_are_hashed_and_served_and_not_asked_for() {
+        let dir = tempfile::tempdir().expect("temp folder");
+        let options = || Options::new(dir.path().join("library"));
+        let out = dir.path().join("out");
+        let foreign = Foreign::new();
+        let mut walk = Walk::new(*foreign.root.cid()).expect("supported");
+        let planned = foreign.planned(&mut walk);
+        let [first, second, inner] = &planned.leaves[..] else { panic!("{:?}", planned.leaves) };
+        let parts = leaves(walk.fill(inner, &foreign.inner).expect("a node").found);
+        let store = Store::open(&dir.path().join("store"), options()).expect("open");
+        let tree = store.reserve().expect("reserve").id();
+        let record = Tree {
+            root: *foreign.root.cid(),
+            release: None,
+            card: None,
+            repo: None,
+            kind: crate::rpc::Kind::Model,
+            version: None,
+            seq: None,
+            visibility: crate::config::Visibility::Lan,
+            pinned: true,
+            location: out.clone(),
+            owner: Owner::User,
+            state: TreeState::Arriving,
+            created_at: SystemTime::UNIX_EPOCH,
+            note: None,
+        };
+        store.save_tree(tree, &record, &[]).expect("save");
+        let opened = open(&store, tree, &out, Owner::User, &planned).expect("opened");
+        assert_eq!(opened.missing.len(), 3, "nothing is here");
+        assert!(opened.file.resumed().is_none());
+        let arriving = Arc::clone(opened.file.begun().expect("begun"));
+        // The second one is in the index; the others are only on the disk when the process ends.
+        let pieces = vec![piece(&mut walk, second, &foreign.leaves[1], &arriving)];
+        write_all(&store, tree, &foreign.leaves[1], pieces).expect("written");
+        arriving.commit().expect("committed");
+        let others = [first, &parts[0], &parts[1]];
+        for (leaf, block) in others.iter().zip([0, 2, 3].map(|n| &foreign.leaves[n])) {
+            let pieces = vec![piece(&mut walk, leaf, block, &arriving)];
+            write_all(&store, tree, block, pieces).expect("written");
+        }
+        drop((arriving, opened, store));
+
+        let store = Store::open(&dir.path().join("store"), options()).expect("open");
+        assert_eq!(store.held(foreign.leaves[0].cid().hash()).expect("held"), None);
+        let opened = open(&store, tree, &out, Owner::User, &planned).expect("opened");
+        assert_eq!(
+            opened.missing,
+            std::slice::from_ref(inner),
+            "only what no file holds is asked for"
+        );
+        assert_eq!(opened.here, 2 * LEAF as u64);
+        let (arriving, earlier) = opened.file.resumed().expect("an earlier run left something");
+        for part in &parts {
+            assert!(earlier.holds(&arriving, part, LEAF as u64).expect("looked"), "{part:?}");
+        }
+        for block in &foreign.leaves {
+            let read = store.read(block.cid().hash()).expect("read");
+            assert_eq!(read.as_ref(), Some(block.data()), "served with what is around it");
+        }
+    }
+
+    #[test]
+    fn a_wrapped_leaf_whose_bytes_are_not_right_on_the_disk_is_asked_for() {
+        let dir = tempfile::tempdir().expect("temp folder");
+        let options = Options::new(dir.path().join("library"));
+        let out = dir.path().join("out");
+        let foreign = Foreign::new();
+        let mut walk = Walk::new(*foreign.root.cid()).expect("supported");
+        let planned = foreign.planned(&mut walk);
+        let store = Store::open(&dir.path().join("store"), options).expect("open");
+        let reservation = store.reserve().expect("reserve");
+        let opened = open(&store, reservation.id(), &out, Owner::User, &planned).expect("opened");
+        drop(opened);
+        let partial = std::fs::read_dir(&out).expect("list").next().expect("partial");
+        let mut bytes = [data(1), data(2), data(3), data(4)].concat();
+        bytes[LEAF - 1] ^= 1;
+        std::fs::write(partial.expect("entry").path(), bytes).expect("write");
+        let opened = open(&store, reservation.id(), &out, Owner::User, &planned).expect("opened");
+        assert_eq!(opened.missing, [planned.leaves[0].clone(), planned.leaves[2].clone()]);
+    }
 }
