@@ -15,9 +15,10 @@
 //! | `window` | bytes in flight with one source: bandwidth x delay |
 //! | `source` | one source as we fetch from it: conduct and counters |
 //! | `picker` | which want is asked of which source |
+//! | `takeover` | a want moves to a source that has it sooner |
 //! | `answers` | what follows from a block, a HAVE, a DONT_HAVE |
 //! | `retry` | asking again: no progress, end game, search for sources |
-//! | `ledger` | what peers want of us, and whose turn it is |
+//! | `ledger`, `lately` | what peers want of us, and whose turn it is; what went out a moment ago |
 //! | `outbox`, `timers` | what is to be said, and when something is due |
 //! | `sim` (tests) | many engines under a virtual clock |
 //!
@@ -29,11 +30,13 @@ pub mod engine;
 pub mod message;
 
 mod answers;
+mod lately;
 mod ledger;
 mod outbox;
 mod picker;
 mod retry;
 mod source;
+mod takeover;
 mod timers;
 mod wants;
 mod window;

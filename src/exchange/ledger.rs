@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use crate::dag::{Cid, Multihash};
 use crate::limits;
 
+use super::lately::Lately;
 use super::message::{Presence, WantKind, Wantlist};
 use super::outbox::Outbox;
 use super::{Output, SourceId};
@@ -27,6 +28,13 @@ use super::{Output, SourceId};
 const BATCH_TIME: Duration = Duration::from_millis(500);
 /// Bytes of a message before the rate is known, and the least later on.
 const BATCH_START: usize = limits::CHUNK;
+/// How far ahead of the peer's stream blocks are loaded: what is on its way can no longer be put behind others.
+const AHEAD: Duration = Duration::from_secs(1);
+
+/// Peers looked at for one to which something new can be sent.
+const TURNS_SAMPLE: usize = 16;
+/// Blocks of a peer's queue looked at for a new one.
+const QUEUE_SAMPLE: usize = 64;
 
 #[derive(Debug)]
 pub(super) struct Ledger {
@@ -39,6 +47,7 @@ pub(super) struct Ledger {
     given: u64,
     serving: usize,
     limit: usize,
+    lately: Lately,
 }
 
 #[derive(Debug)]
@@ -97,6 +106,7 @@ impl Ledger {
             given: 0,
             serving: 0,
             limit,
+            lately: Lately::default(),
         }
     }
 
@@ -255,10 +265,11 @@ impl Ledger {
 
     /// Gives out turns while there is room.
     pub(super) fn pump(&mut self, now: Instant, out: &mut Outbox) {
-        while let Some((given, source)) = self.turns.first().copied() {
+        while let Some((given, source)) = self.next_turn(now) {
             let peer = self.peers.get_mut(&source).expect("turns name peers");
             let room = self.limit.saturating_sub(self.serving);
-            if self.serving > 0 && peer.next_len() > room {
+            let next = peer.best(now, &self.lately).map_or(0, |(_, len)| len);
+            if self.serving > 0 && next > room {
                 return;
             }
             let batch = peer.batch().min(room);
@@ -267,18 +278,20 @@ impl Ledger {
             if peer.serving.is_empty() {
                 peer.busy_since = now;
             }
-            let (mut cids, mut bytes) = (Vec::new(), 0);
-            while let Some(place) = peer.queued.first().copied() {
-                let len = peer.next_len();
-                if !cids.is_empty() && bytes + len > batch {
+            let (mut cids, mut bytes, mut new) = (Vec::new(), 0, None);
+            while let Some((place, len)) = peer.best(now, &self.lately) {
+                let is_new = !self.lately.has(now, place.2.hash());
+                if !cids.is_empty() && (bytes + len > batch || new != Some(is_new)) {
                     break;
                 }
+                new = Some(is_new);
                 peer.queued.remove(&place);
                 bytes += len;
                 if let Some(want) = peer.wants.get_mut(&place.2) {
                     want.state = State::Serving;
                 }
                 peer.serving.insert(place.2, len);
+                self.lately.note(now, place.2.hash());
                 cids.push(place.2);
             }
             peer.serving_bytes += bytes;
@@ -289,6 +302,17 @@ impl Ledger {
             out.push(Output::Serve { source, cids });
             self.offer_turn(source);
         }
+    }
+
+    /// The peer whose turn it is: the first to which something can be sent that nobody was sent a moment ago, else the
+    /// first of all.
+    fn next_turn(&self, now: Instant) -> Option<(u64, SourceId)> {
+        let is_new = |(_, source): &&(u64, SourceId)| {
+            let best = self.peers.get(source).and_then(|peer| peer.best(now, &self.lately));
+            best.is_some_and(|((.., cid), _)| !self.lately.has(now, cid.hash()))
+        };
+        let mut turns = self.turns.iter().take(TURNS_SAMPLE);
+        turns.find(is_new).or(self.turns.first()).copied()
     }
 
     /// Wants remembered and bytes being served.
@@ -415,7 +439,7 @@ impl Ledger {
         let Some(peer) = self.peers.get_mut(&source) else { return };
         let able = !peer.queued.is_empty()
             && (peer.serving.is_empty()
-                || peer.serving_bytes + peer.next_len() <= limits::SERVE_SOURCE
+                || peer.serving_bytes + peer.next_len() <= peer.ahead()
                     && peer.serving.len() < limits::FOREIGN_WANTS);
         if able && !peer.has_turn {
             peer.given = peer.given.max(self.given);
@@ -460,10 +484,22 @@ impl Peer {
         };
     }
 
-    /// Bytes of the block that is next.
+    /// The block to send next and its length: the first that fits and that nobody was sent a moment ago, else the first.
+    fn best(&self, now: Instant, lately: &Lately) -> Option<(Place, usize)> {
+        let room = self.ahead().saturating_sub(self.serving_bytes).max(self.next_len());
+        let mut queued = self.queued.iter().take(QUEUE_SAMPLE);
+        let fits = |cid: &Cid| self.queued_len(cid) <= room && !lately.has(now, cid.hash());
+        let place = queued.find(|(.., cid)| fits(cid)).or(self.queued.first())?;
+        Some((*place, self.queued_len(&place.2)))
+    }
+
+    /// Bytes of the block that is first.
     fn next_len(&self) -> usize {
-        let next = self.queued.first().and_then(|(.., cid)| self.wants.get(cid));
-        match next.map(|want| want.state) {
+        self.queued.first().map_or(0, |(.., cid)| self.queued_len(cid))
+    }
+
+    fn queued_len(&self, cid: &Cid) -> usize {
+        match self.wants.get(cid).map(|want| want.state) {
             Some(State::Queued { len }) => len,
             _ => 0,
         }
@@ -475,7 +511,13 @@ impl Peer {
             self.rate.map_or(BATCH_START, |rate| (rate * BATCH_TIME.as_secs_f64()) as usize);
         by_rate
             .clamp(BATCH_START, limits::SERVE_BATCH)
-            .min(limits::SERVE_SOURCE.saturating_sub(self.serving_bytes))
+            .min(self.ahead().saturating_sub(self.serving_bytes))
+    }
+
+    /// Bytes that may be on their way to it.
+    fn ahead(&self) -> usize {
+        let by_rate = self.rate.map_or(0, |rate| (rate * AHEAD.as_secs_f64()) as usize);
+        by_rate.clamp(2 * BATCH_START, limits::SERVE_SOURCE)
     }
 }
 

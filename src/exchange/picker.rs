@@ -225,6 +225,7 @@ impl Picker {
             match self.next(now, source, &sessions, out) {
                 Next::Ask(session, id) => self.ask(now, session, source, id, out),
                 Next::Full => break,
+                Next::Nothing if self.take_over(now, source, &sessions, out) => {}
                 Next::Nothing => {
                     if let Some(s) = self.sources.get_mut(&source) {
                         s.window.starve();
@@ -415,7 +416,7 @@ impl Picker {
     }
 
     /// SplitMix64: enough to spread leechers, and a seed replays it.
-    fn random(&mut self) -> u64 {
+    pub(super) fn random(&mut self) -> u64 {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.random;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

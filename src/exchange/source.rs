@@ -6,6 +6,7 @@ use std::time::Instant;
 use crate::dag::Cid;
 use crate::limits;
 
+use super::lately::fingerprint;
 use super::window::Window;
 use super::{Abilities, Fault};
 
@@ -98,7 +99,7 @@ impl Source {
 
     /// No longer wanted of it; what still comes of it is late.
     pub(super) fn remember_late(&mut self, cid: &Cid) {
-        self.late.insert(fingerprint(cid));
+        self.late.insert(fingerprint(cid.hash()));
     }
 
     /// Wants were sent again, though the first ones may have been read: this many blocks may come twice.
@@ -122,12 +123,12 @@ impl Source {
 
     /// Whether something about `cid` may still come.
     pub(super) fn may_be_late(&self, cid: &Cid) -> bool {
-        self.late.known.contains(&fingerprint(cid))
+        self.late.known.contains(&fingerprint(cid.hash()))
     }
 
     /// A block that nobody waits for: whether it is late. It is so once.
     pub(super) fn count_late(&mut self, cid: &Cid, len: usize) -> bool {
-        let late = self.late.known.remove(&fingerprint(cid));
+        let late = self.late.known.remove(&fingerprint(cid.hash()));
         if late {
             self.counts.late += 1;
             self.counts.late_bytes += len as u64;
@@ -212,13 +213,4 @@ impl Late {
         }
         false
     }
-}
-
-/// Eight bytes of the digest: a block that happens to share them is called late, not wanted.
-fn fingerprint(cid: &Cid) -> u64 {
-    let mut bytes = [0; 8];
-    for (to, from) in bytes.iter_mut().zip(cid.hash().digest()) {
-        *to = *from;
-    }
-    u64::from_le_bytes(bytes)
 }

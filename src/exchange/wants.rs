@@ -7,7 +7,8 @@
 //! Invariants (checked by [`Wants::check`] in tests):
 //! - `by_cid` and `wants` hold the same wants; each belongs to at least one session, whose `order` holds it.
 //! - A source's records are exactly the wants that know it; at most [`limits::SOURCE_WANTS`] (the picker's duty).
-//! - A link's `have` and `unsure` hold the ready wants of its session that the source said HAVE to, or was asked about.
+//! - A link's `have` and `unsure` hold the ready wants of its session that the source said HAVE to, or was asked about;
+//!   its `elsewhere` the outstanding ones that it said HAVE to.
 //! - A want is paid for by one session from its first ask until it is no longer asked of anybody; a session's `charged`
 //!   is the sum of those, its `held` of what arrived unconsumed. A block that another session paid for is held all the
 //!   same, so only `charged` is bounded strictly by the session's window.
@@ -334,23 +335,27 @@ impl Wants {
     /// Puts the want where the source's links look for it.
     fn index(&mut self, id: WantId, source: SourceId) {
         let Some(want) = self.wants.get(&id) else { return };
-        let known = want.sources.get(&source).filter(|_| want.live == 0);
+        let known = want.sources.get(&source);
+        let ready = want.live == 0;
+        let have = ready && known == Some(&Known::Have);
+        let unsure = ready && known == Some(&Known::Probing);
+        let elsewhere = !ready && known == Some(&Known::Have);
         for (session, place) in &want.sessions {
             let Some(link) = self.sessions.get_mut(session).and_then(|s| s.links.get_mut(&source))
             else {
                 continue;
             };
-            let (have, unsure) = (known == Some(&Known::Have), known == Some(&Known::Probing));
-            if have {
-                link.have.insert(*place)
-            } else {
-                link.have.remove(place)
-            };
-            if unsure {
-                link.unsure.insert(*place)
-            } else {
-                link.unsure.remove(place)
-            };
+            for (set, belongs) in [
+                (&mut link.have, have),
+                (&mut link.unsure, unsure),
+                (&mut link.elsewhere, elsewhere),
+            ] {
+                if belongs {
+                    set.insert(*place);
+                } else {
+                    set.remove(place);
+                }
+            }
         }
     }
 

@@ -42,6 +42,8 @@ pub(super) struct Ticket {
     pub(super) since: Instant,
     /// Bytes the source had delivered by then.
     pub(super) delivered: u64,
+    /// Bytes asked of it by then, this block's included.
+    pub(super) ahead: usize,
 }
 
 #[derive(Debug)]
@@ -98,7 +100,7 @@ impl Window {
 
     pub(super) fn asked(&mut self, now: Instant, len: usize) -> Ticket {
         self.in_flight += len;
-        Ticket { since: now, delivered: self.delivered }
+        Ticket { since: now, delivered: self.delivered, ahead: self.in_flight }
     }
 
     /// Bytes asked that are no longer counted on: cancelled, lacked, overdue.
@@ -160,6 +162,18 @@ impl Window {
     /// How long what is in flight takes at the source's rate; unknown before it delivered.
     pub(super) fn remaining(&self) -> Option<Duration> {
         self.rate().map(|rate| seconds(self.in_flight, rate))
+    }
+
+    /// How long until the block of this ticket comes, if the source delivers in the order it was asked; unknown before it
+    /// delivered.
+    pub(super) fn due(&self, ticket: Ticket) -> Option<Duration> {
+        let since = usize::try_from(self.delivered - ticket.delivered).unwrap_or(usize::MAX);
+        self.rate().map(|rate| seconds(ticket.ahead.saturating_sub(since), rate))
+    }
+
+    /// Whether the source delivered more since than what it was asked before this block, and `len` bytes on top.
+    pub(super) fn overtaken(&self, ticket: Ticket, len: usize) -> bool {
+        self.delivered - ticket.delivered > (ticket.ahead + len) as u64
     }
 
     fn latency(&self) -> Option<Duration> {

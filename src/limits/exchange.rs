@@ -40,6 +40,9 @@ pub const SOURCE_LACKS: usize = 288;
 /// Wants of one peer that we remember (boxo: 1,024). Freed on disconnect (CVE-2023-25568).
 pub const FOREIGN_WANTS: usize = 1024;
 
+/// Blocks remembered as sent a moment ago: 2 s of a gigabyte a second in blocks of 256 KiB.
+pub const LATELY: usize = 8192;
+
 /// CIDs in one question to the store.
 pub const LOOKUP_BATCH: usize = 256;
 

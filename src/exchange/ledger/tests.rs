@@ -288,15 +288,15 @@ fn several_blocks_go_in_one_message_but_never_more_than_it_holds() {
 
 #[test]
 fn peers_get_the_same_bytes_however_much_they_ask_for() {
-    let store: Vec<(u64, usize)> = (0..1000).map(|n| (n, 500_000)).collect();
+    let store: Vec<(u64, usize)> = (0..3000).map(|n| (n, 500_000)).collect();
     let mut shop = Shop::new(2 * MIB, &[1, 2, 3], &store);
     shop.tell(1, (0..1000).map(block).collect());
     let mut served: BTreeMap<SourceId, usize> = BTreeMap::new();
     let mut flying = std::collections::VecDeque::new();
     for round in 0..300 {
         if round == 100 {
-            shop.tell(2, (0..200).map(block).collect());
-            shop.tell(3, (0..400).map(block).collect());
+            shop.tell(2, (1000..1200).map(block).collect());
+            shop.tell(3, (2000..2400).map(block).collect());
         }
         for output in shop.run() {
             if let Output::Serve { source, cids } = output {
@@ -316,14 +316,48 @@ fn peers_get_the_same_bytes_however_much_they_ask_for() {
 }
 
 #[test]
+fn what_somebody_was_just_sent_lets_other_blocks_go_first_but_not_for_ever() {
+    let mut shop = Shop::new(MIB, &[1, 2], &[(1, MIB), (2, MIB), (3, MIB)]);
+    shop.tell(1, vec![block(1), block(2)]);
+    assert_eq!(shop.run(), [serve(1, &[1])]);
+    shop.tell(2, vec![block(1), block(3)]);
+    assert_eq!(shop.run(), [], "the limit is reached");
+    shop.sent(1, &[cid(1)]);
+    assert_eq!(shop.run(), [serve(2, &[3])], "1 may soon be had of the other");
+    shop.sent(2, &[cid(3)]);
+    assert_eq!(shop.run(), [serve(1, &[2])], "though it is the other's turn");
+    shop.sent(1, &[cid(2)]);
+    assert_eq!(shop.run(), [serve(2, &[1])], "there is nothing else to do");
+}
+
+#[test]
 fn bytes_on_their_way_stay_within_the_limits() {
     let store: Vec<(u64, usize)> = (0..100).map(|n| (n, 2 * MIB)).collect();
-    let mut shop = Shop::new(20 * MIB, &[1, 2, 3, 4], &store);
-    for peer in 1..=4 {
-        shop.tell(peer, (0..100).map(block).collect());
+    let peers: Vec<SourceId> = (1..=12).collect();
+    let mut shop = Shop::new(20 * MIB, &peers, &store);
+    for peer in &peers {
+        shop.tell(*peer, (0..100).map(block).collect());
     }
     shop.run();
     assert!(shop.ledger.serving <= 20 * MIB && shop.ledger.serving >= 18 * MIB);
-    let each = (1..=4).map(|peer| shop.ledger.status(peer).1);
-    assert!(each.clone().all(|bytes| bytes <= limits::SERVE_SOURCE), "{each:?}");
+    let each = peers.iter().map(|peer| shop.ledger.status(*peer).1);
+    assert!(each.clone().all(|bytes| bytes <= 2 * MIB), "{each:?}");
+}
+
+#[test]
+fn as_much_is_loaded_ahead_as_the_peer_takes_in_a_second() {
+    let store: Vec<(u64, usize)> = (0..100).map(|n| (n, MIB)).collect();
+    let mut shop = Shop::new(limits::SERVE_TOTAL, &[1], &store);
+    shop.tell(1, (0..100).map(block).collect());
+    let mut now = epoch();
+    let mut flying = std::collections::VecDeque::from(shop.run());
+    for _ in 0..20 {
+        let Some(Output::Serve { cids, .. }) = flying.pop_front() else { panic!("starved") };
+        // four MiB a second
+        now += Duration::from_millis(250) * u32::try_from(cids.len()).unwrap();
+        shop.ledger.sent(now, 1, &cids, cids.len() * MIB);
+        flying.extend(shop.run());
+    }
+    let ahead = shop.ledger.status(1).1;
+    assert!((3 * MIB..=5 * MIB).contains(&ahead), "{ahead}");
 }

@@ -23,9 +23,12 @@ impl Wants {
                 let s = &self.sessions[session];
                 assert_eq!(s.order[place], *id);
                 for (source, link) in &s.links {
-                    let known = want.sources.get(source).filter(|_| want.live == 0);
-                    assert_eq!(link.have.contains(place), known == Some(&Known::Have));
-                    assert_eq!(link.unsure.contains(place), known == Some(&Known::Probing));
+                    let (known, ready) = (want.sources.get(source), want.live == 0);
+                    let (has, probed) =
+                        (known == Some(&Known::Have), known == Some(&Known::Probing));
+                    assert_eq!(link.have.contains(place), has && ready);
+                    assert_eq!(link.unsure.contains(place), probed && ready);
+                    assert_eq!(link.elsewhere.contains(place), has && !ready);
                 }
             }
             for source in want.sources.keys() {

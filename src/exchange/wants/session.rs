@@ -18,6 +18,8 @@ pub(in crate::exchange) struct Link {
     pub(in crate::exchange) forgot: bool,
     pub(in crate::exchange) have: BTreeSet<u64>,
     pub(in crate::exchange) unsure: BTreeSet<u64>,
+    /// The source has it, and somebody else is asked for it.
+    pub(in crate::exchange) elsewhere: BTreeSet<u64>,
     pub(in crate::exchange) asked: bool,
     pub(in crate::exchange) answered: bool,
 }
@@ -219,6 +221,7 @@ impl Session {
             if let Some(link) = self.links.get_mut(source) {
                 link.have.remove(&place);
                 link.unsure.remove(&place);
+                link.elsewhere.remove(&place);
             }
         }
     }
