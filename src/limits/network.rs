@@ -207,6 +207,10 @@ pub const PEERS_MAX: usize = 1024;
 /// Remembered peers that are dialled at the start.
 pub const PEERS_DIALLED: usize = 16;
 
+/// Peers of mDNS, less their further addresses, that a fetch dials at its start: half of [`CONNECTIONS_PENDING`], so
+/// that providers have room beside them.
+pub const NEIGHBOURS_DIALLED: usize = 32;
+
 /// A peer not seen for this long is forgotten.
 pub const PEER_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
 

@@ -1,5 +1,6 @@
 //! The loop: takes what comes, hands it to the concern it belongs to. Decides nothing, waits for nothing else.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
@@ -112,6 +113,21 @@ impl EventLoop {
             (Ok(()) | Err(DialError::DialPeerConditionFalse(_)), _) | (_, None) => {}
             (Err(_), Some(peer)) => self.on_unreachable(&peer),
         }
+    }
+
+    /// Dials a peer that mDNS has named, at all the addresses that it knows.
+    fn dial_neighbour(&mut self, peer: PeerId) {
+        let dial = DialOpts::peer_id(peer).condition(PeerCondition::DisconnectedAndNotDialing);
+        self.dial(dial.build());
+    }
+
+    /// Dials the peers of this LAN again that are not connected any more. Idle connections end; a fetch also wants
+    /// what no DHT lists, and that is found at connected peers alone.
+    pub(super) fn dial_neighbours(&mut self) {
+        let Some(mdns) = self.swarm.behaviour().mdns.as_ref() else { return };
+        let away = mdns.discovered_nodes().filter(|peer| !self.swarm.is_connected(peer));
+        let away: HashSet<PeerId> = away.take(limits::NEIGHBOURS_DIALLED).copied().collect();
+        away.into_iter().for_each(|peer| self.dial_neighbour(peer));
     }
 
     fn on_unreachable(&mut self, peer: &PeerId) {
@@ -259,12 +275,8 @@ impl EventLoop {
                 }
             }
             BehaviourEvent::Mdns(mdns::Event::Discovered(found)) => {
-                for (peer, addr) in found {
-                    let dial = DialOpts::peer_id(peer)
-                        .condition(PeerCondition::DisconnectedAndNotDialing)
-                        .addresses(vec![addr]);
-                    self.dial(dial.build());
-                }
+                let peers: HashSet<PeerId> = found.into_iter().map(|(peer, _)| peer).collect();
+                peers.into_iter().for_each(|peer| self.dial_neighbour(peer));
             }
             BehaviourEvent::Ping(ping) => {
                 if let Ok(rtt) = ping.result {
@@ -278,6 +290,7 @@ impl EventLoop {
     /// Tells others the listen addresses worth telling: in a LAN every one of them is reachable.
     fn tell_addresses(&mut self) {
         let listen: Vec<Multiaddr> = self.swarm.listeners().cloned().collect();
+        self.policy.set_own(&listen);
         let wanted = self.policy.external(&listen);
         let told: Vec<Multiaddr> = self.swarm.external_addresses().cloned().collect();
         for addr in told.iter().filter(|addr| !wanted.contains(addr)) {

@@ -287,7 +287,8 @@ impl Source {
         if sources.asked == 0 && sources.connected == 0 {
             let found = match sources.found {
                 0 => String::new(),
-                found => format!(" ({found} were found in the DHT, none of them answered)"),
+                1 => " (the DHT named one, which did not answer)".to_owned(),
+                found => format!(" (the DHT named {found}, none of them answered)"),
             };
             return Failure::new(
                 Code::Network,
@@ -295,18 +296,20 @@ impl Source {
             )
             .hint("name one with --peer MULTIADDR or --bootstrap MULTIADDR; `modelswarm id` on the other machine shows its addresses");
         }
-        let peers =
-            if sources.asked == 1 { "1 peer".into() } else { format!("{} peers", sources.asked) };
+        let asked = match sources.asked {
+            1 => format!("1 peer {place} was asked"),
+            asked => format!("{asked} peers {place} were asked"),
+        };
         if self.not_held || sources.connected > 0 && !self.has_moved() {
             return Failure::new(
                 Code::NotFound,
-                format!("{what} was not found: {peers} {place} were asked, none has it"),
+                format!("{what} was not found: {asked}, none has it"),
             )
             .hint("is a daemon that seeds it running? of a single file or folder ask for the root instead: get ROOT:path");
         }
         Failure::new(
             Code::Network,
-            format!("no progress for {} s on {what}: {peers} {place} were asked", waited.as_secs()),
+            format!("no progress for {} s on {what}: {asked}", waited.as_secs()),
         )
         .hint("the same command goes on where this one stopped")
     }
