@@ -52,6 +52,10 @@ pub const CONNECTION_EVENTS: usize = 64;
 /// Interfaces of this host that are looked at.
 pub const INTERFACES_MAX: usize = 256;
 
+/// Events of the swarm kept while a starting node waits for its listen addresses: several for each interface of a
+/// large host, and its first neighbours. When they are that many it waits no longer.
+pub const EARLY_EVENTS: usize = 4096;
+
 /// Peers and addresses given by hand.
 pub const BY_HAND_MAX: usize = 1024;
 

@@ -30,6 +30,8 @@ use crate::limits;
 /// Everything that lives on the network's thread.
 pub(super) struct EventLoop {
     pub(super) swarm: Swarm<Behaviour>,
+    /// What happened before the loop began.
+    pub(super) early: Vec<SwarmEvent<BehaviourEvent>>,
     pub(super) transfer: Transfer,
     pub(super) dht: Dht,
     pub(super) peers: Peers,
@@ -48,8 +50,9 @@ pub(super) struct EventLoop {
 impl EventLoop {
     /// Runs until it is told to stop or nobody is left who could tell it; returns whoever waits for the end.
     pub(super) async fn run(mut self) -> Option<oneshot::Sender<()>> {
-        // What was bound before the loop began.
-        self.tell_addresses();
+        for event in std::mem::take(&mut self.early) {
+            self.on_swarm(event);
+        }
         let mut tick = interval(dht::TICK);
         let mut save = interval(limits::WRITE_BEHIND);
         let mut counts = interval(limits::COUNTS_EVERY);
