@@ -296,6 +296,18 @@ fn the_http_endpoint_says_that_the_node_is_well_and_what_it_counts() {
 }
 
 #[test]
+fn status_gives_a_reason_only_for_what_was_not_announced() {
+    let home = Home::new();
+    let _daemon = home.daemon(&[]);
+    let said = home.say(&["status"]);
+    assert!(said.stdout.contains("findable 0 CIDs\n"), "{said:#?}");
+    home.seed(&home.model("tiny", 95), &[]);
+    until("the reason", || {
+        home.say(&["status"]).stdout.contains("announced never: no peer to tell").then_some(())
+    });
+}
+
+#[test]
 fn a_log_that_goes_to_a_file_is_plain_text() {
     let home = Home::new();
     let mut command = home.command(&home.daemon_args(&[]));
