@@ -17,14 +17,18 @@ mod status;
 mod trust;
 mod verify;
 
-use std::{ffi::OsString, io, process::ExitCode};
+use std::{
+    ffi::OsString,
+    io::{self, IsTerminal as _},
+    process::ExitCode,
+};
 
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 
 use self::{
     args::{Cli, Command},
     output::Screen,
-    resolve::Context,
+    resolve::{Context, Output},
 };
 use crate::rpc::{Answer, Code, Failure, Request};
 
@@ -72,7 +76,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         return Ok(());
     }
     let mut context = resolve::resolve(&cli.global)?;
-    log(context.output.verbose, matches!(cli.command, Command::Daemon { .. }));
+    log(&context.output, matches!(cli.command, Command::Daemon { .. }));
     match cli.command {
         Command::Daemon { http } => {
             daemon::apply(&mut context, http)?;
@@ -150,20 +154,23 @@ fn verdict(answer: &Answer) -> Result<(), Failure> {
     }
 }
 
-fn log(verbose: u8, daemon: bool) {
-    let default = match (verbose, daemon) {
+fn log(output: &Output, daemon: bool) {
+    let default = match (output.verbose, daemon) {
         (0, false) => "error",
         // Its warnings are for developers: "no known peers" every five minutes, for one.
         (0, true) => "warn,libp2p=error,libp2p_kad=error,libp2p_mdns=error,modelswarm=info",
         (1, _) => "warn,modelswarm=debug",
-        _ => "debug,modelswarm=trace",
+        // The index's every write, thousands a second.
+        _ => "debug,sled=info,modelswarm=trace",
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("MODELSWARM_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
-        .with_target(verbose > 0)
+        .with_target(output.verbose > 0)
+        // Journals and files hold text.
+        .with_ansi(!output.plain && io::stderr().is_terminal())
         .init();
 }
 

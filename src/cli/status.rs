@@ -39,8 +39,12 @@ pub(super) fn print(answer: &Status, context: &Context, screen: &Screen) {
             size(answer.bytes_in),
             size(answer.bytes_out)
         );
-        let when = answer.last_announced.as_deref().unwrap_or("never: no peer to tell");
-        text += &format!("  findable {}, last announced {when}\n", count(answer.announced, "CID"));
+        let when = match &answer.last_announced {
+            Some(when) => format!(", last announced {when}"),
+            None if answer.announced > 0 => ", announced never: no peer to tell".to_owned(),
+            None => String::new(),
+        };
+        text += &format!("  findable {}{when}\n", count(answer.announced, "CID"));
     }
     for transfer in &answer.transfers {
         let total = transfer.total.map(|total| format!(" / {}", size(total))).unwrap_or_default();
@@ -64,8 +68,10 @@ pub(super) fn print(answer: &Status, context: &Context, screen: &Screen) {
 
 pub(super) fn print_peers(answer: &Peers, screen: &Screen) {
     if answer.peers.is_empty() {
-        print_text("  no peers\n");
-        screen.hint("modelswarm connect MULTIADDR");
+        print_text("  no peers connected\n");
+        screen.hint(
+            "connections that nobody uses end, and a fetch looks for peers by itself; by hand: `modelswarm connect MULTIADDR`",
+        );
         return;
     }
     let lines: String = answer

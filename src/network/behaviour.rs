@@ -74,7 +74,10 @@ pub(super) fn build(
                 .with_agent_version(format!("{AGENT_PREFIX}{}", env!("CARGO_PKG_VERSION")))
                 .with_push_listen_addr_updates(true)
                 // Only the chosen addresses: listen addresses would bring the container bridges back.
-                .with_hide_listen_addrs(true),
+                .with_hide_listen_addrs(true)
+                // Its cache is not sanitised, and joins every dial: a peer's loopback addresses are ours where both
+                // listen on the same port, and the first to answer decides the dial. `peers` keeps those believed.
+                .with_cache_size(0),
         ),
         kad: kademlia(local),
         mdns: mdns.into(),

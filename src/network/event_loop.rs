@@ -1,5 +1,6 @@
 //! The loop: takes what comes, hands it to the concern it belongs to. Decides nothing, waits for nothing else.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
@@ -29,6 +30,8 @@ use crate::limits;
 /// Everything that lives on the network's thread.
 pub(super) struct EventLoop {
     pub(super) swarm: Swarm<Behaviour>,
+    /// What happened before the loop began.
+    pub(super) early: Vec<SwarmEvent<BehaviourEvent>>,
     pub(super) transfer: Transfer,
     pub(super) dht: Dht,
     pub(super) peers: Peers,
@@ -47,8 +50,9 @@ pub(super) struct EventLoop {
 impl EventLoop {
     /// Runs until it is told to stop or nobody is left who could tell it; returns whoever waits for the end.
     pub(super) async fn run(mut self) -> Option<oneshot::Sender<()>> {
-        // What was bound before the loop began.
-        self.tell_addresses();
+        for event in std::mem::take(&mut self.early) {
+            self.on_swarm(event);
+        }
         let mut tick = interval(dht::TICK);
         let mut save = interval(limits::WRITE_BEHIND);
         let mut counts = interval(limits::COUNTS_EVERY);
@@ -112,6 +116,21 @@ impl EventLoop {
             (Ok(()) | Err(DialError::DialPeerConditionFalse(_)), _) | (_, None) => {}
             (Err(_), Some(peer)) => self.on_unreachable(&peer),
         }
+    }
+
+    /// Dials a peer that mDNS has named, at all the addresses that it knows.
+    fn dial_neighbour(&mut self, peer: PeerId) {
+        let dial = DialOpts::peer_id(peer).condition(PeerCondition::DisconnectedAndNotDialing);
+        self.dial(dial.build());
+    }
+
+    /// Dials the peers of this LAN again that are not connected any more. Idle connections end; a fetch also wants
+    /// what no DHT lists, and that is found at connected peers alone.
+    pub(super) fn dial_neighbours(&mut self) {
+        let Some(mdns) = self.swarm.behaviour().mdns.as_ref() else { return };
+        let away = mdns.discovered_nodes().filter(|peer| !self.swarm.is_connected(peer));
+        let away: HashSet<PeerId> = away.take(limits::NEIGHBOURS_DIALLED).copied().collect();
+        away.into_iter().for_each(|peer| self.dial_neighbour(peer));
     }
 
     fn on_unreachable(&mut self, peer: &PeerId) {
@@ -259,12 +278,8 @@ impl EventLoop {
                 }
             }
             BehaviourEvent::Mdns(mdns::Event::Discovered(found)) => {
-                for (peer, addr) in found {
-                    let dial = DialOpts::peer_id(peer)
-                        .condition(PeerCondition::DisconnectedAndNotDialing)
-                        .addresses(vec![addr]);
-                    self.dial(dial.build());
-                }
+                let peers: HashSet<PeerId> = found.into_iter().map(|(peer, _)| peer).collect();
+                peers.into_iter().for_each(|peer| self.dial_neighbour(peer));
             }
             BehaviourEvent::Ping(ping) => {
                 if let Ok(rtt) = ping.result {
@@ -278,6 +293,7 @@ impl EventLoop {
     /// Tells others the listen addresses worth telling: in a LAN every one of them is reachable.
     fn tell_addresses(&mut self) {
         let listen: Vec<Multiaddr> = self.swarm.listeners().cloned().collect();
+        self.policy.set_own(&listen);
         let wanted = self.policy.external(&listen);
         let told: Vec<Multiaddr> = self.swarm.external_addresses().cloned().collect();
         for addr in told.iter().filter(|addr| !wanted.contains(addr)) {

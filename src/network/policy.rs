@@ -37,6 +37,7 @@ struct Inner {
 struct Known {
     subnets: Vec<Range>,
     bridges: Vec<Range>,
+    own: HashSet<Multiaddr>,
     addrs: HashSet<Multiaddr>,
     ips: HashSet<IpAddr>,
     peers: HashSet<PeerId>,
@@ -99,24 +100,32 @@ impl Policy {
         self.0.known.read().unwrap_or_else(PoisonError::into_inner).peers.contains(peer)
     }
 
+    /// Learns where this node itself listens.
+    pub(super) fn set_own(&self, listen: &[Multiaddr]) {
+        let mut known = self.0.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.own = listen.iter().map(without_peer).collect();
+    }
+
     /// Whether this address may be dialled. Names are dialled only if given by hand: looking one up leaves the LAN.
+    /// Where this node itself listens is nobody else: all nodes have loopback, many the same port and the same
+    /// container bridge, and a dial of several addresses fails when the first to answer is not the peer.
     pub(super) fn may_dial(&self, addr: &Multiaddr) -> bool {
+        let bare = without_peer(addr);
+        let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
+        if known.own.contains(&bare) {
+            return false;
+        }
         match ip_of(addr) {
             Some(ip) if is_unspecified(ip) => false,
-            Some(ip) if self.is_lan(ip) => true,
-            _ => {
-                let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
-                known.addrs.contains(&without_peer(addr))
-            }
+            Some(ip) if self.is_lan(ip, &known) => true,
+            _ => known.addrs.contains(&bare),
         }
     }
 
     /// Whether a connection from here may be answered at all; who it is, is not known yet.
     pub(super) fn may_answer(&self, remote: &Multiaddr) -> bool {
-        ip_of(remote).is_some_and(|ip| {
-            self.is_lan(ip)
-                || self.0.known.read().unwrap_or_else(PoisonError::into_inner).ips.contains(&ip)
-        })
+        let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
+        ip_of(remote).is_some_and(|ip| self.is_lan(ip, &known) || known.ips.contains(&ip))
     }
 
     /// Whether a connection may stand, now that the peer is known.
@@ -126,11 +135,9 @@ impl Policy {
 
     /// Whom content goes to over a connection with this remote address.
     pub(super) fn audience(&self, peer: &PeerId, remote: &Multiaddr) -> Audience {
-        if ip_of(remote).is_some_and(|ip| self.is_lan(ip)) || self.is_by_hand(peer) {
-            Audience::LanPeer
-        } else {
-            Audience::WanPeer
-        }
+        let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
+        let lan = ip_of(remote).is_some_and(|ip| self.is_lan(ip, &known));
+        if lan || known.peers.contains(peer) { Audience::LanPeer } else { Audience::WanPeer }
     }
 
     /// What is worth keeping of the addresses a peer tells of itself or others, when we talk to it at `via`: those
@@ -144,6 +151,7 @@ impl Policy {
             if kept.len() < limits::ADDRS_PER_PEER
                 && addr.len() <= limits::MULTIADDR_MAX
                 && (!loopback || same_host)
+                && !ip_of(&addr).is_some_and(lacks_interface)
                 && self.may_dial(&addr)
                 && !kept.contains(&addr)
             {
@@ -153,24 +161,19 @@ impl Policy {
         kept
     }
 
-    /// Which listen addresses others are told of: none of container bridges, routable ones before loopback, and no
-    /// more than the swarm keeps (it drops further ones without a word).
+    /// Which listen addresses others are told of: none of container bridges, none that nobody can dial, routable ones
+    /// before loopback, and no more than the swarm keeps (it drops further ones without a word).
     pub(super) fn external(&self, listen: &[Multiaddr]) -> Vec<Multiaddr> {
         let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
-        let mut addrs: Vec<(u8, Multiaddr)> = listen
+        let mut addrs: Vec<(bool, Multiaddr)> = listen
             .iter()
             .filter_map(|addr| {
                 let ip = ip_of(addr)?.to_canonical();
                 let bridge = known.bridges.iter().any(|range| range.contains(ip));
-                if bridge || is_unspecified(ip) {
+                if bridge || is_unspecified(ip) || lacks_interface(ip) {
                     return None;
                 }
-                let rank = if ip.is_loopback() {
-                    2
-                } else {
-                    u8::from(matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local()))
-                };
-                Some((rank, addr.clone()))
+                Some((ip.is_loopback(), addr.clone()))
             })
             .collect();
         addrs.sort();
@@ -178,18 +181,15 @@ impl Policy {
         addrs.into_iter().map(|(_, addr)| addr).collect()
     }
 
-    fn is_lan(&self, ip: IpAddr) -> bool {
-        is_private(ip)
-            || self.0.ranges.iter().any(|range| range.contains(ip))
-            || self
-                .0
-                .known
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .subnets
-                .iter()
-                .any(|range| range.contains(ip))
+    fn is_lan(&self, ip: IpAddr, known: &Known) -> bool {
+        is_private(ip) || self.0.ranges.iter().chain(&known.subnets).any(|range| range.contains(ip))
     }
+}
+
+/// Whether nobody can dial it: an IPv6 link-local address means nothing without its interface, which multiaddrs as
+/// they are dialled do not name.
+fn lacks_interface(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local())
 }
 
 /// The IP a multiaddr starts with.
@@ -266,6 +266,30 @@ mod tests {
         assert_eq!(policy.sanitise(&told, Some(&near)), told[..2]);
         assert_eq!(policy.sanitise(&told, Some(&far)), told[1..2]);
         assert_eq!(policy.sanitise(&told, None), told[1..2]);
+    }
+
+    #[test]
+    fn where_this_node_listens_no_peer_is_dialled() {
+        let policy = Policy::new(Vec::new());
+        let own = addr("/ip6/::1/udp/8643/quic-v1");
+        let others = own.clone().with_p2p(PeerId::random()).unwrap();
+        assert!(policy.may_dial(&others));
+        policy.set_own(std::slice::from_ref(&own));
+        assert!(!policy.may_dial(&own));
+        assert!(!policy.may_dial(&others), "whoever it is said to be");
+        assert!(policy.may_dial(&addr("/ip6/::1/udp/8644/quic-v1")), "another node on this host");
+        policy.set_own(&[]);
+        assert!(policy.may_dial(&others));
+    }
+
+    #[test]
+    fn link_local_ipv6_addresses_are_neither_told_nor_believed() {
+        let policy = Policy::new(Vec::new());
+        let useless = addr("/ip6/fe80::1/tcp/1");
+        let fine = addr("/ip4/169.254.0.7/tcp/1");
+        let both = [useless, fine.clone()];
+        assert_eq!(policy.external(&both), std::slice::from_ref(&fine));
+        assert_eq!(policy.sanitise(&both, None), [fine]);
     }
 
     #[test]

@@ -48,8 +48,9 @@ impl EventLoop {
             Command::OpenSession { hints, deliveries, counts, reply } => {
                 let table = self.dht.table();
                 let opened = self.transfer.open_session(hints, deliveries, counts, table);
-                if let Err(Ok(session)) = reply.send(opened) {
-                    self.transfer.close_session(session);
+                match reply.send(opened) {
+                    Err(Ok(session)) => self.transfer.close_session(session),
+                    _ => self.dial_neighbours(),
                 }
             }
             Command::Want { session, wants, reply } => {

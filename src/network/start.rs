@@ -1,6 +1,6 @@
 //! Starting a node's network: its thread, its sockets, what earlier runs remembered.
 
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::time::{Duration, Instant, SystemTime};
 
 use futures::StreamExt as _;
@@ -10,6 +10,7 @@ use libp2p::multiaddr::Protocol;
 use libp2p::swarm::{self, Swarm, SwarmEvent};
 use tokio::sync::{mpsc, oneshot};
 
+use super::behaviour::BehaviourEvent;
 use super::bitswap::{self, Inbound};
 use super::blocks::Blocks;
 use super::connect::{Connects, check_dialable, root_cause};
@@ -78,6 +79,7 @@ pub(super) async fn start(options: Options, store: Store) -> Result<Network, Err
 /// Everything but the handle's queues.
 struct Parts {
     swarm: Swarm<behaviour::Behaviour>,
+    early: Vec<SwarmEvent<BehaviourEvent>>,
     peers: Peers,
     policy: Policy,
     blocks: Blocks,
@@ -97,6 +99,7 @@ impl Parts {
             dht: Dht::new(*self.swarm.local_peer_id()),
             transfer: Transfer::new(self.blocks.clone(), self.reports),
             swarm: self.swarm,
+            early: self.early,
             peers: self.peers,
             connects: Connects::default(),
             policy: self.policy,
@@ -148,22 +151,29 @@ async fn assemble(options: Options, store: Store) -> Result<(Parts, [Threads; 2]
         policy.add_by_hand(addr);
         peers.add_by_hand(addr, now);
     }
-    bind(&mut swarm, listen).await?;
+    let early = bind(&mut swarm, listen).await?;
     let preset = settings.preset;
-    let parts = Parts { swarm, peers, policy, blocks, budget, preset, reports, streams };
+    let parts = Parts { swarm, early, peers, policy, blocks, budget, preset, reports, streams };
     Ok((parts, [hash_threads, call_threads]))
 }
 
-/// Listens on every address and waits until each is bound.
+/// Listens on every address and waits until each is bound, on all interfaces that it means. Gives back what else
+/// happened meanwhile, such as neighbours that were found: nobody tells it twice.
 async fn bind(
     swarm: &mut Swarm<behaviour::Behaviour>,
     listen: Vec<Multiaddr>,
-) -> Result<(), Error> {
+) -> Result<Vec<SwarmEvent<BehaviourEvent>>, Error> {
+    let interfaces = match if_addrs::get_if_addrs() {
+        Ok(interfaces) => interfaces,
+        Err(error) => return Err(Error::Start(error.to_string())),
+    };
+    let interfaces: Vec<IpAddr> =
+        interfaces.iter().take(limits::INTERFACES_MAX).map(if_addrs::Interface::ip).collect();
     let mut waiting = Vec::new();
     for addr in listen {
         probe(&addr)?;
         match swarm.listen_on(addr.clone()) {
-            Ok(id) => waiting.push((id, addr)),
+            Ok(id) => waiting.push((id, meant(&addr, &interfaces), addr)),
             Err(error) => match listen_error(addr, &error) {
                 // A host without IPv6 has no "every IPv6 interface".
                 Error::Listen { addr, reason } if is_every_ipv6(&addr) => {
@@ -173,26 +183,40 @@ async fn bind(
             },
         }
     }
-    // A family or interface that this host does not have brings no address; it may come later.
+    let mut early = Vec::new();
+    // An address that this host has no more brings nothing; it may come later.
     let deadline = tokio::time::sleep(Duration::from_secs(2));
     tokio::pin!(deadline);
-    while !waiting.is_empty() {
-        tokio::select! {
+    while waiting.iter().any(|(_, ips, _)| !ips.is_empty()) && early.len() < limits::EARLY_EVENTS {
+        let event = tokio::select! {
             () = &mut deadline => break,
-            event = swarm.select_next_some() => match event {
-                SwarmEvent::NewListenAddr { listener_id, .. } => {
-                    waiting.retain(|(id, _)| *id != listener_id);
+            event = swarm.select_next_some() => event,
+        };
+        match &event {
+            SwarmEvent::NewListenAddr { listener_id, address } => {
+                let of_it = waiting.iter_mut().filter(|(id, ..)| id == listener_id);
+                of_it.for_each(|(_, ips, _)| ips.retain(|ip| Some(*ip) != ip_of(address)));
+            }
+            SwarmEvent::ListenerClosed { listener_id, reason: Err(error), .. } => {
+                if let Some((.., addr)) = waiting.iter().find(|(id, ..)| id == listener_id) {
+                    return Err(Error::Listen { addr: addr.clone(), reason: error.to_string() });
                 }
-                SwarmEvent::ListenerClosed { listener_id, reason: Err(error), .. } => {
-                    if let Some((_, addr)) = waiting.iter().find(|(id, _)| *id == listener_id) {
-                        return Err(Error::Listen { addr: addr.clone(), reason: error.to_string() });
-                    }
-                }
-                _ => {}
-            },
+            }
+            _ => {}
         }
+        early.push(event);
     }
-    Ok(())
+    Ok(early)
+}
+
+/// The IPs that listening on an address means on a host with these interfaces.
+fn meant(addr: &Multiaddr, interfaces: &[IpAddr]) -> Vec<IpAddr> {
+    match ip_of(addr) {
+        Some(every) if is_unspecified(every) => {
+            interfaces.iter().filter(|ip| ip.is_ipv4() == every.is_ipv4()).copied().collect()
+        }
+        one => one.into_iter().collect(),
+    }
 }
 
 /// Whether a port is free, asked without the options the transport sets: with those, Linux lets two processes of one

@@ -7,6 +7,7 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::future::{BoxFuture, Either};
 use futures::{AsyncRead, AsyncWrite, FutureExt as _};
@@ -16,6 +17,7 @@ use libp2p::core::upgrade::{
     InboundConnectionUpgrade, OutboundConnectionUpgrade, UpgradeInfo, Version,
 };
 use libp2p::identity::Keypair;
+use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId, Transport, dns, noise, quic, tcp};
 use libp2p_tls::TlsStream;
 
@@ -135,6 +137,16 @@ where
     }
 }
 
+/// How long a dial waits before it begins. All addresses of a peer are dialled at once and the first to answer is
+/// used; TCP moves more (see the limit), so that QUIC is for where TCP does not get through.
+fn handicap(addr: &Multiaddr) -> Duration {
+    if addr.iter().any(|part| part == Protocol::QuicV1) {
+        limits::QUIC_HANDICAP
+    } else {
+        Duration::ZERO
+    }
+}
+
 /// Lets a dial through only where the policy does, whoever asked for it: Kademlia, mDNS, a peer's gossip or a user.
 struct Gate {
     inner: Secured,
@@ -165,7 +177,12 @@ impl Transport for Gate {
         opts: DialOpts,
     ) -> Result<Self::Dial, TransportError<io::Error>> {
         if self.policy.may_dial(&addr) {
-            self.inner.dial(addr, opts)
+            let (wait, dial) = (handicap(&addr), self.inner.dial(addr, opts)?);
+            Ok(async move {
+                tokio::time::sleep(wait).await;
+                dial.await
+            }
+            .boxed())
         } else {
             Err(TransportError::Other(io::Error::new(
                 io::ErrorKind::PermissionDenied,
@@ -179,5 +196,18 @@ impl Transport for Gate {
         cx: &mut Context<'_>,
     ) -> Poll<TransportEvent<Self::ListenerUpgrade, io::Error>> {
         Pin::new(&mut self.inner).poll(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_peers_addresses_the_tcp_ones_are_tried_first() {
+        let wait = |addr: &str| handicap(&addr.parse().unwrap());
+        assert_eq!(wait("/ip4/10.0.0.1/tcp/8643"), Duration::ZERO);
+        assert_eq!(wait("/dns4/example.org/tcp/8643"), Duration::ZERO);
+        assert!(wait("/ip4/10.0.0.1/udp/8643/quic-v1") > Duration::ZERO);
     }
 }

@@ -8,9 +8,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::common::{
-    Home, Running,
+    Daemon, Home, Running,
     files::{self, MODEL_FILES},
-    number, text,
+    number, text, until,
 };
 
 const COMMANDS: [&str; 19] = [
@@ -293,6 +293,28 @@ fn the_http_endpoint_says_that_the_node_is_well_and_what_it_counts() {
     assert!(ask("/").starts_with("HTTP/1.1 404"));
     // Control is nowhere but on the socket.
     assert!(ask("/control").starts_with("HTTP/1.1 404"));
+}
+
+#[test]
+fn status_gives_a_reason_only_for_what_was_not_announced() {
+    let home = Home::new();
+    let _daemon = home.daemon(&[]);
+    let said = home.say(&["status"]);
+    assert!(said.stdout.contains("findable 0 CIDs\n"), "{said:#?}");
+    home.seed(&home.model("tiny", 95), &[]);
+    until("the reason", || {
+        home.say(&["status"]).stdout.contains("announced never: no peer to tell").then_some(())
+    });
+}
+
+#[test]
+fn a_log_that_goes_to_a_file_is_plain_text() {
+    let home = Home::new();
+    let mut command = home.command(&home.daemon_args(&[]));
+    command.env_remove("NO_COLOR");
+    let daemon = Daemon::start(command);
+    until("a line", || (!daemon.log().is_empty()).then_some(()));
+    assert!(!daemon.log().contains('\u{1b}'), "{}", daemon.log());
 }
 
 #[test]

@@ -2,16 +2,15 @@
 
 mod kept;
 
-use std::{fs, path::Path, str::FromStr as _, time::SystemTime};
+use std::{fs, path::Path};
 
-use libp2p::PeerId;
-use modelswarm::{dag::Cid, store};
+use modelswarm::dag::Cid;
 use serde_json::Value;
 
 use crate::common::{
     Daemon, Home,
     files::{self, MIB, MODEL_FILES},
-    number, text, until,
+    has_record, number, text, until,
 };
 
 /// A rendezvous, and a seeder that it has heard of and that shares one model.
@@ -412,21 +411,9 @@ fn the_rendezvous_holds_the_record_before_the_fetch_and_over_a_restart() {
     let Swarm { rendezvous, _rendezvous_home: at, seeder, home: _home, model, seeded } =
         Swarm::new();
     assert_eq!(rendezvous.terminate(), 0);
-    // What it held is in its store, under the multihash of the CID and the id of the provider.
-    let options = store::Options::new(at.path().join("library"));
-    let held = store::Store::open(&at.path().join("store"), options).expect("the store");
-    let records = held.load_provider_records(SystemTime::now()).expect("records");
-    held.close().expect("closed");
-    let provider = PeerId::from_str(seeder.peer_id()).expect("a peer id").to_bytes();
     for field in ["release", "root"] {
-        let cid: Cid = text(&seeded, field).parse().expect("a CID");
-        let contains = |bytes: &[u8], part: &[u8]| bytes.windows(part.len()).any(|w| w == part);
-        let of_it = records.iter().filter(|record| contains(&record.key, &cid.hash().to_bytes()));
-        assert_eq!(
-            of_it.filter(|record| contains(&record.key, &provider)).count(),
-            1,
-            "the rendezvous holds no record of the {field}"
-        );
+        let held = has_record(&at, text(&seeded, field), seeder.peer_id());
+        assert!(held, "the rendezvous holds no record of the {field}");
     }
     let rendezvous = at.daemon(&[]);
     let fetcher = Home::new();

@@ -287,7 +287,8 @@ impl Source {
         if sources.asked == 0 && sources.connected == 0 {
             let found = match sources.found {
                 0 => String::new(),
-                found => format!(" ({found} were found in the DHT, none of them answered)"),
+                1 => " (the DHT named one, which did not answer)".to_owned(),
+                found => format!(" (the DHT named {found}, none of them answered)"),
             };
             return Failure::new(
                 Code::Network,

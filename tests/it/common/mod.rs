@@ -3,16 +3,20 @@
 pub(crate) mod files;
 pub(crate) mod foreign;
 pub(crate) mod mount;
+pub(crate) mod netns;
 mod process;
 
 use std::{
     ffi::OsStr,
     path::{Path, PathBuf},
     process::Command,
+    str::FromStr as _,
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
+use libp2p::PeerId;
+use modelswarm::{dag::Cid, store};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -143,6 +147,20 @@ impl Home {
             (told && status["announced"].as_u64() >= Some(at_least)).then_some(())
         });
     }
+}
+
+/// Whether a home whose daemon has ended holds exactly one record that this peer provides this CID.
+pub(crate) fn has_record(home: &Home, cid: &str, peer_id: &str) -> bool {
+    // It lies in the store, under the multihash of the CID and the id of the provider.
+    let options = store::Options::new(home.path().join("library"));
+    let store = store::Store::open(&home.path().join("store"), options).expect("the store");
+    let records = store.load_provider_records(SystemTime::now()).expect("records");
+    store.close().expect("closed");
+    let cid: Cid = cid.parse().expect("a CID");
+    let provider = PeerId::from_str(peer_id).expect("a peer id").to_bytes();
+    let contains = |bytes: &[u8], part: &[u8]| bytes.windows(part.len()).any(|w| w == part);
+    let of_it = records.iter().filter(|record| contains(&record.key, &cid.hash().to_bytes()));
+    of_it.filter(|record| contains(&record.key, &provider)).count() == 1
 }
 
 /// A text field of an answer, which must be there.
