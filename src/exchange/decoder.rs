@@ -216,6 +216,11 @@ impl Decoder {
         self.decoded.pop_front()
     }
 
+    /// Wants, cancels and presences that are held for the message that is coming in.
+    pub fn held(&self) -> usize {
+        self.wants + self.cancels + self.control.presences.len()
+    }
+
     /// Whether the stream may end here: between two messages.
     pub fn at_boundary(&self) -> bool {
         self.nesting.is_empty() && self.start == self.end && self.broken.is_none()

@@ -7,7 +7,8 @@
 //!
 //! Turns are start-time fair queueing: the peer that was given the fewest bytes goes next, and one that comes anew starts
 //! where the others are, neither behind nor with a credit. Bytes loaded and not yet written are bounded per peer and in
-//! total; what a message may hold follows the peer's rate, so that it is written within about [`BATCH_TIME`].
+//! total (a second time as much for first blocks, so that peers that take nothing keep nobody from being served). What a
+//! message may hold, and what is loaded ahead, follows the peer's rate.
 //!
 //! Whether a block may be shown to a peer is not decided here: every answer, also the push of a block stored later, goes
 //! through [`Output::Lookup`].
@@ -24,17 +25,12 @@ use super::message::{Presence, WantKind, Wantlist};
 use super::outbox::Outbox;
 use super::{Output, SourceId};
 
-/// What writing one message should take at the peer's rate.
-const BATCH_TIME: Duration = Duration::from_millis(500);
-/// Bytes of a message before the rate is known, and the least later on.
-const BATCH_START: usize = limits::CHUNK;
-/// How far ahead of the peer's stream blocks are loaded: what is on its way can no longer be put behind others.
-const AHEAD: Duration = Duration::from_secs(1);
+mod peer;
+
+use peer::{Peer, State, Wanted};
 
 /// Peers looked at for one to which something new can be sent.
 const TURNS_SAMPLE: usize = 16;
-/// Blocks of a peer's queue looked at for a new one.
-const QUEUE_SAMPLE: usize = 64;
 
 #[derive(Debug)]
 pub(super) struct Ledger {
@@ -48,53 +44,6 @@ pub(super) struct Ledger {
     serving: usize,
     limit: usize,
     lately: Lately,
-}
-
-#[derive(Debug)]
-struct Peer {
-    wants: BTreeMap<Cid, Wanted>,
-    next_place: u64,
-    fresh: BTreeSet<Place>,
-    /// What the store is being asked about.
-    looking: BTreeSet<Cid>,
-    queued: BTreeSet<Place>,
-    missing: BTreeSet<Place>,
-    serving: BTreeMap<Cid, usize>,
-    serving_bytes: usize,
-    given: u64,
-    has_turn: bool,
-    /// Bytes a second it takes; none before something was written.
-    rate: Option<f64>,
-    /// Since when something is being written without a pause.
-    busy_since: Instant,
-}
-
-/// Highest priority first, then in the order they came.
-type Place = (Reverse<i32>, u64, Cid);
-
-#[derive(Debug, Clone, Copy)]
-struct Wanted {
-    kind: WantKind,
-    priority: i32,
-    place: u64,
-    send_dont_have: bool,
-    /// DONT_HAVE was said and the want not repeated since.
-    told: bool,
-    state: State,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Fresh,
-    /// `again`: the block was stored while the store was being asked.
-    Looking {
-        again: bool,
-    },
-    Queued {
-        len: usize,
-    },
-    Serving,
-    Missing,
 }
 
 impl Ledger {
@@ -111,21 +60,7 @@ impl Ledger {
     }
 
     pub(super) fn connect(&mut self, now: Instant, source: SourceId) {
-        let peer = Peer {
-            wants: BTreeMap::new(),
-            next_place: 0,
-            fresh: BTreeSet::new(),
-            looking: BTreeSet::new(),
-            queued: BTreeSet::new(),
-            missing: BTreeSet::new(),
-            serving: BTreeMap::new(),
-            serving_bytes: 0,
-            given: self.given,
-            has_turn: false,
-            rate: None,
-            busy_since: now,
-        };
-        self.peers.insert(source, peer);
+        self.peers.insert(source, Peer::new(now, self.given));
     }
 
     pub(super) fn disconnect(&mut self, source: SourceId) {
@@ -267,12 +202,7 @@ impl Ledger {
     pub(super) fn pump(&mut self, now: Instant, out: &mut Outbox) {
         while let Some((given, source)) = self.next_turn(now) {
             let peer = self.peers.get_mut(&source).expect("turns name peers");
-            let room = self.limit.saturating_sub(self.serving);
-            let next = peer.best(now, &self.lately).map_or(0, |(_, len)| len);
-            if self.serving > 0 && next > room {
-                return;
-            }
-            let batch = peer.batch().min(room);
+            let batch = peer.batch().min(self.limit.saturating_sub(self.serving));
             self.turns.remove(&(given, source));
             peer.has_turn = false;
             if peer.serving.is_empty() {
@@ -304,15 +234,22 @@ impl Ledger {
         }
     }
 
-    /// The peer whose turn it is: the first to which something can be sent that nobody was sent a moment ago, else the
-    /// first of all.
+    /// The peer whose turn it is, among those that there is room for: the first to which something can be sent that
+    /// nobody was sent a moment ago, else the first of all.
     fn next_turn(&self, now: Instant) -> Option<(u64, SourceId)> {
-        let is_new = |(_, source): &&(u64, SourceId)| {
-            let best = self.peers.get(source).and_then(|peer| peer.best(now, &self.lately));
-            best.is_some_and(|((.., cid), _)| !self.lately.has(now, cid.hash()))
+        let best = |source| {
+            let peer: &Peer = self.peers.get(source)?;
+            let ((.., cid), len) = peer.best(now, &self.lately)?;
+            // Those that take nothing must not keep the others from a first block.
+            let limit = if peer.serving.is_empty() { 2 * self.limit } else { self.limit };
+            let fits = self.serving == 0 || self.serving + len <= limit;
+            fits.then(|| !self.lately.has(now, cid.hash()))
         };
-        let mut turns = self.turns.iter().take(TURNS_SAMPLE);
-        turns.find(is_new).or(self.turns.first()).copied()
+        let mut fitting =
+            self.turns.iter().filter_map(|turn| Some((turn, best(&turn.1)?))).peekable();
+        let first = fitting.peek().map(|(turn, _)| **turn);
+        let new = fitting.take(TURNS_SAMPLE).find(|(_, is_new)| *is_new);
+        new.map(|(turn, _)| *turn).or(first)
     }
 
     /// Wants remembered and bytes being served.
@@ -454,7 +391,7 @@ impl Ledger {
     #[cfg(test)]
     pub(super) fn check(&self) {
         assert_eq!(self.serving, self.peers.values().map(|p| p.serving_bytes).sum::<usize>());
-        assert!(self.serving <= self.limit.max(limits::BLOCK_MAX));
+        assert!(self.serving <= 2 * self.limit.max(limits::BLOCK_MAX));
         for (source, peer) in &self.peers {
             assert!(peer.wants.len() <= limits::FOREIGN_WANTS);
             assert!(peer.serving_bytes <= limits::SERVE_SOURCE);
@@ -469,55 +406,6 @@ impl Ledger {
         for (source, cid) in self.waiting.values().flatten() {
             assert!(self.peers[source].wants.contains_key(cid));
         }
-    }
-}
-
-impl Peer {
-    /// Takes a want out of the place its state has.
-    fn unplace(&mut self, cid: &Cid, want: &Wanted) {
-        let place = (Reverse(want.priority), want.place, *cid);
-        match want.state {
-            State::Fresh => self.fresh.remove(&place),
-            State::Queued { .. } => self.queued.remove(&place),
-            State::Missing => self.missing.remove(&place),
-            State::Looking { .. } | State::Serving => true,
-        };
-    }
-
-    /// The block to send next and its length: the first that fits and that nobody was sent a moment ago, else the first.
-    fn best(&self, now: Instant, lately: &Lately) -> Option<(Place, usize)> {
-        let room = self.ahead().saturating_sub(self.serving_bytes).max(self.next_len());
-        let mut queued = self.queued.iter().take(QUEUE_SAMPLE);
-        let fits = |cid: &Cid| self.queued_len(cid) <= room && !lately.has(now, cid.hash());
-        let place = queued.find(|(.., cid)| fits(cid)).or(self.queued.first())?;
-        Some((*place, self.queued_len(&place.2)))
-    }
-
-    /// Bytes of the block that is first.
-    fn next_len(&self) -> usize {
-        self.queued.first().map_or(0, |(.., cid)| self.queued_len(cid))
-    }
-
-    fn queued_len(&self, cid: &Cid) -> usize {
-        match self.wants.get(cid).map(|want| want.state) {
-            Some(State::Queued { len }) => len,
-            _ => 0,
-        }
-    }
-
-    /// Bytes of its next message, within what may be on its way to it.
-    fn batch(&self) -> usize {
-        let by_rate =
-            self.rate.map_or(BATCH_START, |rate| (rate * BATCH_TIME.as_secs_f64()) as usize);
-        by_rate
-            .clamp(BATCH_START, limits::SERVE_BATCH)
-            .min(self.ahead().saturating_sub(self.serving_bytes))
-    }
-
-    /// Bytes that may be on their way to it.
-    fn ahead(&self) -> usize {
-        let by_rate = self.rate.map_or(0, |rate| (rate * AHEAD.as_secs_f64()) as usize);
-        by_rate.clamp(2 * BATCH_START, limits::SERVE_SOURCE)
     }
 }
 

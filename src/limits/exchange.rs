@@ -16,12 +16,22 @@ pub const DECODER_SCRATCH: usize = 4 * KIB;
 /// Wants taken from one message; more are dropped, as boxo does ("MaxQueuedWantlistEntriesPerPeer").
 pub const MESSAGE_WANTS: usize = 1024;
 
-/// Cancels taken from one message: no peer can have more to cancel than the wants we remember of it, this is four
-/// times that.
-pub const MESSAGE_CANCELS: usize = 4096;
+/// Cancels taken from one message: no peer can have more to cancel than the wants we remember of it, this is twice
+/// that.
+pub const MESSAGE_CANCELS: usize = 2048;
 
-/// HAVE and DONT_HAVE taken from one message: eight times what we ever ask of one source.
-pub const MESSAGE_PRESENCES: usize = 4096;
+/// HAVE and DONT_HAVE taken from one message: twice what we ever ask of one source.
+pub const MESSAGE_PRESENCES: usize = 1024;
+
+/// Wants, cancels and presences that a message may hold in memory while it comes in; a longer one needs a
+/// [`LONG_LISTS`] place.
+pub const SHORT_LIST: usize = 64;
+
+/// Messages with longer lists that may be in memory at once, until the exchange has handled them: up to 0.4 MB each.
+pub const LONG_LISTS: usize = 64;
+
+/// Those of one peer.
+pub const PEER_LONG_LISTS: usize = 4;
 
 /// Bytes of a frame of wants and presences that we write: small, so that a slow peer reads it whole within the 10 s
 /// that Helia gives a message.
@@ -71,7 +81,8 @@ pub const SERVE_BATCH: usize = MESSAGE_MAX - 64 * KIB;
 /// Bytes on their way from the disk to one peer's stream: two messages, one being read while one is written.
 pub const SERVE_SOURCE: usize = 8 * MIB;
 
-/// Bytes on their way from the disk to all peers' streams (default): what serving costs in memory.
+/// Bytes on their way from the disk to all peers' streams (default): what serving costs in memory. As much again is there
+/// for peers that have nothing on its way to them.
 pub const SERVE_TOTAL: usize = 48 * MIB;
 
 /// No progress for this long with something asked: other sources are asked too.

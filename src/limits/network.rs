@@ -131,8 +131,13 @@ pub const SERVE_QUEUE: usize = FOREIGN_WANTS;
 /// Time to agree on the protocol of a stream we open.
 pub const STREAM_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// No byte of a begun message for this long: the stream is closed, and it counts against the peer.
+/// Less than [`STREAM_STEP`] of a begun message in this time: the stream is closed, and it counts against the peer. On our
+/// own streams: not one byte taken, and the peer is disconnected.
 pub const STREAM_STALL: Duration = Duration::from_secs(30);
+
+/// Bytes that count as progress of a message, or all that is left of it: 2 kB a second. A drip would hold its memory
+/// for ever.
+pub const STREAM_STEP: usize = 64 * KIB;
 
 /// An idle stream to a peer that is not ours is closed after this (Helia aborts one that brings no whole message for
 /// 10 s).

@@ -25,7 +25,7 @@ use libp2p::swarm::{
 use libp2p::{Multiaddr, PeerId, StreamProtocol};
 use tokio::sync::mpsc;
 
-use super::memory::{Budget, Permit};
+use super::memory::{Budget, ListPermit, Permit};
 use super::pool::Pool;
 use crate::dag::{Block, Cid};
 use crate::exchange::message::Control;
@@ -41,8 +41,8 @@ pub(super) const PROTOCOL: StreamProtocol = StreamProtocol::new("/ipfs/bitswap/1
 /// What the tasks of the exchange's shell report.
 #[derive(Debug)]
 pub(super) enum StreamEvent {
-    /// A message less its payload.
-    Control { source: SourceId, control: Control },
+    /// A message less its payload, and the place of its list if that is long.
+    Control { source: SourceId, control: Control, place: Option<ListPermit> },
     /// A payload, hashed.
     Block { source: SourceId, block: Block, permit: Permit },
     /// A payload came although nothing is expected of the peer; it was not read.
@@ -57,7 +57,7 @@ pub(super) enum StreamEvent {
     Progress { source: SourceId },
     /// The control stream broke: what was written on it last may be lost.
     WantsLost { source: SourceId },
-    /// A peer lets its control messages pile up, or takes none.
+    /// A peer lets its control messages pile up, or takes none, or nothing of a response.
     Stuck { source: SourceId },
     /// What the store has of what a peer asked for, and may show it.
     Looked { source: SourceId, found: Vec<(Cid, Option<usize>)> },

@@ -1,9 +1,9 @@
-//! How much block payload may lie in memory: in all, and on its way in from one peer.
+//! How much of what peers send may lie in memory: in all, and on its way in from one peer.
 //!
 //! Room is taken before a buffer is allocated. A peer's own part follows what is asked of it ([`PeerBudget::expect`])
 //! and is free again when the exchange has the block; the node's part lives as long as the block is in somebody's
 //! hands. So a fetcher that writes slowly, or a peer that sends what nobody asked for, slows its own streams down and
-//! nothing else.
+//! nothing else. Long lists of wants have places of their own.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -22,6 +22,7 @@ const UNIT: usize = 4 * KIB;
 pub(super) struct Budget {
     room: Arc<Semaphore>,
     units: usize,
+    lists: Arc<Semaphore>,
     spare: Arc<Mutex<Vec<BytesMut>>>,
 }
 
@@ -34,6 +35,8 @@ pub(super) struct PeerBudget {
     size: Arc<AtomicUsize>,
     /// Whether anything it sends is worth reading.
     open: Arc<AtomicBool>,
+    lists: Arc<Semaphore>,
+    own_lists: Arc<Semaphore>,
     spare: Arc<Mutex<Vec<BytesMut>>>,
 }
 
@@ -41,6 +44,13 @@ pub(super) struct PeerBudget {
 pub(super) struct Permit {
     spare: Arc<Mutex<Vec<BytesMut>>>,
     own: Option<OwnedSemaphorePermit>,
+    _all: OwnedSemaphorePermit,
+}
+
+/// A place for a long list; dropped, it is free again.
+#[derive(Debug)]
+pub(super) struct ListPermit {
+    _own: OwnedSemaphorePermit,
     _all: OwnedSemaphorePermit,
 }
 
@@ -73,7 +83,8 @@ impl Budget {
     /// Room for `bytes` in all.
     pub(super) fn new(bytes: usize) -> Self {
         let room = Arc::new(Semaphore::new(bytes / UNIT));
-        Self { room, units: bytes / UNIT, spare: Arc::default() }
+        let lists = Arc::new(Semaphore::new(limits::LONG_LISTS));
+        Self { room, units: bytes / UNIT, lists, spare: Arc::default() }
     }
 
     /// A new peer's share. Nothing is expected of it.
@@ -83,6 +94,8 @@ impl Budget {
             own: Arc::new(Semaphore::new(0)),
             size: Arc::default(),
             open: Arc::default(),
+            lists: Arc::clone(&self.lists),
+            own_lists: Arc::new(Semaphore::new(limits::PEER_LONG_LISTS)),
             spare: Arc::clone(&self.spare),
         }
     }
@@ -124,6 +137,13 @@ impl PeerBudget {
             own: Some(own.expect("never closed")),
             _all: all.expect("never closed"),
         })
+    }
+
+    /// Waits for a place for a long list of wants or presences; the peer's own come first.
+    pub(super) async fn take_list(&self) -> ListPermit {
+        let own = Arc::clone(&self.own_lists).acquire_owned().await;
+        let all = Arc::clone(&self.lists).acquire_owned().await;
+        ListPermit { _own: own.expect("never closed"), _all: all.expect("never closed") }
     }
 
     /// A buffer for a payload: one that was used before, or an empty one.

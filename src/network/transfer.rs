@@ -131,8 +131,9 @@ impl Transfer {
         let now = Instant::now();
         let source = event.source();
         match event {
-            StreamEvent::Control { source, control } => {
+            StreamEvent::Control { source, control, place } => {
                 self.engine.handle_control(now, source, control);
+                drop(place);
             }
             StreamEvent::Block { source, block, mut permit } => {
                 permit.arrived();

@@ -4,7 +4,7 @@
 //! next payload is read. Between messages a stream may rest as long as it likes; within one it must move.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::AsyncReadExt as _;
 use libp2p::swarm::Stream;
@@ -33,9 +33,10 @@ pub(super) async fn run(inbound: Arc<Inbound>, link: Arc<Link>, mut stream: Stre
 
 async fn read(inbound: &Arc<Inbound>, link: &Arc<Link>, stream: &mut Stream) -> Result<(), Fault> {
     let mut decoder = Decoder::new();
-    let mut permit = None;
+    let (mut permit, mut place) = (None, None);
     let mut broken = None;
     let mut told = Instant::now();
+    let mut pace = Pace::new();
     loop {
         while let Some(decoded) = decoder.next() {
             match decoded {
@@ -51,7 +52,8 @@ async fn read(inbound: &Arc<Inbound>, link: &Arc<Link>, stream: &mut Stream) -> 
                     }
                 }
                 Decoded::Control(control) => {
-                    let event = StreamEvent::Control { source: link.source, control };
+                    let place = place.take();
+                    let event = StreamEvent::Control { source: link.source, control, place };
                     drop(inbound.events.send(event).await);
                 }
             }
@@ -68,20 +70,28 @@ async fn read(inbound: &Arc<Inbound>, link: &Arc<Link>, stream: &mut Stream) -> 
                 decoder.refuse()
             };
             broken = run.err().map(|malformed| malformed.fault());
+            pace = Pace::new();
             continue;
+        }
+        if place.is_none() && decoder.held() > limits::SHORT_LIST {
+            place = Some(link.budget.take_list().await);
+            pace = Pace::new();
         }
         let between = decoder.at_boundary();
         let reading = stream.read(decoder.space());
         let read = if between {
-            reading.await
+            let read = reading.await;
+            pace = Pace::new();
+            read
         } else {
-            timeout(limits::STREAM_STALL, reading).await.map_err(|_| Fault::Stalled)?
+            timeout(pace.left(), reading).await.map_err(|_| Fault::Stalled)?
         };
         match read {
             // A stream that ends or is reset, wherever that is, is no fault: links break.
             Ok(0) | Err(_) => return Ok(()),
             Ok(n) => {
                 link.count_received(n);
+                pace.moved(n);
                 if permit.is_some() && told.elapsed() >= limits::PROGRESS_EVERY {
                     told = Instant::now();
                     // Only a hint: with a full queue there is progress enough.
@@ -90,6 +100,30 @@ async fn read(inbound: &Arc<Inbound>, link: &Arc<Link>, stream: &mut Stream) -> 
                 broken = decoder.filled(n).err().map(|malformed| malformed.fault());
             }
         }
+    }
+}
+
+/// How a message moves: it has [`limits::STREAM_STALL`] for each [`limits::STREAM_STEP`]. Begun anew whenever it was we who
+/// kept it waiting.
+struct Pace {
+    since: Instant,
+    bytes: usize,
+}
+
+impl Pace {
+    fn new() -> Self {
+        Self { since: Instant::now(), bytes: 0 }
+    }
+
+    fn moved(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        if self.bytes >= limits::STREAM_STEP {
+            *self = Self::new();
+        }
+    }
+
+    fn left(&self) -> Duration {
+        limits::STREAM_STALL.saturating_sub(self.since.elapsed())
     }
 }
 

@@ -284,6 +284,10 @@ async fn response_stream(
             }
             Err(error) => {
                 tracing::debug!(peer = %out.link.peer, %error, "response not written");
+                if error.kind() == io::ErrorKind::TimedOut {
+                    // It keeps memory from others; if it still wants the blocks it will connect again.
+                    drop(events.send(StreamEvent::Stuck { source }).await);
+                }
                 StreamEvent::Unsent { source, cids, retry: true }
             }
         };

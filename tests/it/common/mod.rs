@@ -7,7 +7,9 @@ pub(crate) mod netns;
 mod process;
 
 use std::{
+    env,
     ffi::OsStr,
+    io::{self, Write as _},
     path::{Path, PathBuf},
     process::Command,
     str::FromStr as _,
@@ -24,6 +26,16 @@ pub(crate) use process::{Daemon, Output, Running};
 
 /// How long anything may take before a test calls it hung.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Notes that this machine cannot do what a test needs: said on stderr, and in CI (`CI=true`) a failure.
+pub(crate) fn not_run(why: &str) {
+    let ci = env::var("CI").is_ok_and(|value| value == "true");
+    assert!(!ci, "CI must be able to run this test: {why}");
+    // Not by a macro: what those write is not shown of a test that passes.
+    let test = thread::current().name().unwrap_or_default().to_owned();
+    let note = format!("{test}: NOT RUN: {why}\n");
+    io::stderr().write_all(note.as_bytes()).expect("write to stderr");
+}
 
 /// Asks again and again until there is an answer.
 pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
@@ -68,7 +80,7 @@ impl Home {
     /// The program without any argument, in a clean environment: no settings, and all folders beside the home.
     pub(crate) fn bare(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_modelswarm"));
-        for (name, _) in std::env::vars_os() {
+        for (name, _) in env::vars_os() {
             let text = name.to_string_lossy();
             if text.starts_with("MODELSWARM_") || text.starts_with("XDG_") {
                 command.env_remove(&name);

@@ -1,10 +1,12 @@
-//! File systems made for one test. Only root may mount: for others there is none, and the test says that it did nothing.
+//! File systems made for one test. Only root may mount: for others there is none, and the test did nothing.
 
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
+
+use super::not_run;
 
 /// A file system of its own; unmounted when dropped.
 pub(crate) struct Mount(PathBuf);
@@ -24,6 +26,7 @@ impl Mount {
         make.arg("-q").arg(&image).stdout(Stdio::null()).stderr(Stdio::null());
         let made = make.status();
         if !made.is_ok_and(|status| status.success()) {
+            not_run("mkfs.btrfs fails or is not there");
             return None;
         }
         let image = image.to_str().expect("temporary paths are UTF-8");
@@ -33,7 +36,11 @@ impl Mount {
     fn of(at: PathBuf, args: &[&str]) -> Option<Self> {
         fs::create_dir_all(&at).expect("make");
         let mounted = Command::new("mount").args(args).arg(&at).stderr(Stdio::null()).status();
-        mounted.is_ok_and(|status| status.success()).then_some(Self(at))
+        if !mounted.is_ok_and(|status| status.success()) {
+            not_run(&format!("this user may not mount, or not this: mount {}", args.join(" ")));
+            return None;
+        }
+        Some(Self(at))
     }
 
     pub(crate) fn path(&self) -> &Path {

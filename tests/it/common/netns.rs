@@ -8,12 +8,14 @@
 
 use std::{
     collections::BTreeSet,
-    env, fs,
+    fs,
     io::{self, Read as _, Write as _},
     net::Ipv4Addr,
     process::{Child, Command, Stdio},
     rc::Rc,
 };
+
+use super::not_run;
 
 /// Name of a machine's interface to its LAN.
 const INTERFACE: &str = "eth0";
@@ -55,12 +57,7 @@ pub(crate) fn machines<const N: usize>(ips: [[u8; 4]; N]) -> Option<[Machine; N]
     match build(&ips.map(Ipv4Addr::from)) {
         Ok(machines) => Some(machines.try_into().ok().expect("one for each address")),
         Err(why) => {
-            let ci = env::var("CI").is_ok_and(|value| value == "true");
-            assert!(!ci, "CI must let the tests make network namespaces: {why}");
-            // Not by a macro: what those write is not shown of a test that passes.
-            let test = std::thread::current().name().unwrap_or_default().to_owned();
-            let note = format!("{test}: NOT RUN, network namespaces cannot be made: {why}\n");
-            io::stderr().write_all(note.as_bytes()).expect("write to stderr");
+            not_run(&format!("network namespaces cannot be made: {why}"));
             None
         }
     }
