@@ -24,6 +24,7 @@ use libp2p::{
     multiaddr::Protocol,
 };
 use modelswarm::{
+    dag::Block,
     exchange::{Decoded, Decoder},
     network,
 };
@@ -212,15 +213,17 @@ impl Stream {
         Ok(bytes)
     }
 
-    /// What the next whole message says.
-    pub(super) fn message(&mut self) -> io::Result<Vec<Decoded>> {
+    /// The one block of the next message.
+    pub(super) fn block(&mut self) -> io::Result<Block> {
         let mut frame = Vec::new();
         while frame.last().is_none_or(|byte| byte & 0x80 != 0) {
             frame.extend(self.read(1)?);
         }
         let len = bytes::value(&frame);
         frame.extend(self.read(len)?);
-        Ok(bytes::decode(&mut Decoder::new(), &frame))
+        let mut blocks = bytes::blocks(&bytes::decode(&mut Decoder::new(), &frame));
+        assert_eq!(blocks.len(), 1, "a message of one block");
+        Ok(blocks.remove(0))
     }
 }
 

@@ -49,15 +49,14 @@ fn a_response_reset_in_the_middle_is_sent_again_whole_on_a_new_stream() {
             torn.read(100_000).expect("some of it");
         }
         let mut whole = connection.accept().expect("a response");
-        assert_eq!(bytes::blocks(&whole.message().expect("a message")), [leaf.clone()]);
+        assert_eq!(whole.block().expect("a message"), *leaf);
         ask(&connection, other);
-        let next = whole.message().expect("the stream is used on");
-        assert_eq!(bytes::blocks(&next), [other.clone()]);
+        assert_eq!(whole.block().expect("the stream is used on"), *other);
         ask(&connection, leaf);
         whole.read(100_000).expect("some of it");
         drop(whole);
         let mut again = connection.accept().expect("a response");
-        assert_eq!(bytes::blocks(&again.message().expect("a message")), [leaf.clone()]);
+        assert_eq!(again.block().expect("a message"), *leaf);
     }
     assert!(connection.is_open(), "a reset is normal");
     assert!(target.listed(&peer).is_some());
@@ -148,12 +147,12 @@ fn an_idle_response_stream_to_a_foreign_peer_is_closed_and_the_connection_stays(
     let leaves = target.leaves();
     ask(&connection, &leaves[0]);
     let mut response = connection.accept().expect("a response");
-    assert_eq!(bytes::blocks(&response.message().expect("a message")), [leaves[0].clone()]);
+    assert_eq!(response.block().expect("a message"), leaves[0]);
     let end = response.read(1).expect_err("nothing more was asked for");
     assert_eq!(end.kind(), io::ErrorKind::UnexpectedEof, "closed, neither kept nor reset");
     assert!(connection.is_open());
     ask(&connection, &leaves[1]);
     let mut next = connection.accept().expect("a new stream");
-    assert_eq!(bytes::blocks(&next.message().expect("a message")), [leaves[1].clone()]);
+    assert_eq!(next.block().expect("a message"), leaves[1]);
     target.serves();
 }
