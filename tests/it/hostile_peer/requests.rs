@@ -70,33 +70,31 @@ fn wants_over_the_cap_are_dropped_and_later_ones_are_answered() {
     let mut connection = target.dial(&peer);
     let heard = connection.heard();
     let mut stream = connection.open().expect("a stream");
-    // One message, which the program itself would split.
-    let absent = |n: u32| cid_v1(RAW, modelswarm::dag::block::sha256(&n.to_be_bytes()));
-    let cids: Vec<Vec<u8>> = (0..10_000).map(|n| absent(n).to_bytes()).collect();
-    stream.write(&bytes::wants_of_bytes(&cids)).expect("written");
-    let leaf = &target.leaves()[0];
-    stream.write(&bytes::wants(WantKind::Block, &[*leaf.cid()])).expect("written");
-    let mut said = 0;
-    let came = loop {
-        let decoded = heard.recv_timeout(PATIENCE).expect("a block");
-        let presences = bytes::presences(&decoded);
-        assert!(presences.iter().all(|(_, said)| *said == Presence::DontHave));
-        said += presences.len();
-        if let Some(block) = bytes::blocks(&[decoded]).pop() {
-            break block;
-        }
-    };
-    assert_eq!(came, *leaf);
-    assert!(said <= 1024, "{said} wants of one message were taken");
-    // The same for as long as it likes.
-    for round in 1..20 {
-        let cids: Vec<Vec<u8>> =
-            (0..10_000).map(|n| absent(round * 10_000 + n).to_bytes()).collect();
+    let absent = |n: u32| cid_v1(RAW, modelswarm::dag::block::sha256(&n.to_be_bytes())).to_bytes();
+    let leaves = target.leaves();
+    for round in 0..3 {
+        // One message, which the program itself would split.
+        let cids: Vec<Vec<u8>> = (0..10_000).map(|n| absent(round * 10_000 + n)).collect();
         stream.write(&bytes::wants_of_bytes(&cids)).expect("written");
+        let mut said = 0;
+        while said < 1024 {
+            let presences = bytes::presences(&heard.recv_timeout(PATIENCE).expect("an answer"));
+            assert!(presences.iter().all(|(_, said)| *said == Presence::DontHave));
+            said += presences.len();
+        }
+        // A want sent before these were answered might be over the cap, too.
+        let leaf = &leaves[round as usize];
+        stream.write(&bytes::wants(WantKind::Block, &[*leaf.cid()])).expect("written");
+        let came = loop {
+            let decoded = heard.recv_timeout(PATIENCE).expect("a block");
+            said += bytes::presences(&decoded).len();
+            if let Some(block) = bytes::blocks(&[decoded]).pop() {
+                break block;
+            }
+        };
+        assert_eq!(came, *leaf);
+        assert_eq!(said, 1024, "wants of one message that were taken");
     }
-    let leaf = &target.leaves()[1];
-    stream.write(&bytes::wants(WantKind::Block, &[*leaf.cid()])).expect("written");
-    assert_eq!(next_block(&heard), *leaf);
     target.serves();
 }
 
