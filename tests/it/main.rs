@@ -7,6 +7,7 @@ mod bad_input;
 mod cli;
 mod common;
 mod crash;
+mod hostile_peer;
 mod inline;
 mod lan;
 mod layers;
