@@ -9,6 +9,7 @@ mod bytes;
 mod crowds;
 mod peer;
 mod requests;
+mod shares;
 
 use std::{fs, path::PathBuf};
 

@@ -21,7 +21,7 @@ use super::{
 use crate::common::{files::MIB, number, until};
 
 /// The most memory that the daemon took while an honest client fetched all it has.
-fn peak_while_serving(target: &Target) -> u64 {
+pub(super) fn peak_while_serving(target: &Target) -> u64 {
     let (pid, done) = (target.daemon.pid(), AtomicBool::new(false));
     thread::scope(|scope| {
         let peak = scope.spawn(|| {
@@ -152,7 +152,7 @@ fn flood(target: &Target, message: &[u8], streams: usize) {
 }
 
 /// CIDs, as bytes, of which no daemon has the block.
-fn absent(count: u32) -> Vec<Vec<u8>> {
+pub(super) fn absent(count: u32) -> Vec<Vec<u8>> {
     (0..count).map(|n| cid_v1(RAW, sha256(&n.to_be_bytes())).to_bytes()).collect()
 }
 
@@ -167,7 +167,7 @@ fn a_flood_of_wants_whose_answers_are_not_read_costs_bounded_memory_and_holds_up
 }
 
 /// A peer that wants all of the weights and never reads what comes.
-fn deaf(target: &Target, peer: &Peer) -> (Connection, Stream) {
+pub(super) fn deaf(target: &Target, peer: &Peer) -> (Connection, Stream) {
     let mut connection = target.dial(peer);
     let mut stream = connection.open().expect("a stream");
     let cids: Vec<Cid> = target.leaves().iter().map(|leaf| *leaf.cid()).collect();
