@@ -214,6 +214,12 @@ impl Engine {
         self.ledger.unsent(now, source, cids, retry, &mut self.outbox);
     }
 
+    /// Blocks that were said to be written may not have arrived (the stream was reset): they are served again.
+    pub fn handle_responses_lost(&mut self, now: Instant, source: SourceId, cids: Vec<Cid>) {
+        self.at(now);
+        self.ledger.lost(source, cids, &mut self.outbox);
+    }
+
     /// We hold these blocks (and their lengths) from now on. Peers that wait for one hear of it, if the
     /// [`Output::Lookup`] that this causes says they may.
     pub fn handle_stored(&mut self, now: Instant, cids: &[(Cid, usize)]) {

@@ -198,6 +198,16 @@ impl Ledger {
         self.offer_turn(source);
     }
 
+    /// Blocks that were written may be lost: they are wanted again, after all else.
+    pub(super) fn lost(&mut self, source: SourceId, cids: Vec<Cid>, out: &mut Outbox) {
+        for cid in cids {
+            if self.state(source, &cid).is_none() {
+                self.add(source, cid, WantKind::Block, i32::MIN, false);
+            }
+        }
+        self.ask_store(source, out);
+    }
+
     /// Gives out turns while there is room.
     pub(super) fn pump(&mut self, now: Instant, out: &mut Outbox) {
         while let Some((given, source)) = self.next_turn(now) {

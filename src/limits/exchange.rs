@@ -30,8 +30,8 @@ pub const SHORT_LIST: usize = 64;
 /// Messages with longer lists that may be in memory at once, until the exchange has handled them: up to 0.4 MB each.
 pub const LONG_LISTS: usize = 64;
 
-/// Those of one peer.
-pub const PEER_LONG_LISTS: usize = 4;
+/// Those of one peer; a stream with one more is closed. Peers write their lists one after the other.
+pub const PEER_LONG_LISTS: usize = 8;
 
 /// Bytes of a frame of wants and presences that we write: small, so that a slow peer reads it whole within the 10 s
 /// that Helia gives a message.

@@ -135,6 +135,10 @@ pub const STREAM_TIMEOUT: Duration = Duration::from_secs(10);
 /// own streams: not one byte taken, and the peer is disconnected.
 pub const STREAM_STALL: Duration = Duration::from_secs(30);
 
+/// Bytes of responses remembered as just written, to be written again if the stream turns out to be reset: what its
+/// window and the buffers on the way hold at the rates where that matters.
+pub const UNCONFIRMED: usize = 4 * MIB;
+
 /// Bytes that count as progress of a message, or all that is left of it: 2 kB a second. A drip would hold its memory
 /// for ever.
 pub const STREAM_STEP: usize = 64 * KIB;

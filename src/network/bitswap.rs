@@ -9,7 +9,9 @@
 
 mod handler;
 mod link;
+mod outbound;
 mod reader;
+mod responses;
 mod writer;
 
 use std::collections::{HashMap, VecDeque};
@@ -53,6 +55,8 @@ pub(super) enum StreamEvent {
     Sent { source: SourceId, cids: Vec<Cid>, bytes: usize },
     /// A response was not: the store has these no more (`retry` false), or the stream broke (`retry` true).
     Unsent { source: SourceId, cids: Vec<Cid>, retry: bool },
+    /// The response stream broke: these were written on it last and may be lost.
+    ResponsesLost { source: SourceId, cids: Vec<Cid> },
     /// A payload is coming in, slowly.
     Progress { source: SourceId },
     /// The control stream broke: what was written on it last may be lost.
@@ -73,6 +77,7 @@ impl StreamEvent {
             | Self::Fault { source, .. }
             | Self::Sent { source, .. }
             | Self::Unsent { source, .. }
+            | Self::ResponsesLost { source, .. }
             | Self::Progress { source }
             | Self::WantsLost { source }
             | Self::Stuck { source }

@@ -139,11 +139,12 @@ impl PeerBudget {
         })
     }
 
-    /// Waits for a place for a long list of wants or presences; the peer's own come first.
-    pub(super) async fn take_list(&self) -> ListPermit {
-        let own = Arc::clone(&self.own_lists).acquire_owned().await;
+    /// Waits for a place for a long list of wants or presences; `None` if this peer has all of its own taken. No honest
+    /// one does: while it waited unread, its stream would hold more than the list.
+    pub(super) async fn take_list(&self) -> Option<ListPermit> {
+        let own = Arc::clone(&self.own_lists).try_acquire_owned().ok()?;
         let all = Arc::clone(&self.lists).acquire_owned().await;
-        ListPermit { _own: own.expect("never closed"), _all: all.expect("never closed") }
+        Some(ListPermit { _own: own, _all: all.expect("never closed") })
     }
 
     /// A buffer for a payload: one that was used before, or an empty one.

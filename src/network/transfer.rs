@@ -176,6 +176,9 @@ impl Transfer {
             StreamEvent::Unsent { source, cids, retry } => {
                 self.engine.handle_unsent(now, source, cids, retry);
             }
+            StreamEvent::ResponsesLost { source, cids } => {
+                self.engine.handle_responses_lost(now, source, cids);
+            }
             StreamEvent::Progress { source } => self.engine.handle_progress(now, source),
             StreamEvent::WantsLost { source } => self.engine.handle_wants_lost(now, source),
             StreamEvent::Stuck { source } => self.stuck(source),

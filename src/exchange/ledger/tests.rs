@@ -183,6 +183,19 @@ fn a_block_recalled_and_wanted_again_before_it_was_dropped_is_served_again() {
 }
 
 #[test]
+fn what_a_reset_may_have_lost_is_served_again_after_all_else() {
+    let mut shop = Shop::new(MIB, &[1], &[(1, MIB), (2, MIB)]);
+    shop.tell(1, vec![block(1)]);
+    assert_eq!(shop.run(), [serve(1, &[1])]);
+    shop.sent(1, &[cid(1)]);
+    shop.tell(1, vec![block(2)]);
+    shop.ledger.lost(1, vec![cid(1)], &mut shop.out);
+    assert_eq!(shop.run(), [serve(1, &[2])]);
+    shop.sent(1, &[cid(2)]);
+    assert_eq!(shop.run(), [serve(1, &[1])]);
+}
+
+#[test]
 fn a_full_list_replaces_all_wants() {
     let mut shop = Shop::new(MIB, &[1], &[]);
     shop.tell(1, vec![block(1), block(2), block(3)]);

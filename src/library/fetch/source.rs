@@ -301,9 +301,10 @@ impl Source {
             asked => format!("{asked} peers {place} were asked"),
         };
         if self.not_held || sources.connected > 0 && !self.has_moved() {
+            let outcome = if self.not_held { "none has it" } else { "none answered" };
             return Failure::new(
                 Code::NotFound,
-                format!("{what} was not found: {asked}, none has it"),
+                format!("{what} was not found: {asked}, {outcome}"),
             )
             .hint("is a daemon that seeds it running? of a single file or folder ask for the root instead: get ROOT:path");
         }

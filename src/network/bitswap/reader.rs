@@ -74,7 +74,7 @@ async fn read(inbound: &Arc<Inbound>, link: &Arc<Link>, stream: &mut Stream) -> 
             continue;
         }
         if place.is_none() && decoder.held() > limits::SHORT_LIST {
-            place = Some(link.budget.take_list().await);
+            place = Some(link.budget.take_list().await.ok_or(Fault::Stalled)?);
             pace = Pace::new();
         }
         let between = decoder.at_boundary();

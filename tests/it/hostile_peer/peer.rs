@@ -215,15 +215,20 @@ impl Stream {
 
     /// The one block of the next message.
     pub(super) fn block(&mut self) -> io::Result<Block> {
+        let mut blocks = self.blocks()?;
+        assert_eq!(blocks.len(), 1, "a message of one block");
+        Ok(blocks.remove(0))
+    }
+
+    /// The blocks of the next message.
+    pub(super) fn blocks(&mut self) -> io::Result<Vec<Block>> {
         let mut frame = Vec::new();
         while frame.last().is_none_or(|byte| byte & 0x80 != 0) {
             frame.extend(self.read(1)?);
         }
         let len = bytes::value(&frame);
         frame.extend(self.read(len)?);
-        let mut blocks = bytes::blocks(&bytes::decode(&mut Decoder::new(), &frame));
-        assert_eq!(blocks.len(), 1, "a message of one block");
-        Ok(blocks.remove(0))
+        Ok(bytes::blocks(&bytes::decode(&mut Decoder::new(), &frame)))
     }
 }
 

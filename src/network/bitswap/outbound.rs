@@ -1,0 +1,95 @@
+//! A stream of ours to a peer: opened when there is something to say, opened again when it was reset.
+//!
+//! It is kept while there is something to say; to peers that are not ours an idle one is closed soon. A reset is normal,
+//! never a fault.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::AsyncWriteExt as _;
+use libp2p::swarm::Stream;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::Link;
+use crate::limits;
+
+/// A stream that is opened when needed.
+pub(super) struct Outbound {
+    pub(super) link: Arc<Link>,
+    stream: Option<Stream>,
+}
+
+impl Outbound {
+    pub(super) fn new(link: &Arc<Link>) -> Self {
+        Self { link: Arc::clone(link), stream: None }
+    }
+
+    /// Writes all parts one after the other. A stream that was open before and turns out to be dead is replaced once:
+    /// true, and what was written on it before may be lost.
+    pub(super) async fn write(&mut self, parts: &[Bytes]) -> io::Result<bool> {
+        let mut replaced = false;
+        if let Some(mut stream) = self.stream.take() {
+            if write_parts(&self.link, &mut stream, parts).await.is_ok() {
+                self.stream = Some(stream);
+                return Ok(false);
+            }
+            replaced = true;
+        }
+        let mut stream = self.link.open().await.map_err(io::Error::other)?;
+        write_parts(&self.link, &mut stream, parts).await?;
+        self.stream = Some(stream);
+        Ok(replaced)
+    }
+
+    /// Waits for the next thing to write; an open stream is closed when it has been idle long enough.
+    pub(super) async fn next<T>(&mut self, queue: &mut mpsc::Receiver<T>) -> Option<T> {
+        if let Ok(next) = queue.try_recv() {
+            return Some(next);
+        }
+        if let Some(mut stream) = self.stream.take() {
+            drop(stream.flush().await);
+            if let Ok(next) = timeout(self.link.stream_idle(), queue.recv()).await {
+                self.stream = Some(stream);
+                return next;
+            }
+            // The peer's side of the close takes its time, and nobody waits for it.
+            drop(timeout(Duration::from_secs(1), stream.close()).await);
+        }
+        queue.recv().await
+    }
+}
+
+/// Writes parts in order; small ones travel together, large ones are not copied.
+async fn write_parts(link: &Link, stream: &mut Stream, parts: &[Bytes]) -> io::Result<()> {
+    let mut small = Vec::new();
+    for part in parts {
+        if small.len() + part.len() <= limits::YAMUX_FRAME {
+            small.extend_from_slice(part);
+            continue;
+        }
+        write_all(link, stream, &small).await?;
+        small.clear();
+        if part.len() <= limits::YAMUX_FRAME {
+            small.extend_from_slice(part);
+        } else {
+            write_all(link, stream, part).await?;
+        }
+    }
+    write_all(link, stream, &small).await
+}
+
+async fn write_all(link: &Link, stream: &mut Stream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let written = timeout(limits::STREAM_STALL, stream.write(bytes)).await;
+        let n = written.map_err(|_| io::ErrorKind::TimedOut)??;
+        if n == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        link.count_sent(n);
+        bytes = &bytes[n..];
+    }
+    Ok(())
+}
