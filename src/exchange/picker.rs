@@ -21,9 +21,8 @@ use crate::limits;
 
 use super::message::{Entry, WantKind};
 use super::outbox::Outbox;
-use super::retry::Timer;
 use super::source::Source;
-use super::timers::Timers;
+use super::timers::{Timer, Timers};
 use super::wants::{Ask, Known, WantId, Wants};
 use super::{Abilities, SessionId, SourceId};
 

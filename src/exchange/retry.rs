@@ -18,6 +18,7 @@ use crate::limits;
 use super::message::{Entry, WantKind};
 use super::outbox::Outbox;
 use super::picker::Picker;
+use super::timers::Timer;
 use super::wants::{Ask, Known, WantId};
 use super::{Output, SessionId, SourceId};
 
@@ -26,17 +27,6 @@ const END_GAME_SCAN: usize = 256;
 
 /// Doublings of the rest that a stalled source gets: about five minutes.
 const MOST_STRIKES: u32 = 6;
-
-/// What is looked at again when its time comes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Timer {
-    /// Something is asked of this source: does it move?
-    Source(SourceId),
-    /// All wants of this session are asked: is one worth asking twice?
-    EndGame(SessionId),
-    /// This session has wants: does it get any?
-    Search(SessionId),
-}
 
 impl Picker {
     pub(super) fn timeout(&mut self, now: Instant, out: &mut Outbox) {

@@ -3,6 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
+use super::{SessionId, SourceId};
+
+/// What is looked at again when its time comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Timer {
+    /// Something is asked of this source: does it move?
+    Source(SourceId),
+    /// All wants of this session are asked: is one worth asking twice?
+    EndGame(SessionId),
+    /// This session has wants: does it get any?
+    Search(SessionId),
+}
+
 #[derive(Debug)]
 pub(super) struct Timers<T> {
     at: BTreeMap<T, Instant>,

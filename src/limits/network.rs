@@ -229,6 +229,9 @@ pub const PEERS_DIALLED: usize = 16;
 /// that providers have room beside them.
 pub const NEIGHBOURS_DIALLED: usize = 32;
 
+/// Connected peers up to which those of mDNS stay connected though nothing moves: a lab's worth; beyond it idle ones go.
+pub const NEIGHBOURS_KEPT: usize = 64;
+
 /// A peer not seen for this long is forgotten.
 pub const PEER_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
 

@@ -7,25 +7,10 @@ use std::time::SystemTime;
 use libp2p::PeerId;
 
 use super::blocks::Blocks;
-use super::event_loop::EventLoop;
 use super::peers::SavedPeer;
 use super::records::{Saved, encode_addrs};
 use crate::limits;
 use crate::store::SoftEntry;
-
-impl EventLoop {
-    /// Hands what changed to a task that writes it; one at a time, so that older never overwrites newer.
-    pub(super) fn save_behind(&mut self) {
-        if self.saving.as_ref().is_some_and(|saving| !saving.is_finished()) {
-            return;
-        }
-        let records = self.swarm.behaviour_mut().kad.store_mut();
-        records.expire(SystemTime::now());
-        let (records, peers, blocks) =
-            (records.take_changes(), self.peers.take_changes(), self.blocks.clone());
-        self.saving = Some(tokio::spawn(async move { save(&blocks, records, peers).await }));
-    }
-}
 
 /// Everything that was saved and has not expired.
 pub(super) async fn load(blocks: &Blocks) -> (Vec<Saved>, Vec<(PeerId, SavedPeer)>) {

@@ -1,7 +1,7 @@
 //! The loop: takes what comes, hands it to the concern it belongs to. Decides nothing, waits for nothing else.
 
 use std::collections::HashSet;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures::StreamExt as _;
 use libp2p::core::ConnectedPoint;
@@ -116,6 +116,28 @@ impl EventLoop {
             (Ok(()) | Err(DialError::DialPeerConditionFalse(_)), _) | (_, None) => {}
             (Err(_), Some(peer)) => self.on_unreachable(&peer),
         }
+    }
+
+    /// Hands what changed to a task that writes it; one at a time, so that older never overwrites newer.
+    fn save_behind(&mut self) {
+        if self.saving.as_ref().is_some_and(|saving| !saving.is_finished()) {
+            return;
+        }
+        let records = self.swarm.behaviour_mut().kad.store_mut();
+        records.expire(SystemTime::now());
+        let (records, peers) = (records.take_changes(), self.peers.take_changes());
+        let blocks = self.blocks.clone();
+        self.saving =
+            Some(tokio::spawn(async move { behind::save(&blocks, records, peers).await }));
+    }
+
+    /// Whether a connection to this peer is kept though it is idle: a neighbour's is, as long as there are few.
+    fn is_kept(&self, peer: &PeerId) -> bool {
+        let neighbours = self.swarm.behaviour().mdns.as_ref();
+        let is_neighbour =
+            neighbours.is_some_and(|mdns| mdns.discovered_nodes().any(|near| near == peer));
+        let few = self.swarm.connected_peers().count() <= limits::NEIGHBOURS_KEPT;
+        self.policy.is_by_hand(peer) || (is_neighbour && few)
     }
 
     /// Dials a peer that mDNS has named, at all the addresses that it knows.
@@ -254,7 +276,7 @@ impl EventLoop {
             BehaviourEvent::Bitswap(bitswap::Event::Connected { peer, link }) => {
                 let remote = self.peers.remote(&peer).unwrap_or_else(Multiaddr::empty);
                 let audience = self.policy.audience(&peer, &remote);
-                self.transfer.on_connected(link, audience, self.policy.is_by_hand(&peer));
+                self.transfer.on_connected(link, audience, self.is_kept(&peer));
             }
             BehaviourEvent::Bitswap(bitswap::Event::Disconnected { peer, source }) => {
                 self.transfer.on_disconnected(&peer, source);
@@ -279,7 +301,12 @@ impl EventLoop {
             }
             BehaviourEvent::Mdns(mdns::Event::Discovered(found)) => {
                 let peers: HashSet<PeerId> = found.into_iter().map(|(peer, _)| peer).collect();
-                peers.into_iter().for_each(|peer| self.dial_neighbour(peer));
+                for peer in peers {
+                    if self.is_kept(&peer) {
+                        self.transfer.keep(&peer);
+                    }
+                    self.dial_neighbour(peer);
+                }
             }
             BehaviourEvent::Ping(ping) => {
                 if let Ok(rtt) = ping.result {

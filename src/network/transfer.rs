@@ -65,7 +65,8 @@ struct Source {
     link: Arc<Link>,
     writer: Writer,
     audience: Audience,
-    by_hand: bool,
+    /// Its connections are kept though they are idle.
+    kept: bool,
 }
 
 impl Transfer {
@@ -86,14 +87,14 @@ impl Transfer {
     // ---- peers
 
     /// A peer speaks Bitswap: a source for every fetch.
-    pub(super) fn on_connected(&mut self, link: Arc<Link>, audience: Audience, by_hand: bool) {
+    pub(super) fn on_connected(&mut self, link: Arc<Link>, audience: Audience, kept: bool) {
         let (peer, source, now) = (link.peer, link.source, Instant::now());
-        link.set_keep(by_hand || !self.sessions.is_empty());
+        link.set_keep(kept || !self.sessions.is_empty());
         let writer = Writer::spawn(&link, self.reports.clone(), self.blocks.clone(), audience);
         self.by_peer.insert(peer, source);
         self.engine.handle_connected(now, source, Abilities::BITSWAP);
         link.set_known();
-        self.sources.insert(source, Source { peer, link, writer, audience, by_hand });
+        self.sources.insert(source, Source { peer, link, writer, audience, kept });
         for (session, fetch) in &mut self.sessions {
             fetch.reached(&peer);
             self.engine.add_source(now, *session, source);
@@ -109,6 +110,15 @@ impl Transfer {
             let now = Instant::now();
             self.engine.handle_disconnected(now, source);
             self.run(now);
+        }
+    }
+
+    /// Keeps a peer's connections though they are idle.
+    pub(super) fn keep(&mut self, peer: &PeerId) {
+        let source = self.by_peer.get(peer).and_then(|id| self.sources.get_mut(id));
+        if let Some(source) = source {
+            source.kept = true;
+            source.link.set_keep(true);
         }
     }
 
@@ -237,7 +247,7 @@ impl Transfer {
         let now = Instant::now();
         self.engine.close_session(now, session);
         for source in self.sources.values() {
-            source.link.set_keep(source.by_hand || !self.sessions.is_empty());
+            source.link.set_keep(source.kept || !self.sessions.is_empty());
         }
         self.run(now);
     }

@@ -3,8 +3,9 @@
 //! It looks around by mDNS, so it runs nowhere but in network namespaces made for the test: every command of these
 //! tests goes through [`Host`]. Addresses of 203.0.113.0/24 lie outside the LAN, behind a router.
 
-use std::{ffi::OsStr, path::Path, rc::Rc};
+use std::{ffi::OsStr, path::Path, rc::Rc, thread, time::Duration};
 
+use modelswarm::limits;
 use serde_json::Value;
 
 use crate::common::{
@@ -142,6 +143,19 @@ fn a_lone_get_finds_a_daemon_on_its_lan() {
     assert_eq!(number(&got, "files"), MODEL_FILES);
     let nothing = b.get("bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy", &[]);
     nothing.fails(3).says("1 peer on this LAN was asked");
+}
+
+#[test]
+fn neighbours_stay_connected_though_nothing_moves() {
+    let Some(machines) = netns::machines([[10, 77, 0, 1], [10, 77, 0, 2]]) else { return };
+    let [a, b] = machines.map(Host::new);
+    let (first, second) = (a.daemon(&[]), b.daemon(&[]));
+    a.meets(&[&second]);
+    thread::sleep(limits::IDLE_CONNECTION + Duration::from_secs(5));
+    assert_eq!(
+        (a.peers(), b.peers()),
+        (vec![second.peer_id().to_owned()], vec![first.peer_id().to_owned()])
+    );
 }
 
 #[test]

@@ -36,7 +36,8 @@ pub(in super::super) struct Link {
     pub(super) budget: PeerBudget,
     /// Whether it runs this program: then idle streams are kept.
     ours: AtomicBool,
-    /// Whether its connections are kept although idle: a fetch wants something of it, or it was given by hand.
+    /// Whether its connections are kept although idle: a fetch wants something of it, it was given by hand, or
+    /// it is a neighbour and there are few.
     keep: AtomicBool,
     /// Whether the exchange knows it. Until then its streams are not read: what they say would be lost.
     known: watch::Sender<bool>,
