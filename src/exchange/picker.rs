@@ -285,10 +285,34 @@ impl Picker {
         if partial {
             return None;
         }
+        if s.connected > 1 && self.sources.get(&source)?.counts.blocks_in == 0 {
+            return self.anywhere(session, source);
+        }
         let known = link.have.first().into_iter().chain(link.unsure.first()).min().copied();
         let new = self.unprobed(now, session, source, out);
         let place = known.into_iter().chain(new).min()?;
         self.wants.sessions.get(&session)?.order.get(&place).copied()
+    }
+
+    /// A ready want from a random place, for a source that brought nothing yet: who else has what is not known either, and
+    /// leechers that begin together should not all ask for the same.
+    fn anywhere(&mut self, session: SessionId, source: SourceId) -> Option<WantId> {
+        let random = self.random();
+        let s = self.wants.sessions.get(&session)?;
+        let (first, last) = (*s.order.first_key_value()?.0, *s.order.last_key_value()?.0);
+        let pivot = first + random % (last - first + 1);
+        let full = self.wants.records(source)?.all.len() >= limits::SOURCE_WANTS;
+        let mut places = s.order.range(pivot..).chain(s.order.range(..pivot));
+        let fits = |id: &WantId| {
+            let Some(want) = self.wants.get(*id).filter(|want| want.live == 0) else {
+                return false;
+            };
+            match want.sources.get(&source) {
+                None => !full,
+                Some(known) => matches!(known, Known::Have | Known::Probing),
+            }
+        };
+        places.find(|(_, id)| fits(id)).map(|(_, id)| *id)
     }
 
     /// Of some wants that the source has, the one that the fewest others have.

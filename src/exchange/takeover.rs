@@ -73,21 +73,25 @@ impl Picker {
                 Known::Asked(ask) if ask.live => Some((*from, *ask)),
                 _ => None,
             })?;
-            let gain = self.gain(now, source, from, ask, want.len)?;
+            let gain = self.gain(now, session, source, from, ask, want.len)?;
             Some((gain, id, from, ask))
         });
         late.max_by_key(|(gain, ..)| *gain).map(|(_, id, from, ask)| (id, from, ask))
     }
 
-    /// How much sooner `to` would deliver than `from`; none if it is not worth it, or there is no room.
+    /// What is saved if `to` is asked and not `from`, in time; none if it is not worth it, or there is no room. If `from` can
+    /// be asked for something else in its place, nothing is lost however slow `to` is, as long as the cancel is in time.
     fn gain(
         &self,
         now: Instant,
+        session: SessionId,
         to: SourceId,
         from: SourceId,
         ask: Ask,
         len: usize,
     ) -> Option<Duration> {
+        let link = self.wants.sessions.get(&session)?.links.get(&from)?;
+        let busy = !link.have.is_empty();
         let (to, from) = (self.sources.get(&to)?, self.sources.get(&from)?);
         if to.stalled || !to.window.room(len) || !from.abilities.cancel {
             return None;
@@ -99,6 +103,7 @@ impl Picker {
         } else {
             from.window.due(ask.ticket)?
         };
-        (theirs > ours * 3 / 2 + LEAST_GAIN).then(|| theirs - ours)
+        let least = if busy { LEAST_GAIN } else { ours * 3 / 2 + LEAST_GAIN };
+        (theirs > least).then(|| theirs.saturating_sub(ours))
     }
 }
