@@ -105,6 +105,7 @@ async fn start_rendezvous(home: &Path) -> Result<Network> {
     let home = Home::single(home);
     let store = Store::open(&home.store(), store::Options::new(home.library()))?;
     let options = network::Options {
+        rates: Default::default(),
         identity: Keypair::generate_ed25519(),
         settings: Settings { preset: Preset::Isolated, ..Settings::default() },
         listen: vec![LISTEN.parse()?],

@@ -75,7 +75,19 @@ fn run(cli: Cli) -> Result<(), Failure> {
         output::print_text(&String::from_utf8_lossy(&script));
         return Ok(());
     }
-    let mut context = resolve::resolve(&cli.global)?;
+    let mut global = cli.global;
+    // Of this one command the rates are what it sets, not what it expects to hold.
+    let limit = Request::Limit {
+        max_up: global.max_up,
+        max_down: global.max_down,
+        peer_max_up: global.peer_max_up,
+        peer_max_down: global.peer_max_down,
+    };
+    if matches!(cli.command, Command::Limit) {
+        (global.max_up, global.max_down) = (None, None);
+        (global.peer_max_up, global.peer_max_down) = (None, None);
+    }
+    let mut context = resolve::resolve(&global)?;
     log(&context.output, matches!(cli.command, Command::Daemon { .. }));
     match cli.command {
         Command::Daemon { http } => {
@@ -83,7 +95,10 @@ fn run(cli: Cli) -> Result<(), Failure> {
             daemon::run(context)
         }
         command => {
-            let request = request(command)?;
+            let request = match command {
+                Command::Limit => limit,
+                command => request(command)?,
+            };
             let mut screen = Screen::new(context.output);
             let answer = converse::ask(&context, &request, &mut screen)?;
             if screen.json() {
@@ -115,8 +130,8 @@ fn request(command: Command) -> Result<Request, Failure> {
         Command::Status => Request::Status,
         Command::Peers => Request::Peers,
         Command::Connect { address } => Request::Connect { address },
-        Command::Daemon { .. } | Command::Completions { .. } => {
-            unreachable!("these two have no request and were handled before")
+        Command::Daemon { .. } | Command::Completions { .. } | Command::Limit => {
+            unreachable!("these were handled before")
         }
     })
 }
@@ -136,6 +151,7 @@ fn print(context: &Context, request: &Request, answer: &Answer, screen: &Screen)
         Answer::Identity(answer) => identity::print(answer),
         Answer::Initialised(answer) => identity::print_initialised(answer, screen),
         Answer::Status(answer) => status::print(answer, context, screen),
+        Answer::Limits(answer) => status::print_limits(answer),
         Answer::Peers(answer) => status::print_peers(answer, screen),
     }
 }

@@ -6,6 +6,7 @@
 
 mod home;
 pub mod network;
+pub mod rates;
 mod visibility;
 
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,8 @@ pub struct Config {
     pub alias: String,
     /// How the node meets others.
     pub network: network::Settings,
+    /// How much it may send and receive in a second.
+    pub rates: rates::Rates,
     /// The index and its border.
     pub store: Store,
     /// What importing and fetching do unless told otherwise.

@@ -13,7 +13,7 @@
 //! | `transport`, `tls`, `muxer` | TCP + TLS or Noise + yamux, QUIC |
 //! | `policy`, `gate` | whom to dial, answer, and show what |
 //! | `behaviour`, `bitswap`, `pong` | the swarm's protocols; Bitswap's streams; answers to pings |
-//! | `transfer`, `fetch`, `session`, `memory` | the exchange's shell, fetches, room for payload |
+//! | `transfer`, `fetch`, `session`, `memory`, `pace` | the exchange's shell, fetches, room for payload, rate limits |
 //! | `dht`, `records` | announcing, finding, other peers' records |
 //! | `peers`, `connect`, `behind` | the address book, dials by hand, what survives a restart |
 //! | `blocks`, `pool` | the store, on threads of its own |
@@ -31,6 +31,7 @@ mod fetch;
 mod gate;
 mod memory;
 mod muxer;
+mod pace;
 mod peers;
 mod policy;
 mod pong;
@@ -60,6 +61,7 @@ use libp2p::core::{muxing::StreamMuxerBox, transport::Boxed};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::network::Settings;
+use crate::config::rates::Rates;
 use crate::dag::Cid;
 use crate::limits;
 use crate::store::Store;
@@ -73,6 +75,8 @@ pub struct Options {
     pub identity: Keypair,
     /// Preset, ranges, bounds. Its lists of addresses are the caller's to resolve into the two below.
     pub settings: Settings,
+    /// How much it may send and receive in a second, until told otherwise.
+    pub rates: Rates,
     /// Where to listen; nowhere for a node that only fetches.
     pub listen: Vec<Multiaddr>,
     /// Peers to know from the start, each ending with `/p2p/…`; given by hand.
@@ -187,6 +191,22 @@ impl Network {
     /// [`Error::Stopped`].
     pub async fn peers(&self) -> Result<Vec<Peer>, Error> {
         self.call(|reply| Command::Peers { reply }).await
+    }
+
+    /// The rate limits that hold.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`].
+    pub async fn rates(&self) -> Result<Rates, Error> {
+        self.call(|reply| Command::Rates { reply }).await
+    }
+
+    /// Sets the rate limits; what is under way keeps to them from the next piece on.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`].
+    pub async fn set_rates(&self, rates: Rates) -> Result<(), Error> {
+        self.send(Command::SetRates { rates }).await
     }
 
     /// The node at a glance.

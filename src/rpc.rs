@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::rates::Rate;
 use crate::config::{Config, Visibility};
 
 pub use crate::card::{policy::Provenance as ProvenanceStatus, statement::Kind};
@@ -100,6 +101,17 @@ pub enum Request {
     Connect {
         /// Where, as a multiaddr.
         address: String,
+    },
+    /// The rate limits; those that are given are set, until the daemon ends.
+    Limit {
+        /// To all peers together.
+        max_up: Option<Rate>,
+        /// From all peers together.
+        max_down: Option<Rate>,
+        /// To one peer.
+        peer_max_up: Option<Rate>,
+        /// From one peer.
+        peer_max_down: Option<Rate>,
     },
     /// Make keys and config if they are not there.
     Init {

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::config::rates::Rate;
+
 /// Share machine-learning models and datasets peer to peer: signed, verified, no server.
 #[derive(Debug, Parser)]
 #[command(
@@ -46,6 +48,18 @@ pub(super) struct Global {
     /// Any setting, by its name in config.toml; may be given several times
     #[arg(long = "set", global = true, value_name = "KEY=VALUE", help_heading = "Node")]
     pub set: Vec<String>,
+    /// Bytes a second to all peers together, such as 25MiB; off: no limit
+    #[arg(long, global = true, value_name = "RATE", help_heading = "Rates")]
+    pub max_up: Option<Rate>,
+    /// Bytes a second from all peers together
+    #[arg(long, global = true, value_name = "RATE", help_heading = "Rates")]
+    pub max_down: Option<Rate>,
+    /// Bytes a second to each peer
+    #[arg(long, global = true, value_name = "RATE", help_heading = "Rates")]
+    pub peer_max_up: Option<Rate>,
+    /// Bytes a second from each peer
+    #[arg(long, global = true, value_name = "RATE", help_heading = "Rates")]
+    pub peer_max_down: Option<Rate>,
     /// Print the answer as one JSON object
     #[arg(long, global = true, help_heading = "Output")]
     pub json: bool,
@@ -231,6 +245,14 @@ pub(super) enum Command {
         #[arg(value_name = "MULTIADDR")]
         address: String,
     },
+    /// Show or set the rate limits of the running daemon, until it ends
+    #[command(after_help = "Examples:
+  modelswarm limit
+  modelswarm limit --max-up 25MiB --peer-max-up 5MiB
+  modelswarm limit --max-up off
+
+For good: write max_up = \"25MiB\" under [rates] into config.toml.")]
+    Limit,
     /// Print a completion script for your shell
     #[command(after_help = "Examples:
   modelswarm completions bash > ~/.local/share/bash-completion/completions/modelswarm")]

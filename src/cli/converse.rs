@@ -99,7 +99,7 @@ async fn ask_own_node(
     let role = match request {
         Request::Get(_) => Role::Fetch,
         Request::Repair => Role::Repair,
-        Request::Peers | Request::Connect { .. } => {
+        Request::Peers | Request::Connect { .. } | Request::Limit { .. } => {
             return Err(Failure::new(Code::Failure, "no daemon runs on this home")
                 .hint("start one: modelswarm daemon"));
         }

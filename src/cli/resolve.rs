@@ -121,6 +121,15 @@ fn flags(global: &Global) -> Result<Vec<Layer>, Failure> {
     if let Some(preset) = global.network.and_then(|preset| preset.to_possible_value()) {
         layers.push(Layer::from_setting("--network", "network.preset", preset.get_name()));
     }
+    let rates = [
+        ("--max-up", "rates.max_up", global.max_up),
+        ("--max-down", "rates.max_down", global.max_down),
+        ("--peer-max-up", "rates.peer_max_up", global.peer_max_up),
+        ("--peer-max-down", "rates.peer_max_down", global.peer_max_down),
+    ];
+    for (flag, name, rate) in rates {
+        layers.extend(rate.map(|rate| Layer::from_setting(flag, name, &rate.to_string())));
+    }
     if !global.bootstrap.is_empty() {
         layers.push(Layer::from_list("--bootstrap", "network.bootstrap", &global.bootstrap));
     }

@@ -5,7 +5,10 @@ use super::{
     output::{Screen, count, print_text, size},
     resolve::Context,
 };
-use crate::rpc::{Peers, Status};
+use crate::{
+    config::rates::{Rate, Rates},
+    rpc::{Peers, Status},
+};
 
 pub(super) fn print(answer: &Status, context: &Context, screen: &Screen) {
     let mut text = match (answer.health.daemon, answer.health.pid) {
@@ -90,4 +93,18 @@ pub(super) fn print_peers(answer: &Peers, screen: &Screen) {
         })
         .collect();
     print_text(&lines);
+}
+
+pub(super) fn print_limits(answer: &Rates) {
+    let shown = |rate: Rate| match rate.bytes() {
+        Some(bytes) => format!("{}/s", size(bytes)),
+        None => "no limit".to_owned(),
+    };
+    print_text(&format!(
+        "  all peers  up {}, down {}\n  each peer  up {}, down {}\n",
+        shown(answer.max_up),
+        shown(answer.max_down),
+        shown(answer.peer_max_up),
+        shown(answer.peer_max_down)
+    ));
 }

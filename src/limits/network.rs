@@ -159,6 +159,13 @@ pub const SESSION_HINTS: usize = 16;
 /// Providers of a session that are dialled at once; the others wait for one to answer or fail.
 pub const SESSION_DIALS: usize = 16;
 
+/// The slowest rate limit, in bytes a second: several times what [`STREAM_STEP`] in [`STREAM_STALL`] asks for, as streams
+/// share it.
+pub const RATE_MIN: u64 = 16 * KIB as u64;
+
+/// Bytes of a piece that waits for its turn under a rate limit.
+pub const PACE_PIECE: usize = 16 * KIB;
+
 /// Time between pings: what `peers` shows as round trip.
 pub const PING_EVERY: Duration = Duration::from_secs(15);
 

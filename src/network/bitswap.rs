@@ -28,7 +28,9 @@ use libp2p::{Multiaddr, PeerId, StreamProtocol};
 use tokio::sync::mpsc;
 
 use super::memory::{Budget, ListPermit, Permit};
+use super::pace::Pace;
 use super::pool::Pool;
+use crate::config::rates::Rates;
 use crate::dag::{Block, Cid};
 use crate::exchange::message::Control;
 use crate::exchange::{Fault, SourceId};
@@ -105,6 +107,8 @@ pub(super) struct Inbound {
 pub(super) struct Behaviour {
     inbound: Arc<Inbound>,
     budget: Budget,
+    pace: Pace,
+    rates: Rates,
     peers: HashMap<PeerId, Peer>,
     /// The next peer's number. Never reused, so that what a task reports late is never laid to another peer.
     next_source: SourceId,
@@ -118,10 +122,12 @@ struct Peer {
 }
 
 impl Behaviour {
-    pub(super) fn new(inbound: Inbound, budget: Budget) -> Self {
+    pub(super) fn new(inbound: Inbound, budget: Budget, rates: Rates) -> Self {
         Self {
             inbound: Arc::new(inbound),
             budget,
+            pace: Pace::default(),
+            rates,
             peers: HashMap::new(),
             next_source: 1,
             events: VecDeque::new(),
@@ -133,9 +139,21 @@ impl Behaviour {
         self.peers.get(peer).map(|peer| &peer.link)
     }
 
+    /// The rates that hold.
+    pub(super) fn rates(&self) -> Rates {
+        self.rates
+    }
+
+    /// From now on, these hold.
+    pub(super) fn set_rates(&mut self, rates: Rates) {
+        self.rates = rates;
+        self.peers.values().for_each(|peer| peer.link.pace.set(&rates));
+    }
+
     fn handler(&mut self, peer: PeerId, connection: ConnectionId) -> Handler {
         let entry = self.peers.entry(peer).or_insert_with(|| {
-            let link = Arc::new(Link::new(peer, self.next_source, self.budget.peer()));
+            let pace = self.pace.peer(&self.rates);
+            let link = Arc::new(Link::new(peer, self.next_source, self.budget.peer(), pace));
             self.next_source += 1;
             Peer { link, connections: 0, told: false }
         });

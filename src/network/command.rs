@@ -5,6 +5,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::session::Delivery;
 use super::{Announced, Error, Peer, Sources, Status, connect};
+use crate::config::rates::Rates;
 use crate::dag::Cid;
 use crate::exchange::SessionId;
 
@@ -45,6 +46,12 @@ pub(super) enum Command {
     },
     Status {
         reply: oneshot::Sender<Status>,
+    },
+    Rates {
+        reply: oneshot::Sender<Rates>,
+    },
+    SetRates {
+        rates: Rates,
     },
     Stored {
         blocks: Vec<(Cid, usize)>,

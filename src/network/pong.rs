@@ -323,8 +323,11 @@ mod tests {
         let identity = Keypair::generate_ed25519();
         let (events, streams) = mpsc::channel(16);
         let (hashing, _threads) = Pool::new("hash", 1, 1).unwrap();
-        let bitswap =
-            bitswap::Behaviour::new(Inbound { events, hashing }, Budget::new(limits::PAYLOAD));
+        let bitswap = bitswap::Behaviour::new(
+            Inbound { events, hashing },
+            Budget::new(limits::PAYLOAD),
+            Default::default(),
+        );
         let settings = Settings { preset: Preset::Isolated, ..Settings::default() };
         let policy = Policy::new(Vec::new());
         let ours = behaviour::build(&identity, &settings, policy, bitswap).unwrap();

@@ -44,6 +44,11 @@ impl EventLoop {
             }
             Command::Peers { reply } => drop(reply.send(self.peer_list())),
             Command::Status { reply } => drop(reply.send(self.status())),
+            Command::Rates { reply } => {
+                // Nobody may wait for it any more.
+                let _ = reply.send(self.swarm.behaviour().bitswap.rates());
+            }
+            Command::SetRates { rates } => self.swarm.behaviour_mut().bitswap.set_rates(rates),
             Command::Stored { blocks } => self.transfer.on_stored(&blocks),
             Command::OpenSession { hints, deliveries, counts, reply } => {
                 let table = self.dht.table();

@@ -116,7 +116,7 @@ impl Parts {
 
 async fn assemble(options: Options, store: Store) -> Result<(Parts, [Threads; 2]), Error> {
     let start = |error: std::io::Error| Error::Start(error.to_string());
-    let Options { identity, settings, listen, bootstrap } = options;
+    let Options { identity, settings, rates, listen, bootstrap } = options;
     let policy = Policy::new(settings.lan_ranges.clone());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let (hashing, hash_threads) =
@@ -127,7 +127,7 @@ async fn assemble(options: Options, store: Store) -> Result<(Parts, [Threads; 2]
     let budget = Budget::new(limits::PAYLOAD);
     let (reports, streams) = mpsc::channel(limits::STREAM_EVENTS);
     let inbound = Inbound { events: reports.clone(), hashing };
-    let bitswap = bitswap::Behaviour::new(inbound, budget.clone());
+    let bitswap = bitswap::Behaviour::new(inbound, budget.clone(), rates);
     let behaviour =
         behaviour::build(&identity, &settings, policy.clone(), bitswap).map_err(start)?;
     let transport = transport::build(&identity, policy.clone())

@@ -11,6 +11,7 @@ use super::{Error, Event, Keypair, Multiaddr, Network, Options, Session, spawn};
 use crate::card::statement::Kind;
 use crate::config::Visibility;
 use crate::config::network::{Preset, Settings};
+use crate::config::rates::Rates;
 use crate::dag::block::RAW;
 use crate::dag::{Block, Cid};
 use crate::store::{self, NewBlock, Owner, Store, Tree, TreeState};
@@ -108,7 +109,7 @@ pub(super) fn options(
     bootstrap: Vec<Multiaddr>,
 ) -> Options {
     let settings = Settings { preset: Preset::Isolated, ..Settings::default() };
-    Options { identity, settings, listen, bootstrap }
+    Options { identity, settings, rates: Rates::default(), listen, bootstrap }
 }
 
 /// Starts a node that must fail to.

@@ -294,7 +294,8 @@ impl Hostile {
         let (events, streams) = mpsc::channel(1000);
         let (hashing, _) = pool::Pool::new("hash", 1, 1).unwrap();
         let inbound = bitswap::Inbound { events, hashing };
-        let behaviour = bitswap::Behaviour::new(inbound, memory::Budget::new(MIB));
+        let behaviour =
+            bitswap::Behaviour::new(inbound, memory::Budget::new(MIB), Default::default());
         let config =
             libp2p::swarm::Config::with_tokio_executor().with_idle_connection_timeout(PATIENCE);
         let peer = identity.public().to_peer_id();

@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 
 use super::{Node, Role, listen::address_of};
 use crate::{
+    config::rates::Rates,
     library::{self, Library, Watch},
     network,
     rpc::{
@@ -68,6 +69,18 @@ pub(super) async fn answer(
         Request::Id => Answer::Identity(identity(node).await),
         Request::Status => Answer::Status(Box::new(node.status().await?)),
         Request::Peers => Answer::Peers(peers(node).await?),
+        Request::Limit { max_up, max_down, peer_max_up, peer_max_down } => {
+            let network = node.network()?;
+            let held = network.rates().await?;
+            let rates = Rates {
+                max_up: max_up.unwrap_or(held.max_up),
+                max_down: max_down.unwrap_or(held.max_down),
+                peer_max_up: peer_max_up.unwrap_or(held.peer_max_up),
+                peer_max_down: peer_max_down.unwrap_or(held.peer_max_down),
+            };
+            network.set_rates(rates).await?;
+            Answer::Limits(rates)
+        }
         Request::Connect { address } => {
             let address = address_of("the address", &address)?;
             node.network()?.connect(address).await?;

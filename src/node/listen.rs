@@ -27,6 +27,7 @@ pub(super) async fn start(
     let options = |listen: Vec<Multiaddr>| network::Options {
         identity: identity.clone(),
         settings: config.network.clone(),
+        rates: config.rates,
         listen,
         bootstrap: bootstrap.clone(),
     };

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Kind, ProvenanceStatus};
 use crate::config::Visibility;
+use crate::config::rates::Rates;
 
 /// What a request asked for. On the socket a field `answer` says which it is; `--json` prints the fields without it
 /// ([`Answer::fields`]).
@@ -38,6 +39,8 @@ pub enum Answer {
     Status(Box<Status>),
     /// To `peers` and `connect`.
     Peers(Peers),
+    /// To `limit`.
+    Limits(Rates),
     /// To `repair`.
     Rebuilt(Rebuilt),
 }

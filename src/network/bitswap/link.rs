@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use super::super::memory::PeerBudget;
+use super::super::pace::Pace;
 use crate::exchange::SourceId;
 use crate::limits;
 
@@ -34,6 +35,8 @@ pub(in super::super) struct Link {
     pub(in super::super) source: SourceId,
     /// Its share of the payload memory.
     pub(super) budget: PeerBudget,
+    /// How fast it may be sent to and read from.
+    pub(in super::super) pace: Pace,
     /// Whether it runs this program: then idle streams are kept.
     ours: AtomicBool,
     /// Whether its connections are kept although idle: a fetch wants something of it, it was given by hand, or
@@ -55,11 +58,12 @@ impl std::fmt::Debug for Link {
 }
 
 impl Link {
-    pub(super) fn new(peer: PeerId, source: SourceId, budget: PeerBudget) -> Self {
+    pub(super) fn new(peer: PeerId, source: SourceId, budget: PeerBudget, pace: Pace) -> Self {
         Self {
             peer,
             source,
             budget,
+            pace,
             ours: AtomicBool::new(false),
             keep: AtomicBool::new(false),
             known: watch::Sender::new(false),

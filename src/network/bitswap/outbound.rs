@@ -20,11 +20,13 @@ use crate::limits;
 pub(super) struct Outbound {
     pub(super) link: Arc<Link>,
     stream: Option<Stream>,
+    /// Whether what is written keeps to the rates.
+    paced: bool,
 }
 
 impl Outbound {
-    pub(super) fn new(link: &Arc<Link>) -> Self {
-        Self { link: Arc::clone(link), stream: None }
+    pub(super) fn new(link: &Arc<Link>, paced: bool) -> Self {
+        Self { link: Arc::clone(link), stream: None, paced }
     }
 
     /// Writes all parts one after the other. A stream that was open before and turns out to be dead is replaced once:
@@ -32,14 +34,18 @@ impl Outbound {
     pub(super) async fn write(&mut self, parts: &[Bytes]) -> io::Result<bool> {
         let mut replaced = false;
         if let Some(mut stream) = self.stream.take() {
-            if write_parts(&self.link, &mut stream, parts).await.is_ok() {
-                self.stream = Some(stream);
-                return Ok(false);
+            match write_parts(&self.link, &mut stream, parts, self.paced).await {
+                Ok(()) => {
+                    self.stream = Some(stream);
+                    return Ok(false);
+                }
+                // It takes nothing on this stream, and will not on another.
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(error),
+                Err(_) => replaced = true,
             }
-            replaced = true;
         }
         let mut stream = self.link.open().await.map_err(io::Error::other)?;
-        write_parts(&self.link, &mut stream, parts).await?;
+        write_parts(&self.link, &mut stream, parts, self.paced).await?;
         self.stream = Some(stream);
         Ok(replaced)
     }
@@ -63,27 +69,41 @@ impl Outbound {
 }
 
 /// Writes parts in order; small ones travel together, large ones are not copied.
-async fn write_parts(link: &Link, stream: &mut Stream, parts: &[Bytes]) -> io::Result<()> {
+async fn write_parts(
+    link: &Link,
+    stream: &mut Stream,
+    parts: &[Bytes],
+    paced: bool,
+) -> io::Result<()> {
     let mut small = Vec::new();
     for part in parts {
         if small.len() + part.len() <= limits::YAMUX_FRAME {
             small.extend_from_slice(part);
             continue;
         }
-        write_all(link, stream, &small).await?;
+        write_all(link, stream, &small, paced).await?;
         small.clear();
         if part.len() <= limits::YAMUX_FRAME {
             small.extend_from_slice(part);
         } else {
-            write_all(link, stream, part).await?;
+            write_all(link, stream, part, paced).await?;
         }
     }
-    write_all(link, stream, &small).await
+    write_all(link, stream, &small, paced).await
 }
 
-async fn write_all(link: &Link, stream: &mut Stream, mut bytes: &[u8]) -> io::Result<()> {
+async fn write_all(
+    link: &Link,
+    stream: &mut Stream,
+    mut bytes: &[u8],
+    paced: bool,
+) -> io::Result<()> {
     while !bytes.is_empty() {
-        let written = timeout(limits::STREAM_STALL, stream.write(bytes)).await;
+        let piece = if paced { link.pace.up.piece(bytes.len()) } else { bytes.len() };
+        if paced {
+            link.pace.up.take(piece).await;
+        }
+        let written = timeout(limits::STREAM_STALL, stream.write(&bytes[..piece])).await;
         let n = written.map_err(|_| io::ErrorKind::TimedOut)??;
         if n == 0 {
             return Err(io::ErrorKind::WriteZero.into());

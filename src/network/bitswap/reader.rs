@@ -36,7 +36,7 @@ async fn read(inbound: &Arc<Inbound>, link: &Arc<Link>, stream: &mut Stream) -> 
     let (mut permit, mut place) = (None, None);
     let mut broken = None;
     let mut told = Instant::now();
-    let mut pace = Pace::new();
+    let mut motion = Motion::new();
     loop {
         while let Some(decoded) = decoder.next() {
             match decoded {
@@ -70,28 +70,33 @@ async fn read(inbound: &Arc<Inbound>, link: &Arc<Link>, stream: &mut Stream) -> 
                 decoder.refuse()
             };
             broken = run.err().map(|malformed| malformed.fault());
-            pace = Pace::new();
+            motion = Motion::new();
             continue;
         }
         if place.is_none() && decoder.held() > limits::SHORT_LIST {
             place = Some(link.budget.take_list().await.ok_or(Fault::Stalled)?);
-            pace = Pace::new();
+            motion = Motion::new();
         }
         let between = decoder.at_boundary();
-        let reading = stream.read(decoder.space());
+        let space = decoder.space();
+        let piece = link.pace.down.piece(space.len());
+        let reading = stream.read(&mut space[..piece]);
         let read = if between {
             let read = reading.await;
-            pace = Pace::new();
+            motion = Motion::new();
             read
         } else {
-            timeout(pace.left(), reading).await.map_err(|_| Fault::Stalled)?
+            timeout(motion.left(), reading).await.map_err(|_| Fault::Stalled)?
         };
         match read {
             // A stream that ends or is reset, wherever that is, is no fault: links break.
             Ok(0) | Err(_) => return Ok(()),
             Ok(n) => {
                 link.count_received(n);
-                pace.moved(n);
+                motion.moved(n);
+                if permit.is_some() && link.pace.down.take(n).await {
+                    motion = Motion::new();
+                }
                 if permit.is_some() && told.elapsed() >= limits::PROGRESS_EVERY {
                     told = Instant::now();
                     // Only a hint: with a full queue there is progress enough.
@@ -105,12 +110,12 @@ async fn read(inbound: &Arc<Inbound>, link: &Arc<Link>, stream: &mut Stream) -> 
 
 /// How a message moves: it has [`limits::STREAM_STALL`] for each [`limits::STREAM_STEP`]. Begun anew whenever it was we who
 /// kept it waiting.
-struct Pace {
+struct Motion {
     since: Instant,
     bytes: usize,
 }
 
-impl Pace {
+impl Motion {
     fn new() -> Self {
         Self { since: Instant::now(), bytes: 0 }
     }

@@ -37,13 +37,18 @@ impl Writer {
         let waiting = Arc::new(AtomicUsize::new(0));
         let recalled = Recalled::default();
         tokio::spawn(control_stream(
-            Outbound::new(link),
+            Outbound::new(link, false),
             frames,
             Arc::clone(&waiting),
             events.clone(),
         ));
         tokio::spawn(responses::load(requests, blocks, audience, recalled.clone(), loaded));
-        tokio::spawn(responses::write(Outbound::new(link), responses, recalled.clone(), events));
+        tokio::spawn(responses::write(
+            Outbound::new(link, true),
+            responses,
+            recalled.clone(),
+            events,
+        ));
         Self { control, waiting, serve, recalled }
     }
 
