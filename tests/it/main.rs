@@ -1,7 +1,8 @@
 //! The integration tests, one binary: the architecture (`layers`) and the real program between real processes.
 //!
 //! Every test has homes of its own in a temporary folder, talks over loopback alone, never looks around by mDNS (but
-//! `lan`, which does both in network namespaces of its own), and kills only what it started. Waits are polls with a generous end, so a slow machine makes a test slow, not red.
+//! `lan`, which does both in network namespaces of its own), and kills only what it started. Waits are polls with a
+//! generous end, so a slow machine makes a test slow, not red.
 
 mod bad_input;
 mod cli;
@@ -11,6 +12,7 @@ mod hostile_peer;
 mod inline;
 mod lan;
 mod layers;
+mod rates;
 mod real_model;
 mod share;
 mod shared_bytes;
