@@ -29,7 +29,10 @@ mod watch;
 
 use std::{
     fmt,
-    sync::Arc,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -47,7 +50,7 @@ use crate::{
 };
 
 pub use self::{
-    fetch::get,
+    fetch::{get, resume},
     figures::{Figures, figures},
     keep::{gc, pin, remove, share},
     listing::{list, show},
@@ -77,6 +80,9 @@ struct Inner {
     /// One import at a time: two would race for the next `seq`.
     importing: tokio::sync::Mutex<()>,
     fetches: Fetches,
+    /// One change at a time of what is noted as unfinished.
+    noting: Mutex<()>,
+    stopping: AtomicBool,
 }
 
 impl fmt::Debug for Library {
@@ -119,6 +125,8 @@ impl Library {
                 peer_id: node.public().to_peer_id(),
                 importing: tokio::sync::Mutex::default(),
                 fetches: Fetches::default(),
+                noting: Mutex::default(),
+                stopping: AtomicBool::new(false),
             }),
         })
     }
@@ -147,6 +155,15 @@ impl Library {
     /// Fetches under way.
     pub fn transfers(&self) -> Vec<TransferLine> {
         self.inner.fetches.lines()
+    }
+
+    /// Says that the node is about to stop: what is under way is to go on when it starts again.
+    pub fn stopping(&self) {
+        self.inner.stopping.store(true, Ordering::Relaxed);
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.inner.stopping.load(Ordering::Relaxed)
     }
 
     /// Waits until no fetch is under way; whoever asked for one must be gone.

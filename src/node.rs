@@ -116,6 +116,13 @@ impl Node {
                     () = tended.inner.stop.cancelled() => {}
                 }
             });
+            let resumed = node.clone();
+            node.inner.tasks.spawn(async move {
+                tokio::select! {
+                    () = library::resume(&resumed.inner.library) => {}
+                    () = resumed.inner.stop.cancelled() => {}
+                }
+            });
         }
         Ok(node)
     }
@@ -143,6 +150,7 @@ impl Node {
 
     /// Stops work under way, the network and the store, in this order.
     pub async fn shutdown(&self) {
+        self.inner.library.stopping();
         self.inner.stop.cancel();
         self.inner.tasks.close();
         self.inner.tasks.wait().await;

@@ -52,7 +52,8 @@ pub(super) fn print(answer: &Status, context: &Context, screen: &Screen) {
     for transfer in &answer.transfers {
         let total = transfer.total.map(|total| format!(" / {}", size(total))).unwrap_or_default();
         text += &format!(
-            "  fetching {}  {}{total}  to {}\n",
+            "  {} {}  {}{total}  to {}\n",
+            if transfer.resumed { "going on" } else { "fetching" },
             transfer.root,
             size(transfer.bytes),
             transfer.path.display()

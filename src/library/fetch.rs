@@ -4,7 +4,7 @@
 //! REF leads to and who vouches for it — a release's card is verified before the bulk moves; [`plan`], what is asked
 //! for, where it goes, what is there already; [`transfer`], leaves into files; all through [`source`], which knows the
 //! store and the peers. Interrupted at any point, the same call goes on where it stopped: what was written is found
-//! again by `store`. Design section 4.
+//! again by `store`; a daemon goes on by itself ([`unfinished`]). Design section 4.
 
 mod jobs;
 mod origin;
@@ -12,14 +12,16 @@ mod place;
 mod plan;
 mod source;
 mod transfer;
+mod unfinished;
 
 use std::{sync::Arc, time::Instant};
 
 use self::{
-    jobs::{Job, Key, Outcome},
+    jobs::{Follower, Job, Key, Outcome},
     origin::{Origin, Wanted},
     plan::Plan,
     source::Source,
+    unfinished::Unfinished,
 };
 use super::{Library, Watch, blocking, sign, watch};
 use crate::card::Verified;
@@ -27,6 +29,8 @@ use crate::network::Multiaddr;
 use crate::rpc::{Code, Failure, Fetched, Get, Progress, Stage};
 
 pub(super) use self::jobs::Fetches;
+pub(super) use self::unfinished::forget as forget_unfinished;
+pub use self::unfinished::resume;
 
 /// Fetches what a REF means, or joins the fetch of it that is under way.
 ///
@@ -34,18 +38,7 @@ pub(super) use self::jobs::Fetches;
 /// Not found (3), refused (4), network (6), no space (7), as the command line's contract says.
 pub async fn get(library: &Library, get: Get, watch: Watch) -> Result<Fetched, Failure> {
     let started = Instant::now();
-    let key = Key::of(&get);
-    let peers: Result<Vec<Multiaddr>, Failure> =
-        get.peers.iter().map(|peer| parse_peer(peer)).collect();
-    let peers = peers?;
-    let job = library.inner.fetches.join_or_start(key, || {
-        let library = library.clone();
-        let get = get.clone();
-        move |job| async move { run(library, get, job).await }
-    });
-    for peer in peers {
-        job.add_peer(peer)?;
-    }
+    let job = begin(library, &get)?;
     let (outcome, fetched_bytes) = follow(&job, &watch).await?;
     let provenance = {
         let (library, named) = (library.clone(), get.publisher.is_some() || outcome.named);
@@ -65,6 +58,22 @@ pub async fn get(library: &Library, get: Get, watch: Watch) -> Result<Fetched, F
     })
 }
 
+/// Starts the fetch, or joins it if it is under way.
+fn begin(library: &Library, get: &Get) -> Result<Follower, Failure> {
+    let peers: Result<Vec<Multiaddr>, Failure> =
+        get.peers.iter().map(|peer| parse_peer(peer)).collect();
+    let peers = peers?;
+    let job = library.inner.fetches.join_or_start(Key::of(get), || {
+        let library = library.clone();
+        let get = get.clone();
+        move |job| async move { run(library, get, job).await }
+    });
+    for peer in peers {
+        job.add_peer(peer)?;
+    }
+    Ok(job)
+}
+
 fn parse_peer(peer: &str) -> Result<Multiaddr, Failure> {
     peer.parse().map_err(|why| {
         Failure::new(Code::Usage, format!("--peer '{peer}' is not a multiaddr: {why}"))
@@ -73,7 +82,7 @@ fn parse_peer(peer: &str) -> Result<Multiaddr, Failure> {
 }
 
 /// Tells the one who asked how far the job is, until its end.
-async fn follow(job: &jobs::Follower, watch: &Watch) -> Result<(Outcome, u64), Failure> {
+async fn follow(job: &Follower, watch: &Watch) -> Result<(Outcome, u64), Failure> {
     let mut state = job.state();
     let before = state.borrow().fetched;
     let mut warned = 0;
@@ -123,6 +132,7 @@ async fn run(library: Library, get: Get, job: Arc<Job>) -> Result<Outcome, Failu
         return Ok(outcome);
     }
     plan.begin(&library, &origin).await?;
+    let _noted = Unfinished::note(&library, &get, &origin.root).await?;
     library.announce(plan.id(), &plan.tree(&origin)).await?;
     transfer::run(&library, &mut plan, &mut source, &job).await?;
     plan.complete(&library, &origin).await?;

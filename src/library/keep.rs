@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::{Library, Watch, blocking, note::Note, refs};
+use super::{Library, Watch, blocking, fetch::forget_unfinished, note::Note, refs};
 use crate::{
     config::{Audience, Visibility, allows},
     dag::Cid,
@@ -24,8 +24,11 @@ pub async fn remove(library: &Library, reference: &str) -> Result<Removed, Failu
     }
     let cids: Vec<Cid> = held.iter().flat_map(|held| findable(&held.tree)).collect();
     let removed = {
-        let store = library.store().clone();
+        let (store, library) = (library.store().clone(), library.clone());
         blocking(move || {
+            for one in &held {
+                forget_unfinished(&library, &one.tree.root)?;
+            }
             let mut total = Removed {
                 forgotten: Vec::new(),
                 deleted_files: 0,

@@ -60,6 +60,14 @@ pub const FETCH_COMMIT_PAUSE: Duration = Duration::from_secs(1);
 /// Small files begun and finished together, with one flush of the index for all.
 pub const FETCH_FINISH_FILES: usize = 256;
 
+/// Unfinished fetches that a daemon goes on with when it starts again; what is beyond that waits for the same `get`.
+pub const FETCHES_NOTED: usize = 256;
+
+/// Time after which an unfinished fetch that nobody can serve is tried again; it doubles up to the second.
+pub const FETCH_RETRY: Duration = Duration::from_secs(15);
+/// See [`FETCH_RETRY`].
+pub const FETCH_RETRY_MAX: Duration = Duration::from_secs(600);
+
 /// How long a fetch waits for another peer to turn up after all that were asked said they do not have it.
 pub const FETCH_LAST_CHANCE: Duration = Duration::from_secs(5);
 

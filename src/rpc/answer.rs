@@ -375,6 +375,8 @@ pub struct TransferLine {
     pub bytes: u64,
     /// Bytes in all.
     pub total: Option<u64>,
+    /// Whether the daemon goes on with it by itself, after it was stopped in the middle.
+    pub resumed: bool,
 }
 
 /// A file that is not as it was when it was indexed.

@@ -93,21 +93,55 @@ fn a_lone_get_that_was_killed_goes_on_where_it_stopped() {
 }
 
 #[test]
-fn a_fetching_daemon_that_was_killed_goes_on_where_it_stopped() {
-    let seeder = Seeder::new(22);
+fn a_fetching_daemon_that_was_killed_goes_on_by_itself_where_it_stopped() {
+    goes_on_by_itself(22, |daemon| daemon.kill());
+}
+
+#[test]
+fn a_fetching_daemon_that_was_stopped_goes_on_by_itself_where_it_stopped() {
+    goes_on_by_itself(26, |daemon| assert_eq!(daemon.terminate(), 0));
+}
+
+fn goes_on_by_itself(seed: u64, stop: impl FnOnce(Daemon)) {
+    let seeder = Seeder::new(seed);
     let home = Home::new();
     let out = home.beside("out");
     let daemon = home.daemon(&[]);
     let get = home.start(&seeder.get(&out));
     let had = seeder.pause_in_the_middle(&out);
-    daemon.kill();
-    let gone = get.wait();
-    gone.fails(1).says("daemon");
-    seeder.daemon.resume();
-    let _daemon = home.daemon(&[]);
+    stop(daemon);
+    assert_ne!(get.wait().code, 0);
+    let daemon = home.daemon(&[]);
     assert_eq!(home.ask(&["ls"])["repos"][0]["state"], "arriving");
+    seeder.daemon.resume();
+    until("the fetch, for which nobody asks again", || {
+        (home.ask(&["ls"])["repos"][0]["state"] == "whole").then_some(())
+    });
+    let fetched = number(&home.ask(&["status"]), "bytes_in");
     let got = home.ask(&seeder.get(&out));
-    assert_resumed(&seeder, &out, had, &got);
+    assert_eq!(number(&got, "fetched_bytes"), 0, "all of it is there");
+    assert!(fetched + had <= seeder.bytes() + IN_FLIGHT, "{had} were there, {fetched} came again");
+    assert_eq!(files::tree(&out), files::tree(&seeder.model), "whole, and no partial is left");
+    assert!(daemon.log().contains("going on"), "{}", daemon.log());
+}
+
+#[test]
+fn a_fetch_that_its_user_ended_is_not_gone_on_with() {
+    let seeder = Seeder::new(27);
+    let home = Home::new();
+    let out = home.beside("out");
+    let daemon = home.daemon(&[]);
+    let get = home.start(&seeder.get(&out));
+    seeder.pause_in_the_middle(&out);
+    get.signal(Signal::INT);
+    get.wait().fails(130);
+    until("the job's end", || {
+        (home.ask(&["status"])["transfers"] == serde_json::json!([])).then_some(())
+    });
+    daemon.kill();
+    let daemon = home.daemon(&[]);
+    home.ask(&["status"]);
+    assert!(!daemon.log().contains("going on"), "{}", daemon.log());
 }
 
 /// A file that other software built, of wrapped leaves: what lies on the disk are not the blocks themselves.

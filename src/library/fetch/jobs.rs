@@ -72,6 +72,8 @@ pub(super) struct State {
     pub fetched: u64,
     pub peers: usize,
     pub warnings: Vec<String>,
+    /// A daemon goes on with it by itself.
+    pub resumed: bool,
     pub outcome: Option<Result<Outcome, Failure>>,
 }
 
@@ -133,6 +135,11 @@ pub(super) struct Follower {
 impl Follower {
     pub(super) fn state(&self) -> watch::Receiver<State> {
         self.state.clone()
+    }
+
+    /// Says that a daemon goes on with this by itself.
+    pub(super) fn resumed(&self) {
+        self.job.update(|state| state.resumed = true);
     }
 
     pub(super) fn add_peer(&self, peer: Multiaddr) -> Result<(), Failure> {
@@ -209,6 +216,7 @@ impl Fetches {
                 path: state.path.clone()?,
                 bytes: state.bytes,
                 total: state.total,
+                resumed: state.resumed,
             })
         });
         lines.collect()
