@@ -148,9 +148,15 @@ impl Node {
         receiver
     }
 
+    /// Says that this node is about to stop: fetches that end from now on were not given up, and the next daemon goes on
+    /// with them. [`Node::shutdown`] says so too.
+    pub fn stopping(&self) {
+        self.inner.library.stopping();
+    }
+
     /// Stops work under way, the network and the store, in this order.
     pub async fn shutdown(&self) {
-        self.inner.library.stopping();
+        self.stopping();
         self.inner.stop.cancel();
         self.inner.tasks.close();
         self.inner.tasks.wait().await;

@@ -72,6 +72,8 @@ async fn serve(config: &Config, context: &Context) -> Result<(), Failure> {
         failure = node.failed() => Err(failure),
     };
     tracing::info!("stopping");
+    // Before its callers are hung up on: what they asked for goes on at the next start.
+    node.stopping();
     gateway.stop().await;
     node.shutdown().await;
     outcome
