@@ -17,7 +17,7 @@
 //! A crowd's daemons are told of the seeder's address alone (`--bootstrap`) and are connected to it when the clock
 //! starts; they find each other by its DHT. Copies are counted in Bitswap payload, as `status` shows it. Every file
 //! that arrives is compared with the original. What each daemon of a crowd sent and received goes to stderr, in
-//! copies of the file, with what it received from each of its peers.
+//! copies of the file. "CPU" is the part of this machine's that was busy meanwhile, whoever used it.
 //!
 //! Not measured: round trips (the links have none to speak of), loss, cold disks. All nodes share this machine's
 //! cores: sixteen leechers on two cores may be bound by these.
@@ -33,6 +33,8 @@ use std::{env, path::PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
+
+use self::{scenario::Scenario, table::Table};
 
 /// The allocator of the `modelswarm` program: the bare streams must not be slower for want of it.
 #[global_allocator]
@@ -81,10 +83,17 @@ fn main() -> Result<()> {
         eprintln!("warning: not a release build; the ratios mean nothing");
     }
 
+    let mut table = Table::new(plan.repeat);
+    let result = measure(&mut table, &plan, scenarios);
+    // What was measured before something failed is worth seeing.
+    print!("{table}");
+    result
+}
+
+fn measure(table: &mut Table, plan: &Plan, scenarios: Vec<Scenario>) -> Result<()> {
     let beside = env::current_exe()?.parent().context("a program lies in a folder")?.to_owned();
-    let folder = files::Folder::new(&plan.dir.unwrap_or(beside))?;
+    let folder = files::Folder::new(plan.dir.as_ref().unwrap_or(&beside))?;
     let program = node::build_program()?;
-    table::head(plan.repeat);
     for mut scenario in scenarios {
         scenario.size = plan.size.unwrap_or(scenario.size);
         let original = folder.path().join("original.bin");
@@ -94,7 +103,7 @@ fn main() -> Result<()> {
             eprintln!("{}, {repetition} of {}", scenario.name, plan.repeat);
             outcomes.push(scenario.run(&program, &original, &folder.path().join("run"))?);
         }
-        table::rows(&scenario, &outcomes);
+        table.add(&scenario, &outcomes);
     }
     Ok(())
 }

@@ -60,6 +60,8 @@ pub(super) struct Outcome {
     pub(super) seconds: f64,
     /// Bare streams in the place of the first scenarios, the bound in that of a crowd.
     pub(super) reference: f64,
+    /// Part of this machine's CPU time that was used meanwhile, by whomever.
+    pub(super) busy: f64,
     /// Of a crowd.
     pub(super) sent: Option<Sent>,
 }
@@ -99,10 +101,10 @@ impl Scenario {
         }
         let outcome = if self.is_crowd() {
             let leechers = self.join(program, &seeders[0], leeching, folder)?;
-            let seconds = fetch(&leechers, &[&root], original, folder)?;
+            let (seconds, busy) = fetch(&leechers, &[&root], original, folder)?;
             let sent = self.sent(&seeders[0], &leechers)?;
             let bound = self.bytes() as f64 * 8.0 / (f64::from(self.rate) * 1e6);
-            Outcome { seconds, reference: bound, sent: Some(sent) }
+            Outcome { seconds, reference: bound, busy, sent: Some(sent) }
         } else {
             let reference = bare::measure(seeding, &leeching[0], self.bytes())?;
             let leecher = Node::new(program, &leeching[0], folder.join("leecher"));
@@ -110,8 +112,8 @@ impl Scenario {
             for seeder in &seeders {
                 words.extend(["--peer", &seeder.address]);
             }
-            let seconds = fetch(&[leecher], &words, original, folder)?;
-            Outcome { seconds, reference, sent: None }
+            let (seconds, busy) = fetch(&[leecher], &words, original, folder)?;
+            Outcome { seconds, reference, busy, sent: None }
         };
         fs::remove_dir_all(folder)?;
         Ok(outcome)
@@ -142,10 +144,10 @@ impl Scenario {
     /// What each daemon sent and received; on stderr, since it is too much for the table.
     fn sent(&self, seeder: &Node<'_>, leechers: &[Node<'_>]) -> Result<Sent> {
         let size = self.bytes() as f64;
-        let copies = report("seeder", seeder, size)?;
+        let copies = report("seeder", seeder, seeder, size)?;
         let mut all = copies;
         for (n, leecher) in leechers.iter().enumerate() {
-            all += report(&format!("leecher {n}"), leecher, size)?;
+            all += report(&format!("leecher {n}"), leecher, seeder, size)?;
         }
         Ok(Sent { copies, surplus: all / leechers.len() as f64 })
     }
@@ -158,17 +160,18 @@ fn seed(node: &Node<'_>, file: &Path) -> Result<String> {
     Ok(answer["root"].as_str().context("all content has a root")?.to_owned())
 }
 
-/// Has all of them fetch at once; seconds until the last command has ended. What arrived is compared, then deleted.
-fn fetch(nodes: &[Node<'_>], words: &[&str], original: &Path, folder: &Path) -> Result<f64> {
+/// Has all of them fetch at once; seconds until the last command has ended, and the CPU's part that was busy. What
+/// arrived is compared, then deleted.
+fn fetch(nodes: &[Node<'_>], words: &[&str], original: &Path, folder: &Path) -> Result<(f64, f64)> {
     let places: Vec<_> = (0..nodes.len()).map(|n| folder.join(format!("arrived-{n}"))).collect();
-    let started = Instant::now();
+    let (started, before) = (Instant::now(), cpu_ticks()?);
     let mut running = Vec::new();
     for (node, place) in nodes.iter().zip(&places) {
         let place = place.to_str().context("made by us, so it is text")?;
         running.push(node.start(&[&["get"][..], words, &["-o", place]].concat())?);
     }
     let answers = running.into_iter().map(|get| get.answer()).collect::<Result<Vec<_>>>()?;
-    let seconds = started.elapsed().as_secs_f64();
+    let (seconds, after) = (started.elapsed().as_secs_f64(), cpu_ticks()?);
     let each: Vec<_> = answers.iter().filter_map(|answer| answer["seconds"].as_f64()).collect();
     eprintln!("  last after {seconds:.2} s; by their own clocks {each:.2?}");
     let name = original.file_name().context("a file has a name")?;
@@ -176,20 +179,35 @@ fn fetch(nodes: &[Node<'_>], words: &[&str], original: &Path, folder: &Path) -> 
         files::compare(original, &place.join(name))?;
         fs::remove_dir_all(place)?;
     }
-    Ok(seconds)
+    let [busy, all] = [after[0] - before[0], after[1] - before[1]];
+    Ok((seconds, busy as f64 / all.max(1) as f64))
 }
 
-/// Says what a daemon sent and received, with whom; gives the copies sent.
-fn report(name: &str, node: &Node<'_>, size: f64) -> Result<f64> {
+/// Ticks of all cores since the machine started: busy, and busy or idle.
+fn cpu_ticks() -> Result<[u64; 2]> {
+    let stat = fs::read_to_string("/proc/stat")?;
+    let line = stat.lines().next().context("/proc/stat is empty")?;
+    // user, nice, system, idle, waiting for disks, interrupts, soft interrupts, stolen
+    let ticks: Vec<u64> = line.split_whitespace().skip(1).take(8).flat_map(str::parse).collect();
+    let all: u64 = ticks.iter().sum();
+    Ok([all - ticks.iter().skip(3).take(2).sum::<u64>(), all])
+}
+
+/// Says what a daemon sent and from whom it received, in copies of the file; gives those sent.
+fn report(name: &str, node: &Node<'_>, seeder: &Node<'_>, size: f64) -> Result<f64> {
     let status = node.run(&["status"])?;
     let copies = |value: &Value| value.as_f64().unwrap_or_default() / size;
-    let (received, sent) = (copies(&status["bytes_in"]), copies(&status["bytes_out"]));
+    let sent = copies(&status["bytes_out"]);
     let answer = node.run(&["peers"])?;
     let peers = answer["peers"].as_array().context("a list of peers")?;
-    let from: Vec<_> = peers.iter().map(|peer| copies(&peer["bytes_in"])).collect();
-    let peers = peers.len();
+    let is_seeder =
+        |peer: &&Value| peer["peer_id"].as_str().is_some_and(|peer| seeder.address.ends_with(peer));
+    let received: f64 = peers.iter().map(|peer| copies(&peer["bytes_in"])).sum();
+    let direct: f64 = peers.iter().filter(is_seeder).map(|peer| copies(&peer["bytes_in"])).sum();
     eprintln!(
-        "  {name:<10} sent {sent:.2}, received {received:.2} copies; {peers} peers: {from:.2?}"
+        "  {name:<10} {:>2} peers; sent {sent:.2}, received {direct:.2} from the seeder, {:.2} from others",
+        peers.len(),
+        received - direct
     );
     Ok(sent)
 }
