@@ -204,10 +204,12 @@ fn report(name: &str, node: &Node<'_>, seeder: &Node<'_>, size: f64) -> Result<f
         |peer: &&Value| peer["peer_id"].as_str().is_some_and(|peer| seeder.address.ends_with(peer));
     let received: f64 = peers.iter().map(|peer| copies(&peer["bytes_in"])).sum();
     let direct: f64 = peers.iter().filter(is_seeder).map(|peer| copies(&peer["bytes_in"])).sum();
+    let others = (received - direct).max(0.0);
     eprintln!(
-        "  {name:<10} {:>2} peers; sent {sent:.2}, received {direct:.2} from the seeder, {:.2} from others",
+        "  {name:<10} {:>2} peers; sent {sent:.2}, received {:.2} from the seeder, {others:.2} from others; {:.1} CPU s",
         peers.len(),
-        received - direct
+        direct.max(0.0),
+        node.cpu_seconds()?
     );
     Ok(sent)
 }
