@@ -15,7 +15,7 @@
 //! | flash crowd | daemons that all `get ROOT` at once, until the last command ends | size / rate of one upload: the time of one copy |
 //!
 //! A crowd's daemons are told of the seeder's address alone (`--bootstrap`) and are connected to it when the clock
-//! starts; they find each other by its DHT. Copies are counted in Bitswap payload, as `status` shows it. Every file
+//! starts; they find each other by the DHT, some only then. Copies are counted in Bitswap payload, as `status` shows it. Every file
 //! that arrives is compared with the original. What each daemon of a crowd sent and received goes to stderr, in
 //! copies of the file. "CPU" is the part of this machine's that was busy meanwhile, whoever used it.
 //!
