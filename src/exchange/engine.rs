@@ -287,7 +287,8 @@ impl Engine {
 
     /// When [`Self::handle_timeout`] is due, if ever. To be asked when [`Self::poll_output`] gave `None`.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.picker.timers.next().into_iter().chain(self.outbox.next_timeout()).min()
+        let ledger = self.now.and_then(|now| self.ledger.next_timeout(now));
+        self.picker.timers.next().into_iter().chain(self.outbox.next_timeout()).chain(ledger).min()
     }
 
     // ----------------------------------------------------------------------------------------------------------

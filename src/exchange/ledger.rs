@@ -10,6 +10,9 @@
 //! total (a second time as much for first blocks, so that peers that take nothing keep nobody from being served). What a
 //! message may hold, and what is loaded ahead, follows the peer's rate.
 //!
+//! On a link that is full, few peers are served at a time, whole blocks one after another: blocks that are sent to all at
+//! once arrive late everywhere, and nobody can pass one on till then.
+//!
 //! Whether a block may be shown to a peer is not decided here: every answer, also the push of a block stored later, goes
 //! through [`Output::Lookup`].
 
@@ -29,6 +32,18 @@ mod peer;
 
 use peer::{Peer, State, Wanted};
 
+/// Time in which each of the peers that are served at a time should get a block.
+const SLOT_TIME: Duration = Duration::from_millis(250);
+/// Peers served at a time before the rate is known, and the least.
+const SLOTS_START: usize = 4;
+const SLOTS_MIN: usize = 2;
+/// A peer that took nothing for this long is slow.
+const SLOW: Duration = Duration::from_secs(1);
+/// Bytes of a block that waits for no slot.
+const SMALL: usize = 64 * limits::KIB;
+/// Time over which the rate of all is measured.
+const MEASURED: Duration = Duration::from_millis(250);
+
 /// Peers looked at for one to which something new can be sent.
 const TURNS_SAMPLE: usize = 16;
 
@@ -44,6 +59,30 @@ pub(super) struct Ledger {
     serving: usize,
     limit: usize,
     lately: Lately,
+    /// Peers with something on its way to them.
+    served: BTreeSet<SourceId>,
+    throughput: Throughput,
+}
+
+/// Bytes that all peers together took, of late.
+#[derive(Debug, Default)]
+struct Throughput {
+    since: Option<Instant>,
+    bytes: usize,
+    rate: Option<f64>,
+}
+
+impl Throughput {
+    fn count(&mut self, now: Instant, bytes: usize) {
+        let since = *self.since.get_or_insert(now);
+        self.bytes += bytes;
+        let took = now.saturating_duration_since(since);
+        if took >= MEASURED {
+            let rate = self.bytes as f64 / took.as_secs_f64();
+            self.rate = Some(self.rate.map_or(rate, |old| rate.max(old * 0.5 + rate * 0.5)));
+            (self.since, self.bytes) = (Some(now), 0);
+        }
+    }
 }
 
 impl Ledger {
@@ -56,6 +95,8 @@ impl Ledger {
             serving: 0,
             limit,
             lately: Lately::default(),
+            served: BTreeSet::new(),
+            throughput: Throughput::default(),
         }
     }
 
@@ -70,6 +111,7 @@ impl Ledger {
         }
         if let Some(peer) = self.peers.remove(&source) {
             self.serving -= peer.serving_bytes;
+            self.served.remove(&source);
             self.turns.remove(&(peer.given, source));
         }
     }
@@ -156,6 +198,7 @@ impl Ledger {
     /// Blocks were written.
     pub(super) fn sent(&mut self, now: Instant, source: SourceId, cids: &[Cid], bytes: usize) {
         let Some(peer) = self.peers.get_mut(&source) else { return };
+        self.throughput.count(now, bytes);
         let took = now.saturating_duration_since(peer.busy_since).max(Duration::from_millis(1));
         let rate = bytes as f64 / took.as_secs_f64();
         peer.rate = Some(peer.rate.map_or(rate, |old| old * 0.75 + rate * 0.25));
@@ -235,6 +278,7 @@ impl Ledger {
                 cids.push(place.2);
             }
             peer.serving_bytes += bytes;
+            self.served.insert(source);
             // an empty block, too, costs a turn
             peer.given += bytes.max(1) as u64;
             self.serving += bytes;
@@ -255,11 +299,37 @@ impl Ledger {
             let fits = self.serving == 0 || self.serving + len <= limit;
             fits.then(|| !self.lately.has(now, cid.hash()))
         };
-        let mut fitting =
-            self.turns.iter().filter_map(|turn| Some((turn, best(&turn.1)?))).peekable();
+        let full = self.active(now).count() >= self.slots();
+        let may = |(_, source): &&(u64, SourceId)| {
+            !full || self.served.contains(source) || self.is_small(*source)
+        };
+        let turns = self.turns.iter().take_while(may);
+        let mut fitting = turns.filter_map(|turn| Some((turn, best(&turn.1)?))).peekable();
         let first = fitting.peek().map(|(turn, _)| **turn);
         let new = fitting.take(TURNS_SAMPLE).find(|(_, is_new)| *is_new);
         new.map(|(turn, _)| *turn).or(first)
+    }
+
+    /// Peers that are being sent something and take it: a slow one does not count, since the link is not full of it.
+    fn active(&self, now: Instant) -> impl Iterator<Item = Instant> {
+        let served = self.served.iter().filter_map(|source| self.peers.get(source));
+        served.map(|peer| peer.busy_since + SLOW).filter(move |until| *until > now)
+    }
+
+    /// How many peers are served at a time: as many as get a block each within [`SLOT_TIME`]. The fewer, the sooner the
+    /// first of them can pass it on.
+    fn slots(&self) -> usize {
+        let blocks = |rate: f64| (rate * SLOT_TIME.as_secs_f64()) as usize / limits::CHUNK;
+        self.throughput.rate.map_or(SLOTS_START, |rate| blocks(rate).max(SLOTS_MIN))
+    }
+
+    fn is_small(&self, source: SourceId) -> bool {
+        self.peers.get(&source).is_some_and(|peer| peer.next_len() <= SMALL)
+    }
+
+    /// When a peer that waits for its turn may have it though nothing happens.
+    pub(super) fn next_timeout(&self, now: Instant) -> Option<Instant> {
+        if self.turns.is_empty() { None } else { self.active(now).min() }
     }
 
     /// Wants remembered and bytes being served.
@@ -378,6 +448,9 @@ impl Ledger {
         let len = peer.serving.remove(cid)?;
         peer.serving_bytes -= len;
         self.serving -= len;
+        if peer.serving.is_empty() {
+            self.served.remove(&source);
+        }
         Some(len)
     }
 
