@@ -33,10 +33,10 @@ mod peer;
 use peer::{Peer, State, Wanted};
 
 /// Time in which each of the peers that are served at a time should get a block.
-const SLOT_TIME: Duration = Duration::from_millis(250);
+const SLOT_TIME: Duration = Duration::from_millis(125);
 /// Peers served at a time before the rate is known, and the least.
 const SLOTS_START: usize = 4;
-const SLOTS_MIN: usize = 2;
+const SLOTS_MIN: usize = 1;
 /// A peer that took nothing for this long is slow.
 const SLOW: Duration = Duration::from_secs(1);
 /// Bytes of a block that waits for no slot.

@@ -16,8 +16,10 @@ use super::*;
 
 mod node;
 mod tests;
+mod uplink;
 
 use node::{Conduct, Event, Link, Node, Random};
+use uplink::{Out, To};
 
 /// The seed to run alone, for looking into a failure.
 const ONLY: Option<u64> = None;
@@ -120,7 +122,8 @@ impl Sim {
 
     fn disconnect(&mut self, a: usize, b: usize) {
         for (me, other) in [(a, b), (b, a)] {
-            if self.nodes[me].peers.remove(&other).is_some() {
+            if let Some(epoch) = self.nodes[me].peers.remove(&other) {
+                self.nodes[me].uplink.forget((other, epoch));
                 let now = self.now;
                 self.nodes[me].engine.handle_disconnected(now, other as SourceId);
                 self.nodes[me].asked.retain(|(source, _)| *source != other);
@@ -190,8 +193,8 @@ impl Sim {
                     let at = self.now + Duration::from_millis(50);
                     self.at(at, Event::Reset { node: me, source });
                 } else if let Some(epoch) = epoch {
-                    let at = self.now + self.latency(me, to);
-                    self.at(at, Event::Control { from: me, to, epoch, control });
+                    self.nodes[me].uplink.push_control((to, epoch), control);
+                    self.settle(me, (to, epoch));
                 }
             }
             Output::Lookup { source, cids } => {
@@ -201,12 +204,9 @@ impl Sim {
             Output::Serve { source, cids } => self.serve(me, source as usize, cids),
             Output::Recall { source, cids } => {
                 let node = &mut self.nodes[me];
-                let recalled =
-                    |(to, _, cid): &(usize, u64, Cid)| *to == source as usize && cids.contains(cid);
-                let dropped = node.uploads.iter().filter(|upload| recalled(upload));
-                let dropped = dropped.map(|(_, _, cid)| *cid).collect();
-                node.uploads.retain(|upload| !recalled(upload));
-                node.engine.handle_unsent(self.now, source, dropped, true);
+                let Some(epoch) = node.peers.get(&(source as usize)) else { return };
+                let recalled = node.uplink.recall((source as usize, *epoch), &cids);
+                node.engine.handle_unsent(self.now, source, recalled, true);
             }
             Output::FindProviders { session, .. } => {
                 assert_eq!(session, SESSION);
@@ -230,8 +230,23 @@ impl Sim {
         let node = &mut self.nodes[me];
         let total: usize = cids.iter().map(|cid| node.store[cid]).sum();
         assert!(total <= limits::SERVE_BATCH || cids.len() == 1, "{total} bytes in one message");
-        node.uploads.extend(cids.into_iter().map(|cid| (to, epoch, cid)));
-        self.upload(me);
+        for cid in cids {
+            if self.is_mute(me) {
+                return;
+            }
+            let node = &mut self.nodes[me];
+            if node.conduct == Conduct::FalseHave {
+                node.engine.handle_sent(self.now, to as SourceId, &[cid], 0);
+                let presences = vec![(cid, Presence::DontHave)];
+                let control = Control { presences, ..Control::default() };
+                node.uplink.push_control((to, epoch), control);
+                continue;
+            }
+            let len = node.store[&cid];
+            node.served += 1;
+            node.uplink.push_block((to, epoch), cid, len);
+        }
+        self.settle(me, (to, epoch));
     }
 
     /// Whether the node has fallen silent.
@@ -243,38 +258,39 @@ impl Sim {
         }
     }
 
-    /// Puts the next block on the node's link if that is free.
-    fn upload(&mut self, me: usize) {
-        while !self.nodes[me].uploading {
-            let Some((to, epoch, cid)) = self.nodes[me].uploads.pop_front() else { return };
-            if self.is_mute(me) || !self.is_current(to, me, epoch) {
-                continue;
+    /// Sends off what is through a connection's buffers, and has the link go on.
+    fn settle(&mut self, me: usize, to: To) {
+        let out = self.nodes[me].uplink.settle(to);
+        self.depart(me, out);
+    }
+
+    fn depart(&mut self, me: usize, out: Vec<Out>) {
+        let now = self.now;
+        for out in out {
+            match out {
+                Out::Block { to: (to, epoch), cid, len } => {
+                    let at = now + self.latency(me, to);
+                    self.nodes[me].served_bytes += len as u64;
+                    let wrong = self.nodes[me].conduct == Conduct::WrongBytes;
+                    let cid = if wrong { block(self.random.next() | 1 << 50) } else { cid };
+                    self.at(at, Event::Landing { from: me, to, epoch, cid, len });
+                }
+                Out::Sent { to: (to, epoch), cid, len } => {
+                    self.at(now, Event::Sent { from: me, to, epoch, cid, len });
+                }
+                Out::Control { to: (to, epoch), control } => {
+                    let at = now + self.latency(me, to);
+                    self.at(at, Event::Control { from: me, to, epoch, control });
+                }
+                Out::Progress { to: (to, epoch) } => {
+                    let at = now + self.latency(me, to);
+                    self.at(at, Event::Progress { from: me, to, epoch });
+                }
             }
-            let now = self.now;
-            let latency = self.latency(me, to);
-            let node = &mut self.nodes[me];
-            let source = to as SourceId;
-            if node.conduct == Conduct::FalseHave {
-                node.engine.handle_sent(now, source, &[cid], 0);
-                let presences = vec![(cid, Presence::DontHave)];
-                let control = Control { presences, ..Control::default() };
-                self.at(now + latency, Event::Control { from: me, to, epoch, control });
-                continue;
-            }
-            let len = node.store[&cid];
-            node.served += 1;
-            node.served_bytes += len as u64;
-            node.uploading = true;
-            let end = now + seconds(len, node.link.up);
-            let wrong = node.conduct == Conduct::WrongBytes;
-            let mut at = now + latency;
-            while at < end + latency {
-                self.at(at, Event::Progress { from: me, to, epoch });
-                at += Duration::from_secs(1);
-            }
-            let shown = if wrong { block(self.random.next() | 1 << 50) } else { cid };
-            self.at(end + latency, Event::Landing { from: me, to, epoch, cid: shown, len });
-            self.at(end, Event::Sent { from: me, to, epoch, cid, len });
+        }
+        let rate = self.nodes[me].link.up;
+        if let Some(took) = self.nodes[me].uplink.begin(rate) {
+            self.at(now + took, Event::Uploaded { node: me });
         }
     }
 
@@ -322,12 +338,15 @@ impl Sim {
                 to
             }
             Event::Sent { from, to, epoch, cid, len } => {
-                self.nodes[from].uploading = false;
                 if self.is_current(to, from, epoch) {
                     self.nodes[from].engine.handle_sent(now, to as SourceId, &[cid], len);
                 }
-                self.upload(from);
                 from
+            }
+            Event::Uploaded { node } => {
+                let out = self.nodes[node].uplink.end(now);
+                self.depart(node, out);
+                node
             }
             Event::Lookup { node, source, cids } => {
                 let n = &mut self.nodes[node];

@@ -35,6 +35,10 @@ pub const IDLE_CONNECTION: Duration = Duration::from_secs(60);
 /// of a peer that opens more.
 pub const YAMUX_STREAMS: usize = 512;
 
+/// Bytes that the kernel takes of a connection beyond what is under way (`TCP_NOTSENT_LOWAT`): two frames, so that one
+/// is there when the other is gone.
+pub const TCP_UNSENT: u32 = 128 * KIB as u32;
+
 /// Bytes a yamux connection may send us unread: 256 KiB for each stream (yamux spec), and 64 MiB by which windows
 /// may grow: twice the bandwidth-delay product of 1 Gbit/s at 250 ms.
 pub const YAMUX_CONNECTION_WINDOW: usize = YAMUX_STREAMS * 256 * KIB + 64 * MIB;

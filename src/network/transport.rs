@@ -55,6 +55,7 @@ pub(super) fn direct(identity: &Keypair) -> Result<Secured, Error> {
     let security =
         Security { tls: tls::Config::new(identity)?, noise: noise::Config::new(identity)? };
     let tcp = tcp::tokio::Transport::new(tcp::Config::new().nodelay(true))
+        .map(|stream, _| shallow(stream))
         .upgrade(Version::V1Lazy)
         .authenticate(security)
         .multiplex(muxer::Config::default())
@@ -63,6 +64,17 @@ pub(super) fn direct(identity: &Keypair) -> Result<Secured, Error> {
     let quic = quic::tokio::Transport::new(quic::Config::new(identity))
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
     Ok(tcp.or_transport(quic).map(|either, _| either.into_inner()).boxed())
+}
+
+/// Keeps the kernel from taking more than it can send soon. What it has taken can be neither recalled nor overtaken: a
+/// cancel or a HAVE would wait behind megabytes of payload, and blocks would count as sent seconds before they are.
+fn shallow(stream: tcp::tokio::TcpStream) -> tcp::tokio::TcpStream {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = socket2::SockRef::from(&stream.0).set_tcp_notsent_lowat(limits::TCP_UNSENT)
+    {
+        tracing::debug!(%error, "the kernel decides how much it takes ahead");
+    }
+    stream
 }
 
 /// TLS, else Noise: offered in this order, and the dialling side's order counts.

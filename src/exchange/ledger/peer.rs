@@ -14,7 +14,7 @@ const BATCH_TIME: Duration = Duration::from_millis(500);
 /// Bytes of a message before the rate is known, and the least later on.
 const BATCH_START: usize = limits::CHUNK;
 /// How far ahead of the peer's stream blocks are loaded: what is on its way can no longer be put behind others.
-const AHEAD: Duration = Duration::from_secs(1);
+const AHEAD: Duration = Duration::from_millis(250);
 
 /// Blocks of a peer's queue looked at for a new one.
 const QUEUE_SAMPLE: usize = 64;
@@ -130,6 +130,6 @@ impl Peer {
     /// Bytes that may be on their way to it.
     pub(super) fn ahead(&self) -> usize {
         let by_rate = self.rate.map_or(0, |rate| (rate * AHEAD.as_secs_f64()) as usize);
-        by_rate.clamp(2 * BATCH_START, limits::SERVE_SOURCE)
+        by_rate.clamp(BATCH_START, limits::SERVE_SOURCE)
     }
 }

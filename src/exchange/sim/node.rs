@@ -1,10 +1,11 @@
 //! The nodes of a simulation, their links, and what can happen to them.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::super::message::Control;
 use super::super::{Engine, Fault, SourceId};
+use super::uplink::Uplink;
 use crate::dag::Cid;
 
 /// xorshift64*: small, and the same everywhere.
@@ -66,9 +67,7 @@ pub(super) struct Node {
     pub(super) engine: Engine,
     pub(super) conduct: Conduct,
     pub(super) link: Link,
-    /// What is served and not yet on the link: to whom, over which connection.
-    pub(super) uploads: VecDeque<(usize, u64, Cid)>,
-    pub(super) uploading: bool,
+    pub(super) uplink: Uplink,
     pub(super) down_free: Instant,
     pub(super) store: BTreeMap<Cid, usize>,
     /// What it fetches and has not stored.
@@ -122,6 +121,10 @@ pub(super) enum Event {
         cid: Cid,
         len: usize,
     },
+    /// Some bytes are out on the node's link.
+    Uploaded {
+        node: usize,
+    },
     Lookup {
         node: usize,
         source: SourceId,
@@ -165,8 +168,7 @@ impl Node {
             engine,
             conduct,
             link,
-            uploads: VecDeque::new(),
-            uploading: false,
+            uplink: Uplink::default(),
             down_free: now,
             store: holds.iter().copied().collect(),
             missing: BTreeSet::new(),

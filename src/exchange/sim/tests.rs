@@ -302,6 +302,7 @@ fn every_leecher_of_a_swarm_with_one_honest_seeder_gets_everything() {
     println!("{seen:#?}");
     if ONLY.is_none() {
         assert!(seen["Unasked for WrongBytes"] > 100 && seen["Unasked for Floods"] > 100);
-        assert!(seen["late"] < seen["wanted"] / 4, "duplicates");
+        // Few blocks, slow links: most of a transfer is its end game.
+        assert!(seen["late"] < seen["wanted"] * 3 / 10, "duplicates");
     }
 }
