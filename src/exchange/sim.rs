@@ -14,6 +14,7 @@ use crate::limits;
 use super::message::{Control, Presence};
 use super::*;
 
+mod crowds;
 mod node;
 mod tests;
 mod uplink;
@@ -23,6 +24,9 @@ use uplink::{Out, To};
 
 /// The seed to run alone, for looking into a failure.
 const ONLY: Option<u64> = None;
+
+/// Providers that a search of the DHT brings.
+const PROVIDED: usize = 20;
 
 /// The one session of each node.
 const SESSION: SessionId = 1;
@@ -386,18 +390,45 @@ impl Sim {
                 a
             }
             Event::Found { node } => {
-                for source in 0..self.nodes.len() {
-                    if source != node && !self.nodes[node].penalised.contains_key(&source) {
-                        let n = &mut self.nodes[node];
-                        n.engine.add_source(now, SESSION, source as SourceId);
-                        self.connect(node, source);
-                    }
+                for source in self.provided(node) {
+                    let n = &mut self.nodes[node];
+                    n.engine.add_source(now, SESSION, source as SourceId);
+                    self.connect(node, source);
+                }
+                node
+            }
+            Event::Join { node, cids } => {
+                let sources = self.provided(node);
+                for source in &sources {
+                    self.connect(node, *source);
+                }
+                self.fetch(node, &cids, &sources);
+                node
+            }
+            Event::Leave { node } => {
+                self.nodes[node].gone = true;
+                for peer in self.nodes[node].peers.keys().copied().collect::<Vec<_>>() {
+                    self.disconnect(node, peer);
                 }
                 node
             }
         };
         self.drive(touched);
         true
+    }
+
+    /// The providers that a search finds: all there are, or some of many.
+    fn provided(&mut self, node: usize) -> Vec<usize> {
+        let nodes = 0..self.nodes.len();
+        let mut found: Vec<usize> = nodes
+            .filter(|n| *n != node && !self.nodes[*n].gone)
+            .filter(|n| !self.nodes[node].penalised.contains_key(n))
+            .collect();
+        while found.len() > PROVIDED {
+            let at = self.random.below(found.len() as u64) as usize;
+            found.swap_remove(at);
+        }
+        found
     }
 
     fn arrive(&mut self, from: usize, to: usize, cid: Cid, len: usize) {

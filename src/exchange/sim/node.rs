@@ -73,6 +73,7 @@ pub(super) struct Node {
     /// What it fetches and has not stored.
     pub(super) missing: BTreeSet<Cid>,
     pub(super) done: Option<Instant>,
+    pub(super) gone: bool,
     pub(super) peers: BTreeMap<usize, u64>,
     pub(super) timer: Option<Instant>,
     pub(super) served: u64,
@@ -154,6 +155,15 @@ pub(super) enum Event {
     Found {
         node: usize,
     },
+    /// It comes, and fetches what it lacks of these from whom a search finds.
+    Join {
+        node: usize,
+        cids: Vec<(Cid, usize)>,
+    },
+    /// It goes for good.
+    Leave {
+        node: usize,
+    },
 }
 
 impl Node {
@@ -173,6 +183,7 @@ impl Node {
             store: holds.iter().copied().collect(),
             missing: BTreeSet::new(),
             done: None,
+            gone: false,
             peers: BTreeMap::new(),
             timer: None,
             served: 0,

@@ -3,7 +3,7 @@
 use super::*;
 use crate::limits::MIB;
 
-fn blocks(count: u64, len: usize) -> Vec<(Cid, usize)> {
+pub(super) fn blocks(count: u64, len: usize) -> Vec<(Cid, usize)> {
     (0..count).map(|i| (block(i), len)).collect()
 }
 
@@ -87,49 +87,6 @@ fn a_fast_and_a_slow_source_share_in_proportion_to_what_they_deliver() {
     let least = seconds(400 * MIB, 55e6);
     println!("{took:?} of {least:?}; late {}", sim.nodes[leecher].late);
     assert!(took < least.mul_f64(1.1), "{took:?} of {least:?}");
-}
-
-/// One seeder of 128 MiB and leechers that come together, all with links of 100 Mbit/s up: the time until the last has
-/// it, over the time in which the seeder can send it once; copies sent by the seeder; and by all together, over what
-/// was needed.
-fn flash_crowd(seed: u64, leechers: usize) -> (f64, f64, f64) {
-    let cids = blocks(128, MIB);
-    let mut sim = Sim::new(seed);
-    let link = Link { down: 125e6, ..Link::new(12.5, 5) };
-    let seeder = sim.add(link, Conduct::Honest, &cids);
-    let leechers: Vec<usize> = (0..leechers).map(|_| sim.add(link, Conduct::Honest, &[])).collect();
-    let all: Vec<usize> = (0..sim.nodes.len()).collect();
-    for a in &all {
-        for b in &all[..*a] {
-            sim.connect(*a, *b);
-        }
-    }
-    for leecher in &leechers {
-        let others: Vec<usize> = all.iter().filter(|n| *n != leecher).copied().collect();
-        sim.fetch(*leecher, &cids, &others);
-    }
-    let took = sim.run(&leechers, Duration::from_secs(3600));
-    let size = (128 * MIB) as f64;
-    let sent: u64 = all.iter().map(|n| sim.nodes[*n].served_bytes).sum();
-    let copies = sim.nodes[seeder].served_bytes as f64 / size;
-    let time = took.as_secs_f64() / seconds(128 * MIB, link.up).as_secs_f64();
-    (time, copies, sent as f64 / (size * leechers.len() as f64))
-}
-
-#[test]
-fn a_flash_crowd_takes_little_more_than_the_seeder_needs_to_send_all_once() {
-    for (leechers, most) in [(4, 1.15), (16, 1.3)] {
-        let mut runs: Vec<_> = (0..7).map(|seed| flash_crowd(seed, leechers)).collect();
-        runs.sort_by(|(a, ..), (b, ..)| a.total_cmp(b));
-        let shown =
-            format!("{leechers} leechers, (time, the seeder's copies, all copies): {runs:.2?}");
-        println!("{shown}");
-        assert!(runs[3].0 <= most && runs[6].0 <= most * 1.1, "{shown}");
-        assert!(
-            runs.iter().all(|(_, copies, all)| *copies <= most * 1.1 && *all <= 1.1),
-            "{shown}"
-        );
-    }
 }
 
 /// A leecher of 1 GB/s on these seeders of everything; the time it took.
