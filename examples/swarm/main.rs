@@ -24,6 +24,7 @@
 
 mod bare;
 mod files;
+mod link;
 mod netns;
 mod node;
 mod scenario;
@@ -66,7 +67,7 @@ struct Plan {
 
 fn main() -> Result<()> {
     let words: Vec<String> = env::args().skip(1).collect();
-    if let Some(result) = bare::run(&words) {
+    if let Some(result) = bare::run(&words).or_else(|| link::run(&words)) {
         return result;
     }
     let plan = Plan::parse();
