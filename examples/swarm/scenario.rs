@@ -103,14 +103,14 @@ pub(super) const ALL: [Scenario; 9] = [
         name: "LAN of 4 behind 20 Mbit/s",
         shape: Shape::Crowd { leechers: 4, rate: 1000, meet: Meet::Dht },
         rate: 20,
-        size: 64,
+        size: 128,
         bar: 1.1,
     },
     Scenario {
         name: "LAN of 4 behind 20 Mbit/s, by mDNS",
         shape: Shape::Crowd { leechers: 4, rate: 1000, meet: Meet::Mdns },
         rate: 20,
-        size: 64,
+        size: 128,
         bar: 1.1,
     },
 ];

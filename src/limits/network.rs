@@ -56,6 +56,9 @@ pub const YAMUX_RATE: usize = 125_000_000;
 /// throughput). Larger ones of peers are read in parts of this size.
 pub const YAMUX_FRAME: usize = 64 * KIB;
 
+/// Buffers of read frames that a connection keeps for the next.
+pub const YAMUX_SPARE: usize = 4;
+
 /// Frames without data that wait to be sent on a connection; with more, nothing is read until they are.
 pub const YAMUX_CONTROL: usize = 1024;
 

@@ -30,6 +30,8 @@ pub(super) struct State {
     control: VecDeque<Header>,
     /// Streams that have data to send, or their end; each once.
     turns: VecDeque<u32>,
+    /// Buffers of data that was read, for what comes next.
+    spare: Vec<Vec<u8>>,
     growth: Growth,
     /// The least that was measured: a queue on the way is no reason for a larger window.
     round_trip: Option<Duration>,
@@ -116,6 +118,7 @@ impl State {
             unaccepted: 0,
             control: VecDeque::new(),
             turns: VecDeque::new(),
+            spare: Vec::new(),
             growth,
             round_trip: None,
             ping: Ping { id: 0, sent: None, next: now },
@@ -214,7 +217,8 @@ impl State {
             _ if small => entry.received.push_back(data[..len].to_vec()),
             _ => {
                 data.truncate(len);
-                entry.received.push_back(std::mem::take(data));
+                let next = self.spare.pop().unwrap_or_default();
+                entry.received.push_back(std::mem::replace(data, next));
             }
         }
         entry.reader.take().into_iter().for_each(Waker::wake);
@@ -314,7 +318,9 @@ impl State {
         entry.read += count;
         entry.unread -= count;
         if entry.read == first.len() {
-            entry.received.pop_front();
+            let first = entry.received.pop_front();
+            let large = first.filter(|buffer| buffer.len() >= limits::YAMUX_FRAME / 4);
+            self.spare.extend(large.filter(|_| self.spare.len() < limits::YAMUX_SPARE));
             entry.read = 0;
         }
         if !entry.finished && !entry.reset {

@@ -272,7 +272,7 @@ async fn data_of_streams_that_are_gone_is_forgotten_and_a_pong_that_nobody_asked
 
 #[tokio::test]
 async fn pings_are_answered_and_many_do_not_fill_memory() {
-    let (mut raw, b) = wire().await;
+    let (raw, b) = wire().await;
     drive(Config::default().muxer(b, false));
     let count = 100_000;
     let pings: Vec<u8> = (0..count).flat_map(|n| header(Kind::Ping, SYN, 0, n)).collect();
