@@ -115,7 +115,7 @@ fn filling(round_trip: Duration) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::{KIB, MIB};
+    use crate::limits::KIB;
 
     fn growth() -> Growth {
         Growth::new(Arc::default())
@@ -168,6 +168,5 @@ mod tests {
         assert_eq!(all.load(Ordering::Relaxed), limits::YAMUX_GROWTH_ALL);
         drop(connections);
         assert_eq!(all.load(Ordering::Relaxed), 0);
-        assert!(limits::YAMUX_GROWTH_ALL >= 2 * limits::YAMUX_GROWTH && MIB > 0);
     }
 }
