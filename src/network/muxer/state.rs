@@ -57,6 +57,7 @@ struct Entry {
     received: VecDeque<Vec<u8>>,
     /// Bytes of the first of these that were read.
     read: usize,
+    /// Bytes that the peer sent and nobody read; of a frame all, from its header on.
     unread: usize,
     /// Bytes that the peer takes.
     credit: u32,
@@ -175,6 +176,7 @@ impl State {
         } else if !entry.window.receive(data) {
             return Err(Error::Protocol("more data than its window"));
         }
+        entry.unread += data;
         if header.has(RST) {
             entry.reset = true;
             entry.outgoing = Vec::new();
@@ -208,7 +210,6 @@ impl State {
         else {
             return;
         };
-        entry.unread += len;
         let small = len < limits::YAMUX_FRAME / 4;
         match entry.received.back_mut() {
             Some(last) if small && last.len() + len <= limits::YAMUX_FRAME => {

@@ -271,6 +271,29 @@ async fn data_of_streams_that_are_gone_is_forgotten_and_a_pong_that_nobody_asked
 }
 
 #[tokio::test]
+async fn a_frame_that_comes_in_pieces_opens_the_window_by_no_more_than_what_was_read() {
+    let (mut raw, b) = wire().await;
+    let mut listener = Config::default().muxer(b, false);
+    let (window, half) = (limits::YAMUX_WINDOW, limits::YAMUX_WINDOW / 2);
+    raw.write_all(&header(Kind::Data, SYN, 1, window)).await.unwrap();
+    raw.write_all(&vec![7; half]).await.unwrap();
+    let mut stream = take(&mut listener).await;
+    drive(listener);
+    let mut got = vec![0; half];
+    stream.read_exact(&mut got).await.unwrap();
+    raw.write_all(&vec![7; window - half]).await.unwrap();
+    got.resize(window, 0);
+    stream.read_exact(&mut got[half..]).await.unwrap();
+    let (mut granted, mut answer) = (0, [0; 12]);
+    while granted < window {
+        raw.read_exact(&mut answer).await.unwrap();
+        let header = Header::decode(answer).unwrap();
+        granted += if header.kind == Kind::Window { header.length as usize } else { 0 };
+    }
+    assert_eq!(granted, window, "all was read, and no round trip is known");
+}
+
+#[tokio::test]
 async fn pings_are_answered_and_many_do_not_fill_memory() {
     let (raw, b) = wire().await;
     drive(Config::default().muxer(b, false));
