@@ -39,7 +39,6 @@ mod pool;
 mod records;
 mod requests;
 mod session;
-mod splitter;
 mod start;
 mod status;
 mod tls;

@@ -11,19 +11,23 @@
 //! | scenario | measured | against |
 //! |---|---|---|
 //! | one to one | the whole command `get ROOT --peer SEEDER`, from process start to durable file | one bare TCP stream, same link, same run |
+//! | long link | the same through a proxy that delays and limits (`link`); the only way between the two machines | one bare TCP stream through the same proxy, its connecting included |
 //! | several seeders | the same with `--peer` for each seeder | as many bare streams together, each an equal part |
 //! | flash crowd | daemons that all `get ROOT` at once, until the last command ends | size / rate of one upload: the time of one copy |
+//! | LAN | the same with leechers on fast links, that ask a seeder behind a slow one | the same |
 //!
 //! A crowd's daemons are told of the seeder's address alone (`--bootstrap`) and are connected to it when the clock
-//! starts; they find each other by the DHT, some only then. Copies are counted in Bitswap payload, as `status` shows it. Every file
-//! that arrives is compared with the original. What each daemon of a crowd sent and received goes to stderr, in
-//! copies of the file. "CPU" is the part of this machine's that was busy meanwhile, whoever used it.
+//! starts; they find each other by the DHT, some only then. "By mDNS" they are told of nobody and run as people run them,
+//! in the preset `lan`. Copies are counted in Bitswap payload, as `status` shows it. Every file that arrives is compared
+//! with the original. What each daemon of a crowd sent and received goes to stderr, in copies of the file. "CPU" is the
+//! part of this machine's that was busy meanwhile, whoever used it.
 //!
-//! Not measured: round trips (the links have none to speak of), loss, cold disks. All nodes share this machine's
-//! cores: sixteen leechers on two cores may be bound by these.
+//! Not measured: loss, TCP's slow start on long links, cold disks. All nodes share this machine's cores: sixteen
+//! leechers on two cores may be bound by these, and on busy ones all figures but the copies are worse.
 
 mod bare;
 mod files;
+mod link;
 mod netns;
 mod node;
 mod scenario;
@@ -47,6 +51,7 @@ Examples:
   swarm                                    all scenarios, three times each
   swarm --only 'flash crowd 4'             this one alone
   swarm --only one-to-one --repeat 5       both whose name begins so
+  swarm --only 'long link'                 both of these
   swarm --only 'flash crowd 4' --size 16 --repeat 1    a quick look; start-up weighs more
 Exits 1 where network namespaces or their limits cannot be made.")]
 struct Plan {
@@ -66,7 +71,7 @@ struct Plan {
 
 fn main() -> Result<()> {
     let words: Vec<String> = env::args().skip(1).collect();
-    if let Some(result) = bare::run(&words) {
+    if let Some(result) = bare::run(&words).or_else(|| link::run(&words)) {
         return result;
     }
     let plan = Plan::parse();

@@ -25,28 +25,52 @@ pub(super) struct Machine {
     pub(super) ip: Ipv4Addr,
 }
 
-/// So many machines, each sending at most `rate` (as `tc` writes it) and receiving what comes.
-pub(super) fn machines(count: u8, rate: &str) -> Result<Vec<Machine>> {
-    let switch = Rc::new(Namespace::outermost().context("network namespaces cannot be made")?);
-    switch.run("ip", &["link", "add", "switch", "type", "bridge"])?;
-    switch.run("ip", &["link", "set", "switch", "up"])?;
-    (1..=count).map(|number| machine(&switch, number, rate)).collect()
+/// Machines of one LAN, each sending at most its rate, in Mbit/s, and receiving what comes.
+pub(super) fn machines(rates: &[u32]) -> Result<Vec<Machine>> {
+    let switch = switch()?;
+    let all = (1..).zip(rates).map(|(number, rate)| {
+        let machine = machine(&switch, number, "/24")?;
+        let rate = format!("{rate}mbit");
+        let bucket = ["tbf", "rate", &rate, "burst", "64kb", "latency", "50ms"];
+        let limit = [&["qdisc", "add", "dev", "eth0", "root"][..], &bucket].concat();
+        machine
+            .inside
+            .run("tc", &limit)
+            .context("the rate of a link cannot be limited (does the kernel have sch_tbf?)")?;
+        Ok(machine)
+    });
+    all.collect()
 }
 
-fn machine(switch: &Rc<Namespace>, number: u8, rate: &str) -> Result<Machine> {
+/// Two machines that know no way to each other, and one between them that both reach. No rate is limited.
+pub(super) fn apart() -> Result<[Machine; 3]> {
+    let switch = switch()?;
+    let [one, other] = [machine(&switch, 1, "/32")?, machine(&switch, 2, "/32")?];
+    let middle = machine(&switch, 3, "/24")?;
+    for end in [&one, &other] {
+        end.inside.run("ip", &["route", "add", &middle.ip.to_string(), "dev", "eth0"])?;
+    }
+    Ok([one, middle, other])
+}
+
+fn switch() -> Result<Rc<Namespace>> {
+    let switch = Rc::new(Namespace::outermost().context("network namespaces cannot be made")?);
+    // Without snooping it floods multicast, as a plain switch does.
+    switch.run("ip", &["link", "add", "switch", "type", "bridge", "mcast_snooping", "0"])?;
+    switch.run("ip", &["link", "set", "switch", "up"])?;
+    Ok(switch)
+}
+
+fn machine(switch: &Rc<Namespace>, number: u8, subnet: &str) -> Result<Machine> {
     let inside = switch.inner()?;
     let (ip, port) = (Ipv4Addr::new(10, 77, 0, number), format!("port{number}"));
-    let (pid, subnet) = (inside.holder.id().to_string(), format!("{ip}/24"));
+    let (pid, subnet) = (inside.holder.id().to_string(), format!("{ip}{subnet}"));
     let cable = ["link", "add", &port, "type", "veth", "peer", "name", "eth0", "netns", &pid];
     switch.run("ip", &cable)?;
     switch.run("ip", &["link", "set", &port, "master", "switch", "up"])?;
     inside.run("ip", &["link", "set", "lo", "up"])?;
     inside.run("ip", &["address", "add", &subnet, "dev", "eth0"])?;
     inside.run("ip", &["link", "set", "eth0", "up"])?;
-    let bucket = ["tbf", "rate", rate, "burst", "64kb", "latency", "50ms"];
-    inside
-        .run("tc", &[&["qdisc", "add", "dev", "eth0", "root"][..], &bucket].concat())
-        .context("the rate of a link cannot be limited (does the kernel have sch_tbf?)")?;
     Ok(Machine { inside, _switch: Rc::clone(switch), ip })
 }
 

@@ -4,11 +4,12 @@ use std::{
     env,
     fs::{self, File},
     io::{BufRead as _, BufReader},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
 use super::netns::Machine;
@@ -36,6 +37,8 @@ pub(super) struct Node<'a> {
     program: &'a Path,
     machine: &'a Machine,
     home: PathBuf,
+    /// What of `--network` it is told.
+    preset: &'static str,
     daemon: Option<Child>,
     /// Where peers reach its daemon; empty without one.
     pub(super) address: String,
@@ -47,7 +50,13 @@ pub(super) struct Running(Child);
 impl<'a> Node<'a> {
     /// A node without a daemon, whose home does not exist yet.
     pub(super) fn new(program: &'a Path, machine: &'a Machine, home: PathBuf) -> Self {
-        Self { program, machine, home, daemon: None, address: String::new() }
+        Self { program, machine, home, preset: "isolated", daemon: None, address: String::new() }
+    }
+
+    /// The same, but with the preset as people have it: it finds the others by itself.
+    pub(super) fn by_mdns(mut self) -> Self {
+        self.preset = "lan";
+        self
     }
 
     fn command(&self) -> Command {
@@ -58,7 +67,7 @@ impl<'a> Node<'a> {
                 command.env_remove(name);
             }
         }
-        command.arg("--home").arg(&self.home).args(["--network", "isolated", "--json", "--quiet"]);
+        command.arg("--home").arg(&self.home).args(["--network", self.preset, "--json", "--quiet"]);
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         command
     }
@@ -89,6 +98,15 @@ impl<'a> Node<'a> {
             .with_context(|| format!("no ready line from a daemon: {}", log.display()))?;
         self.address = ready["addrs"][0].as_str().context("it listens somewhere")?.to_owned();
         Ok(())
+    }
+
+    /// The socket that its daemon listens on, and its peer id.
+    pub(super) fn socket(&self) -> Result<(SocketAddr, &str)> {
+        let parts: Vec<&str> = self.address.split('/').collect();
+        let ["", "ip4", ip, "tcp", port, "p2p", id] = parts[..] else {
+            bail!("{} is no TCP address", self.address);
+        };
+        Ok((SocketAddr::new(ip.parse()?, port.parse()?), id))
     }
 
     /// CPU time of its daemon so far, seconds.

@@ -44,16 +44,18 @@ impl Table {
         self.row(&what, &figures, ratio, &format!("{sign} {bar:.2}"), met);
         if crowd {
             let sent = || outcomes.iter().filter_map(|outcome| outcome.sent.as_ref());
-            self.sent("  copies that the seeder sent", sent().map(|sent| sent.copies));
-            self.sent("  sent by all, to the useful bytes", sent().map(|sent| sent.surplus));
+            self.sent("  copies that the seeder sent", sent().map(|sent| sent.copies), 1.1);
+            self.sent("  sent by all, to the useful bytes", sent().map(|sent| sent.surplus), 1.1);
+            let passed_on = sent().map(|sent| sent.passed_on);
+            self.sent("  part of the time until all had sent something on", passed_on, 0.5);
         }
     }
 
-    /// A row of payload, whose bar is the issue's.
-    fn sent(&mut self, what: &str, values: impl Iterator<Item = f64>) {
+    /// A row of what was sent.
+    fn sent(&mut self, what: &str, values: impl Iterator<Item = f64>, bar: f64) {
         let (value, range) = median(values);
         let figures = format!("{:>6} {range:>15} {:>11} {:>6}", "", "", "");
-        self.row(what, &figures, value, "<= 1.10", value <= 1.1);
+        self.row(what, &figures, value, &format!("<= {bar:.2}"), value <= bar);
     }
 
     fn row(&mut self, what: &str, figures: &str, ratio: f64, bar: &str, met: bool) {

@@ -3,12 +3,13 @@
 //! After BBR, not after loss: the window is twice the best recent rate times the least recent latency. While a pipe is
 //! not full yet a window of twice what it carries doubles each round trip; once it is full the window stays at two pipes
 //! full. Latency is from ask to whole block, so even a slow source has two blocks asked, unless that is more than it
-//! delivers in [`LONGEST`]. [`SLACK`] keeps near links, where
-//! scheduling takes longer than the wire, from starving.
+//! delivers in [`LONGEST`]; where a small block (a root, a node of a file) had the least, what a large one is longer is
+//! added, or a link of long delay would have one block asked and rest until it is whole. [`SLACK`] keeps near links,
+//! where scheduling takes longer than the wire, from starving.
 //!
 //! The queue we cause at the source would raise the least latency as old samples expire, and with it the window, and so
-//! on: so for the last tenth of each [`LATENCY_SPAN`] the window is one pipe full only, which drains that queue and
-//! measures the link itself.
+//! on: so at the end of each [`LATENCY_SPAN`] the window is one pipe full only, which drains that queue, until one block
+//! that was asked for then has measured the link itself. More than one would cost a link that holds few blocks too much.
 //!
 //! Invariant: `in_flight` is the sum of the lengths given to [`Window::asked`] and not yet to [`Window::delivered`] (with
 //! a ticket that counts) or [`Window::lost`].
@@ -23,7 +24,7 @@ use super::seconds;
 const SLACK: Duration = Duration::from_millis(15);
 /// How long a least latency is believed; one to two spans.
 const LATENCY_SPAN: Duration = Duration::from_secs(10);
-/// The last part of a span, in which the queue drains.
+/// The last part of a span, in which the queue drains and a latency is measured.
 const DRAIN: Duration = Duration::from_secs(1);
 /// How long a best rate is believed; one to two spans.
 const RATE_SPAN: Duration = Duration::from_secs(3);
@@ -58,8 +59,19 @@ pub(super) struct Window {
     /// There was room that we had nothing to ask for: rates of this span say little.
     starved: bool,
     /// Least latencies of this span and the one before.
-    latencies: [Option<Duration>; 2],
+    latencies: [Option<Latency>; 2],
     latencies_since: Instant,
+    /// This span's is measured.
+    measured: bool,
+    /// Length of the largest block.
+    largest: usize,
+}
+
+/// How long a block took from ask to whole, and its length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Latency {
+    took: Duration,
+    len: usize,
 }
 
 impl Window {
@@ -74,6 +86,8 @@ impl Window {
             starved: false,
             latencies: [None; 2],
             latencies_since: now,
+            measured: false,
+            largest: 0,
         }
     }
 
@@ -133,7 +147,10 @@ impl Window {
         let rate = (self.delivered - ticket.delivered) as f64 / took.max(SHORTEST).as_secs_f64();
         self.roll(now);
         self.rates[0] = self.rates[0].max(rate);
-        self.latencies[0] = Some(self.latencies[0].map_or(took, |least| least.min(took)));
+        let latency = Latency { took, len };
+        self.latencies[0] = Some(self.latencies[0].map_or(latency, |least| least.min(latency)));
+        self.largest = self.largest.max(len);
+        self.measured |= ticket.since >= self.drains_from() && ticket.ahead <= self.size;
         self.resize(now);
     }
 
@@ -154,7 +171,7 @@ impl Window {
     /// How long one more block of `len` bytes would take on top of what is in flight.
     pub(super) fn expected(&self, len: usize) -> Duration {
         match (self.rate(), self.latency()) {
-            (Some(rate), Some(latency)) => latency + seconds(self.in_flight + len, rate),
+            (Some(rate), Some(latency)) => latency.took + seconds(self.in_flight + len, rate),
             _ => UNKNOWN,
         }
     }
@@ -176,13 +193,18 @@ impl Window {
         self.delivered - ticket.delivered > (ticket.ahead + len) as u64
     }
 
-    fn latency(&self) -> Option<Duration> {
+    fn latency(&self) -> Option<Latency> {
         self.latencies.iter().flatten().min().copied()
+    }
+
+    /// When the queue begins to drain.
+    fn drains_from(&self) -> Instant {
+        self.latencies_since + (LATENCY_SPAN - DRAIN)
     }
 
     /// Begins new spans when it is time.
     fn roll(&mut self, now: Instant) {
-        let latency = self.latency().unwrap_or_default();
+        let latency = self.latency().map_or(Duration::ZERO, |latency| latency.took);
         if now >= self.rates_since + RATE_SPAN.max(latency * 8) {
             let kept = if self.starved { self.rates[1] } else { 0.0 };
             self.rates = [0.0, self.rates[0].max(kept)];
@@ -192,14 +214,16 @@ impl Window {
         if now >= self.latencies_since + LATENCY_SPAN {
             self.latencies = [None, self.latencies[0]];
             self.latencies_since = now;
+            self.measured = false;
         }
     }
 
     fn resize(&mut self, now: Instant) {
         let (Some(rate), Some(latency)) = (self.rate(), self.latency()) else { return };
-        let draining = now >= self.latencies_since + (LATENCY_SPAN - DRAIN);
+        let draining = now >= self.drains_from() && !self.measured;
         let pipes = if draining { 1.0 } else { 2.0 };
-        let pipe = rate * (latency + SLACK).as_secs_f64();
+        let longer = self.largest.saturating_sub(latency.len) as f64;
+        let pipe = rate * (latency.took + SLACK).as_secs_f64() + longer;
         // the first window's blocks tell too little one by one
         let warm = if self.delivered < self.start as u64 { self.start } else { 0 };
         let longest = rate * LONGEST.as_secs_f64() + limits::CHUNK as f64;
@@ -217,8 +241,12 @@ mod tests {
 
     /// Keeps the window full on a link of `rate` bytes a second and `rtt`; returns it after `secs`.
     fn run(rate: f64, rtt: Duration, secs: u64) -> (Window, u64) {
-        let start = epoch();
-        let mut window = Window::new(start);
+        let mut window = Window::new(epoch());
+        let delivered = fill(&mut window, epoch(), rate, rtt, secs);
+        (window, delivered)
+    }
+
+    fn fill(window: &mut Window, start: Instant, rate: f64, rtt: Duration, secs: u64) -> u64 {
         let mut now = start;
         let mut link_free = start;
         let mut flying: std::collections::VecDeque<(Instant, Ticket)> = Default::default();
@@ -232,8 +260,7 @@ mod tests {
             now = at;
             window.delivered(now, Some(ticket), Some(MIB), MIB);
         }
-        let delivered = window.delivered;
-        (window, delivered)
+        window.delivered
     }
 
     #[test]
@@ -241,6 +268,18 @@ mod tests {
         let rate = 125e6;
         let (_, delivered) = run(rate, Duration::from_millis(100), 5);
         assert!(delivered as f64 > 0.9 * rate * 5.0, "{delivered}");
+    }
+
+    #[test]
+    fn a_link_that_holds_less_than_a_block_stays_full_after_a_small_one() {
+        let (rate, rtt, start) = (12.5e6, Duration::from_millis(50), epoch());
+        let mut window = Window::new(start);
+        // a root, then leaves for half a minute
+        let ticket = window.asked(start, 100);
+        let begun = start + rtt;
+        window.delivered(begun, Some(ticket), Some(100), 100);
+        let delivered = fill(&mut window, begun, rate, rtt, 30);
+        assert!(delivered as f64 > 0.97 * rate * 30.0, "{delivered}");
     }
 
     #[test]

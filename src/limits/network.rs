@@ -39,16 +39,35 @@ pub const YAMUX_STREAMS: usize = 512;
 /// is there when the other is gone.
 pub const TCP_UNSENT: u32 = 128 * KIB as u32;
 
-/// Bytes a yamux connection may send us unread: 256 KiB for each stream (yamux spec), and 64 MiB by which windows
-/// may grow: twice the bandwidth-delay product of 1 Gbit/s at 250 ms.
-pub const YAMUX_CONNECTION_WINDOW: usize = YAMUX_STREAMS * 256 * KIB + 64 * MIB;
+/// Bytes that a stream's sender may send before anything is read (yamux specification).
+pub const YAMUX_WINDOW: usize = 256 * KIB;
 
-/// Bytes of a yamux data frame (experiments F: 16 KiB, the default, costs a fifth of the throughput).
+/// Bytes by which the windows of one connection's streams may grow: twice the bandwidth-delay product of 1 Gbit/s at
+/// 250 ms.
+pub const YAMUX_GROWTH: usize = 64 * MIB;
+
+/// Those of all connections together. Peers that are read slowly may fill that much memory with what they send; none
+/// sends what it was not asked for without being dropped.
+pub const YAMUX_GROWTH_ALL: usize = 256 * MIB;
+
+/// Bytes read of a stream from which it is thought to carry payload: more than a message that says who a peer is.
+pub const YAMUX_PAYLOAD: u64 = 4 * KIB as u64;
+
+/// Bytes a second of the link that a stream with payload is first thought to come through: 1 Gbit/s.
+pub const YAMUX_RATE: usize = 125_000_000;
+
+/// Bytes of a yamux data frame, its header included (experiments F: 16 KiB, the usual size, costs a fifth of the
+/// throughput). Larger ones of peers are read in parts of this size.
 pub const YAMUX_FRAME: usize = 64 * KIB;
 
-/// Bytes of body in which a larger inbound frame is handed to `yamux`, which refuses more than 1 MiB; js-libp2p writes
-/// frames as large as the window. Large enough that the made headers cost nothing.
-pub const YAMUX_READ_FRAME: usize = 256 * KIB;
+/// Buffers of read frames that a connection keeps for the next.
+pub const YAMUX_SPARE: usize = 4;
+
+/// Frames without data that wait to be sent on a connection; with more, nothing is read until they are.
+pub const YAMUX_CONTROL: usize = 1024;
+
+/// Streams that we opened on a connection and the peer has not accepted: what go-yamux queues.
+pub const YAMUX_UNACCEPTED: usize = 256;
 
 /// Inbound streams of one connection that may be choosing their protocol at once; the swarm drops more, and with
 /// them a block each (reference ipfs.md 3.6).

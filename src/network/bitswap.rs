@@ -139,6 +139,31 @@ impl Behaviour {
         self.peers.get(peer).map(|peer| &peer.link)
     }
 
+    /// Takes a peer given by hand for one that speaks Bitswap before it says so: what is wanted of it goes out a round
+    /// trip earlier.
+    pub(super) fn assume(&mut self, peer: &PeerId) {
+        self.tell(*peer);
+    }
+
+    /// A peer says that it does not.
+    pub(super) fn deny(&mut self, peer: &PeerId) {
+        if let Some(entry) = self.peers.get_mut(peer)
+            && std::mem::take(&mut entry.told)
+        {
+            let source = entry.link.source;
+            self.events.push_back(Event::Disconnected { peer: *peer, source });
+        }
+    }
+
+    /// Says once that a peer speaks Bitswap.
+    fn tell(&mut self, peer: PeerId) {
+        if let Some(entry) = self.peers.get_mut(&peer)
+            && !std::mem::replace(&mut entry.told, true)
+        {
+            self.events.push_back(Event::Connected { peer, link: Arc::clone(&entry.link) });
+        }
+    }
+
     /// The rates that hold.
     pub(super) fn rates(&self) -> Rates {
         self.rates
@@ -216,16 +241,11 @@ impl NetworkBehaviour for Behaviour {
         _: ConnectionId,
         handler::Speaks: THandlerOutEvent<Self>,
     ) {
-        if let Some(entry) = self.peers.get_mut(&peer)
-            && !entry.told
-        {
-            entry.told = true;
-            self.events.push_back(Event::Connected { peer, link: Arc::clone(&entry.link) });
-        }
+        self.tell(peer);
     }
 
     fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
-        // Events come only out of the calls above, after each of which the swarm polls again.
+        // Events come only out of the calls above; the swarm polls again after each, and the event loop the swarm.
         match self.events.pop_front() {
             Some(event) => Poll::Ready(ToSwarm::GenerateEvent(event)),
             None => Poll::Pending,

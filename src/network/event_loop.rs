@@ -241,6 +241,7 @@ impl EventLoop {
                     if let Ok(addr) = addr.with_p2p(peer_id) {
                         self.peers.add_by_hand(&addr, Instant::now());
                     }
+                    self.swarm.behaviour_mut().bitswap.assume(&peer_id);
                 }
                 let dialled = endpoint.is_dialer();
                 let remote = match endpoint {
@@ -292,6 +293,9 @@ impl EventLoop {
                 let behaviour = self.swarm.behaviour_mut();
                 if let Some(link) = behaviour.bitswap.link(&peer_id) {
                     link.set_ours(info.agent_version.starts_with(AGENT_PREFIX));
+                }
+                if !info.protocols.contains(&bitswap::PROTOCOL) {
+                    behaviour.bitswap.deny(&peer_id);
                 }
                 if info.protocols.contains(&LAN_KAD) && !self.peers.is_blocked(&peer_id) {
                     for addr in believed {

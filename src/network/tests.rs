@@ -1,12 +1,12 @@
 //! Whole nodes on loopback: what users of this layer rely on.
 
 use futures::{AsyncWriteExt as _, StreamExt as _};
-use libp2p::Transport as _;
 use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::core::transport::Boxed;
 use libp2p::core::upgrade::Version;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::{Swarm, SwarmEvent};
+use libp2p::{Transport as _, identify};
 use tokio::time::timeout;
 
 use super::testing::{Node, PATIENCE, blocks, eventually, options, receive, refused, wants};
@@ -262,6 +262,36 @@ async fn a_dial_that_fails_says_why() {
         matches!(error, Error::Dial { .. }) && error.to_string().contains(&obtained),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_peer_given_by_hand_that_does_not_speak_bitswap_is_no_source() {
+    let identity = Keypair::generate_ed25519();
+    let policy = policy::Policy::new(Vec::new());
+    let transport = transport::build(&identity, policy).unwrap();
+    let behaviour =
+        identify::Behaviour::new(identify::Config::new("ipfs/0.1.0".to_owned(), identity.public()));
+    let config =
+        libp2p::swarm::Config::with_tokio_executor().with_idle_connection_timeout(PATIENCE);
+    let peer = identity.public().to_peer_id();
+    let mut other = Swarm::new(transport, behaviour, peer, config);
+    other.listen_on("/ip4/127.0.0.1/tcp/0".parse().unwrap()).unwrap();
+    let addr = loop {
+        if let SwarmEvent::NewListenAddr { address, .. } = other.select_next_some().await {
+            break address;
+        }
+    };
+    tokio::spawn(async move { while other.next().await.is_some() {} });
+    let node = Node::new(&[]).await;
+    node.network.connect(addr).await.unwrap();
+    eventually("what it says it is", || async {
+        let peers = node.network.peers().await.unwrap();
+        peers.iter().any(|one| !one.agent.is_empty() && !one.bitswap)
+    })
+    .await;
+    let session = node.network.session(Vec::new()).await.unwrap();
+    session.want(wants(&blocks(1, 100))).await.unwrap();
+    assert_eq!(session.sources().connected, 0);
 }
 
 #[tokio::test]

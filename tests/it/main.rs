@@ -16,3 +16,4 @@ mod rates;
 mod real_model;
 mod share;
 mod shared_bytes;
+mod single_flight;

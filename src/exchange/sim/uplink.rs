@@ -22,8 +22,8 @@ pub(super) type To = (usize, u64);
 
 /// What the kernel takes of a connection at once: nothing overtakes it.
 const SOCKET: u64 = limits::TCP_UNSENT as u64;
-/// What the muxer takes before that: a block, once in, is sent. Ten frames of a millisecond each at 100 Mbit/s.
-const MUXER: u64 = 128 * limits::KIB as u64;
+/// What the muxer takes before that: a frame that is being sent, and the next of the stream.
+const MUXER: u64 = 2 * limits::YAMUX_FRAME as u64;
 
 /// What has left a node.
 pub(super) enum Out {

@@ -5,7 +5,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::AsyncWriteExt as _;
@@ -22,21 +22,11 @@ pub(super) struct Outbound {
     stream: Option<Stream>,
     /// Whether what is written keeps to the rates.
     paced: bool,
-    /// Bytes handed to the muxer at a time. It takes ten such frames ahead, and what it has taken can no longer be
-    /// recalled nor put behind others: so few on a slow link, whole frames on a fast one.
-    frame: usize,
 }
-
-/// Time that a frame should take on the link.
-const FRAME_TIME: Duration = Duration::from_millis(1);
-/// The smallest frame.
-const FRAME_MIN: usize = 4 * limits::KIB;
-/// Before the link's rate is known.
-const FRAME_START: usize = 16 * limits::KIB;
 
 impl Outbound {
     pub(super) fn new(link: &Arc<Link>, paced: bool) -> Self {
-        Self { link: Arc::clone(link), stream: None, paced, frame: FRAME_START }
+        Self { link: Arc::clone(link), stream: None, paced }
     }
 
     /// Writes all parts one after the other. A stream that was open before and turns out to be dead is replaced once:
@@ -44,7 +34,7 @@ impl Outbound {
     pub(super) async fn write(&mut self, parts: &[Bytes]) -> io::Result<bool> {
         let mut replaced = false;
         if let Some(mut stream) = self.stream.take() {
-            match self.write_parts(&mut stream, parts).await {
+            match write_parts(&self.link, &mut stream, parts, self.paced).await {
                 Ok(()) => {
                     self.stream = Some(stream);
                     return Ok(false);
@@ -55,55 +45,9 @@ impl Outbound {
             }
         }
         let mut stream = self.link.open().await.map_err(io::Error::other)?;
-        self.write_parts(&mut stream, parts).await?;
+        write_parts(&self.link, &mut stream, parts, self.paced).await?;
         self.stream = Some(stream);
         Ok(replaced)
-    }
-
-    /// Writes parts in order; small ones travel together, large ones are not copied.
-    async fn write_parts(&mut self, stream: &mut Stream, parts: &[Bytes]) -> io::Result<()> {
-        let begun = Instant::now();
-        let mut small = Vec::new();
-        for part in parts {
-            if small.len() + part.len() <= limits::YAMUX_FRAME {
-                small.extend_from_slice(part);
-                continue;
-            }
-            self.write_all(stream, &small).await?;
-            small.clear();
-            if part.len() <= limits::YAMUX_FRAME {
-                small.extend_from_slice(part);
-            } else {
-                self.write_all(stream, part).await?;
-            }
-        }
-        self.write_all(stream, &small).await?;
-        let bytes: usize = parts.iter().map(Bytes::len).sum();
-        // Less than this may lie in buffers all of it, and tells nothing of the link.
-        if bytes >= limits::CHUNK / 2 {
-            let rate = bytes as f64 / begun.elapsed().as_secs_f64().max(1e-6);
-            let frame = (rate * FRAME_TIME.as_secs_f64()) as usize;
-            self.frame = frame.clamp(FRAME_MIN, limits::YAMUX_FRAME);
-        }
-        Ok(())
-    }
-
-    async fn write_all(&mut self, stream: &mut Stream, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            let mut piece = bytes.len().min(self.frame);
-            if self.paced {
-                piece = self.link.pace.up.piece(piece);
-                self.link.pace.up.take(piece).await;
-            }
-            let written = timeout(limits::STREAM_STALL, stream.write(&bytes[..piece])).await;
-            let n = written.map_err(|_| io::ErrorKind::TimedOut)??;
-            if n == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
-            self.link.count_sent(n);
-            bytes = &bytes[n..];
-        }
-        Ok(())
     }
 
     /// Waits for the next thing to write; an open stream is closed when it has been idle long enough.
@@ -122,4 +66,50 @@ impl Outbound {
         }
         queue.recv().await
     }
+}
+
+/// Writes parts in order; small ones travel together, large ones are not copied.
+async fn write_parts(
+    link: &Link,
+    stream: &mut Stream,
+    parts: &[Bytes],
+    paced: bool,
+) -> io::Result<()> {
+    let mut small = Vec::new();
+    for part in parts {
+        if small.len() + part.len() <= limits::YAMUX_FRAME {
+            small.extend_from_slice(part);
+            continue;
+        }
+        write_all(link, stream, &small, paced).await?;
+        small.clear();
+        if part.len() <= limits::YAMUX_FRAME {
+            small.extend_from_slice(part);
+        } else {
+            write_all(link, stream, part, paced).await?;
+        }
+    }
+    write_all(link, stream, &small, paced).await
+}
+
+async fn write_all(
+    link: &Link,
+    stream: &mut Stream,
+    mut bytes: &[u8],
+    paced: bool,
+) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let piece = if paced { link.pace.up.piece(bytes.len()) } else { bytes.len() };
+        if paced {
+            link.pace.up.take(piece).await;
+        }
+        let written = timeout(limits::STREAM_STALL, stream.write(&bytes[..piece])).await;
+        let n = written.map_err(|_| io::ErrorKind::TimedOut)??;
+        if n == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        link.count_sent(n);
+        bytes = &bytes[n..];
+    }
+    Ok(())
 }
