@@ -1,7 +1,8 @@
 //! How fast it is beside what users would pick instead: one file, one seeder, one leecher, loopback, disk to disk.
 //!
 //! ```sh
-//! cargo run --release --example rivals -- [--only NAME]… [--repeat N] [--size MIB] [--tools DIR]… [--dir DIR]
+//! cargo run --release --example rivals -- [--only NAME]… [--repeat N] [--size MIB] [--tools DIR]… [--pages warm|cold]
+//!     [--quiet SECONDS]
 //! cargo run --release --example rivals -- --memory [GIB]
 //! ```
 //!
@@ -20,8 +21,16 @@
 //!
 //! The clock runs from the start of the receiving command to its end: start of the process, connecting, for aria2 some
 //! seconds until it turns to its peer. Before the clock: imports, hashing a torrent, start of the seeder until it is
-//! ready. Only `modelswarm` syncs its file to the disk within its time. After the clock each file is compared with the
+//! ready. Of libtorrent's time half a second is that of its tick, until which it
+//! does not connect. Only `modelswarm` syncs its file to the disk within its time. After the clock each file is compared with the
 //! original. Before each transfer the original is read (so in the page cache) and everything written back.
+//!
+//! Free memory matters on a virtual machine whose host takes it back (free page reporting): what is written first to
+//! such a page costs a fault of the host's, and a receiver that fills the page cache with a new file may need twice the
+//! CPU time; `modelswarm` and the bare stream write through a few pages again and again (`RWF_DONTCACHE`). With `--pages
+//! cold`, the default, nothing happens for five seconds before each transfer, as when a user starts a download on an
+//! idle machine. With `warm`, as many pages as the file has were just used and freed, as it always is on hardware;
+//! Linux gives those back again within about two seconds, so only what is done by then profits.
 //!
 //! All take turns, another one first in each repetition; ratios are taken within a repetition, and medians shown. CPU
 //! is user and kernel time of both sides, by `/proc/PID/stat`. Memory and disk are looked at every 10 ms: shorter
@@ -52,12 +61,14 @@ use std::{
     env, fs,
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Parser;
 
 use self::{
+    measure::Pages,
     program::Program,
     rival::{Rival, Stage},
     table::{Row, Table},
@@ -93,6 +104,12 @@ struct Plan {
     /// Where everything lies for a while; beside this program otherwise.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// State of the memory that is free when a transfer starts.
+    #[arg(long, value_name = "STATE", value_enum, default_value_t = Pages::Cold)]
+    pages: Pages,
+    /// Wait at most so long before each transfer until nothing else runs.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    quiet: u64,
     /// Show the peak memory of two daemons instead; 8 GiB where the disk has no room for 20.
     #[arg(long, value_name = "GIB", num_args = 0..=1)]
     memory: Option<Option<u64>>,
@@ -131,7 +148,7 @@ fn inside(plan: &Plan, folder: &Path) -> Result<ExitCode> {
     let size = plan.size << 20;
     ensure!(measure::free(folder)? > 3 * size, "the disk has no room for three files of the size");
     fs::create_dir(folder.join("source"))?;
-    let mut stage = Stage {
+    let stage = Stage {
         program: &program,
         tools: &plan.tools,
         original: folder.join("source/original.bin"),
@@ -141,14 +158,14 @@ fn inside(plan: &Plan, folder: &Path) -> Result<ExitCode> {
     };
     files::make(&stage.original, size)?;
     torrent::make(&stage.original, &stage.torrent)?;
-    let mut table = Table::new(size, rows(plan, &stage)?);
+    let mut table = Table::new(size, plan.pages, rows(plan, &stage)?);
     for repetition in 0..plan.repeat {
         let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
         eprintln!("{} of {}, load {}", repetition + 1, plan.repeat, load.trim());
         table.loads.push(load.split(' ').next().unwrap_or_default().to_owned());
         let count = table.rows.len();
         for index in 0..count {
-            run(&mut table.rows[(index + repetition) % count], &mut stage, repetition);
+            run(&mut table.rows[(index + repetition) % count], &stage, repetition, plan);
         }
     }
     print!("{table}");
@@ -172,14 +189,17 @@ fn rows(plan: &Plan, stage: &Stage<'_>) -> Result<Vec<Row>> {
 }
 
 /// One repetition of one row; one that failed once is left out from then on.
-fn run(row: &mut Row, stage: &mut Stage<'_>, repetition: usize) {
+fn run(row: &mut Row, stage: &Stage<'_>, repetition: usize, plan: &Plan) {
     let Some(program) = row.program.as_ref().filter(|_| row.failed.is_none()) else { return };
     let ready = row.rival.start(stage, program);
-    match ready.and_then(|ready| measure::receive(stage, ready)) {
+    match ready.and_then(|ready| {
+        measure::await_quiet(Duration::from_secs(plan.quiet))?;
+        measure::receive(stage, ready, plan.pages)
+    }) {
         Ok(outcome) => {
             eprintln!(
-                "  {:<12} {:.2} s, {:.2} CPU s",
-                row.rival.name, outcome.seconds, outcome.cpu
+                "  {:<12} {:.2} s, {:.2} CPU s; {:.1} cores busy with others",
+                row.rival.name, outcome.seconds, outcome.cpu, outcome.others
             );
             row.outcomes.push((repetition, outcome));
         }

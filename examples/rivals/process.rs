@@ -1,4 +1,5 @@
-//! What processes cost: CPU time and anonymous memory of one and of those it started, disk space of a folder.
+//! What processes cost: CPU time and anonymous memory of one and of those it started, of the whole machine, disk space
+//! of a folder.
 
 use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
 
@@ -16,6 +17,16 @@ pub(super) fn cpu_seconds(pid: u32) -> Result<f64> {
         ticks += fields.split(' ').skip(11).take(4).flat_map(str::parse::<f64>).sum::<f64>();
     }
     Ok(ticks / 100.0)
+}
+
+/// CPU seconds of everything on this machine since it started.
+pub(super) fn machine_seconds() -> Result<f64> {
+    let stat = fs::read_to_string("/proc/stat")?;
+    let line = stat.lines().next().context("/proc/stat is empty")?;
+    // user, nice, system, idle, waiting for disks, interrupts, soft interrupts
+    let ticks = line.split_whitespace().skip(1).take(7).flat_map(str::parse::<f64>);
+    let busy = ticks.enumerate().filter(|(field, _)| ![3, 4].contains(field));
+    Ok(busy.map(|(_, ticks)| ticks).sum::<f64>() / 100.0)
 }
 
 /// Bytes of anonymous memory that a process and all that it started hold now.

@@ -7,7 +7,10 @@ use std::{
     thread,
 };
 
-use super::{measure::Outcome, rival::Rival};
+use super::{
+    measure::{Outcome, Pages},
+    rival::Rival,
+};
 
 const GIB: f64 = (1 << 30) as f64;
 /// Most of libtorrent's CPU time that both sides may take.
@@ -50,6 +53,7 @@ impl Row {
 /// What was measured.
 pub(super) struct Table {
     size: u64,
+    pages: Pages,
     /// `modelswarm` first, then the bare stream.
     pub(super) rows: Vec<Row>,
     /// Load before each repetition.
@@ -58,8 +62,8 @@ pub(super) struct Table {
 
 impl Table {
     /// A table with nothing measured yet; sizes are in bytes.
-    pub(super) fn new(size: u64, rows: Vec<Row>) -> Self {
-        Self { size, rows, loads: Vec::new() }
+    pub(super) fn new(size: u64, pages: Pages, rows: Vec<Row>) -> Self {
+        Self { size, pages, rows, loads: Vec::new() }
     }
 
     fn row(&self, f: &mut fmt::Formatter<'_>, row: &Row, missed: &mut Vec<String>) -> fmt::Result {
@@ -87,11 +91,12 @@ impl Table {
         let (ratio, bar) = self.verdict(row, missed);
         writeln!(
             f,
-            "{name:<12} {seconds:>6.2} {range:>15} {:>6.0} {ratio:>6}  {bar:<15} {:>9.2} {:>10} {:>7.1}%",
+            "{name:<12} {seconds:>6.2} {range:>15} {:>6.0} {ratio:>6}  {bar:<15} {:>9.2} {:>10} {:>7.1}% {:>6.1}",
             size / (1 << 20) as f64 / seconds,
             row.median(|outcome| outcome.cpu) / (size / GIB),
             format!("{seeder:.0} + {receiver:.0}"),
             row.median(|outcome| outcome.extra as f64) / size * 100.0,
+            row.median(|outcome| outcome.others),
         )
     }
 
@@ -143,17 +148,27 @@ impl fmt::Display for Table {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         writeln!(
             f,
-            "\n{} MiB, loopback, disk to disk; {} repetitions, medians (best, worst)\n\
+            "\n{} MiB, loopback, disk to disk, free pages {}; {} repetitions, medians (best, worst)\n\
              {cores} cores, Linux {}, load before each repetition: {}\n",
             self.size >> 20,
+            if self.pages == Pages::Warm { "warm" } else { "cold" },
             self.loads.len(),
             kernel.trim(),
             self.loads.join(", ")
         )?;
         writeln!(
             f,
-            "{:<12} {:>6} {:>15} {:>6} {:>6}  {:<15} {:>9} {:>10} {:>8}",
-            "", "s", "(best, worst)", "MiB/s", "ratio", "bar", "CPU s/GiB", "anon. MB", "disk +"
+            "{:<12} {:>6} {:>15} {:>6} {:>6}  {:<15} {:>9} {:>10} {:>8} {:>6}",
+            "",
+            "s",
+            "(best, worst)",
+            "MiB/s",
+            "ratio",
+            "bar",
+            "CPU s/GiB",
+            "anon. MB",
+            "disk +",
+            "others"
         )?;
         let mut missed = Vec::new();
         let mut text = String::new();
