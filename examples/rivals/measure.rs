@@ -20,12 +20,12 @@ use super::{
 };
 
 /// How often memory and disk are looked at.
-const EVERY: Duration = Duration::from_millis(10);
+const EVERY: Duration = Duration::from_millis(20);
 /// A receiver that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// Cores that may be busy on a machine that counts as quiet.
-const QUIET: f64 = 0.2;
+/// Cores that may be busy with others on a machine that counts as quiet.
+pub(super) const QUIET: f64 = 0.25;
 
 /// What one transfer showed.
 pub(super) struct Outcome {
