@@ -3,6 +3,7 @@
 //! The sender reads on a thread of its own; the receiver hands each MiB to another thread, which hashes and writes
 //! it. Buffers go round in a fixed set, both runtimes have one thread: the fastest form that `experiments.md` F found.
 //! No swarm, no Bitswap, no index, no sync: this is what the transport leaves for all of these to lose.
+//! The example `rivals` has it too.
 
 use std::{
     fs::{self, File},
@@ -14,7 +15,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use futures::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, StreamExt as _};
 use libp2p::{
     Multiaddr, PeerId, Transport as _,
@@ -26,8 +27,6 @@ use libp2p::{
 };
 use rustix::io::{Errno, ReadWriteFlags};
 use sha2::{Digest as _, Sha256};
-
-use super::list;
 
 const MIB: usize = 1 << 20;
 /// Buffers on their way between the stream and the thread beside it.
@@ -60,37 +59,52 @@ impl Side {
     }
 }
 
-/// Moves the files of `from` to the new folder `to` through two processes; gives the seconds from the dial to the
-/// last write.
-pub(super) fn measure(from: &Path, to: &Path, writes: Writes) -> Result<f64> {
-    let this = std::env::current_exe()?;
-    let mut sender =
-        Ended(Command::new(&this).arg("bare-send").arg(from).stdout(Stdio::piped()).spawn()?);
-    let mut address = String::new();
-    let stdout = sender.0.stdout.take().context("stdout was asked for")?;
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut address)?;
-    fs::create_dir(to)?;
-    let mut receiver = Command::new(&this);
-    receiver.arg("bare-receive").arg(address.trim()).arg(to);
-    receiver.arg(if writes == Writes::Plain { "plain" } else { "dontcache" });
-    for file in list(from)? {
-        let name = file.file_name().context("listed files have names")?;
-        receiver.arg(name).arg(file.metadata()?.len().to_string());
-    }
-    let output = receiver.stderr(Stdio::inherit()).output()?;
-    ensure!(output.status.success(), "the receiver of the bare stream: {}", output.status);
-    Ok(String::from_utf8(output.stdout)?.trim().parse()?)
+/// The process that sends; it ends with this value.
+pub(super) struct Sender {
+    pub(super) process: Child,
+    from: PathBuf,
+    address: String,
 }
 
-/// A process that ends with this value.
-struct Ended(Child);
+impl Sender {
+    /// Starts it and waits until it listens.
+    pub(super) fn start(from: &Path) -> Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("bare-send").arg(from).stdout(Stdio::piped());
+        let process = command.spawn()?;
+        let mut sender = Self { process, from: from.to_owned(), address: String::new() };
+        let stdout = sender.process.stdout.take().context("stdout was asked for")?;
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut sender.address)?;
+        Ok(sender)
+    }
 
-impl Drop for Ended {
+    /// The process that receives into a folder that is there, still to be started. It prints its seconds.
+    pub(super) fn receiver(&self, to: &Path, writes: Writes) -> Result<Command> {
+        let mut receiver = Command::new(std::env::current_exe()?);
+        receiver.arg("bare-receive").arg(self.address.trim()).arg(to);
+        receiver.arg(if writes == Writes::Plain { "plain" } else { "dontcache" });
+        for file in list(&self.from)? {
+            let name = file.file_name().context("listed files have names")?;
+            receiver.arg(name).arg(file.metadata()?.len().to_string());
+        }
+        Ok(receiver)
+    }
+}
+
+impl Drop for Sender {
     fn drop(&mut self) {
-        if let Err(why) = self.0.kill().and_then(|()| self.0.wait()) {
-            eprintln!("warning: process {} could not be ended: {why}", self.0.id());
+        if let Err(why) = self.process.kill().and_then(|()| self.process.wait()) {
+            eprintln!("warning: process {} could not be ended: {why}", self.process.id());
         }
     }
+}
+
+/// The files of a folder, in order.
+pub(super) fn list(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files =
+        fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    files.sort();
+    Ok(files)
 }
 
 /// Is one of the two processes.

@@ -36,7 +36,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use self::{program::Program, table::Table};
+use self::{bare::list, program::Program, table::Table};
 use anyhow::{Context as _, Result, bail, ensure};
 
 /// The allocator of the `modelswarm` program: the bare stream must not be slower for want of it.
@@ -138,12 +138,4 @@ fn settle(folders: &[&Path]) -> Result<()> {
     let age = youngest.elapsed().unwrap_or_default();
     thread::sleep(Duration::from_secs(3).saturating_sub(age));
     Ok(())
-}
-
-/// The files of a folder, in order.
-fn list(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut files =
-        fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-    files.sort();
-    Ok(files)
 }

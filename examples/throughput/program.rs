@@ -41,6 +41,11 @@ impl Program {
             build.arg("--release");
         }
         ensure!(build.status()?.success(), "cargo could not build the program");
+        Self::built()
+    }
+
+    /// The program that was built already.
+    pub(super) fn built() -> Result<Self> {
         let example = env::current_exe()?;
         let path = example.ancestors().nth(2).context("an example lies in target/…/examples")?;
         let path = path.join("modelswarm");
@@ -48,7 +53,8 @@ impl Program {
         Ok(Self(path))
     }
 
-    fn command(&self, home: &Path) -> Command {
+    /// A command on a home, its words still to come.
+    pub(super) fn command(&self, home: &Path) -> Command {
         let mut command = Command::new(&self.0);
         for (name, _) in env::vars_os() {
             // A developer's own settings would be measured, not the defaults.

@@ -1,12 +1,12 @@
 //! Transfer on loopback, disk to disk: `get` by a process of its own from a daemon, against a bare stream.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 
 use super::{
     Plan,
-    bare::{self, Writes},
+    bare::{Sender, Writes},
     program::Program,
     table::{Table, Times},
 };
@@ -28,9 +28,9 @@ pub(super) fn measure(
     let to = temp.join("arrived");
     for repetition in 0..plan.repeat {
         eprintln!("transfer {} of {}", repetition + 1, plan.repeat);
-        plain.add(bare::measure(folder, &to, Writes::Plain)?);
+        plain.add(bare_stream(folder, &to, Writes::Plain)?);
         fs::remove_dir_all(&to)?;
-        uncached.add(bare::measure(folder, &to, Writes::DontCache)?);
+        uncached.add(bare_stream(folder, &to, Writes::DontCache)?);
         fs::remove_dir_all(&to)?;
 
         let home = temp.join("fetching");
@@ -49,6 +49,16 @@ pub(super) fn measure(
     table.compared("modelswarm get, the whole command", &get, fastest, BAR);
     table.ratio("  the same without the start and end of its process", &own, fastest);
     Ok(())
+}
+
+/// Moves the files of `from` to the new folder `to` through two processes; gives the seconds from the dial to the
+/// last write.
+fn bare_stream(from: &Path, to: &Path, writes: Writes) -> Result<f64> {
+    let sender = Sender::start(from)?;
+    fs::create_dir(to)?;
+    let output = sender.receiver(to, writes)?.stderr(Stdio::inherit()).output()?;
+    ensure!(output.status.success(), "the receiver of the bare stream: {}", output.status);
+    Ok(String::from_utf8(output.stdout)?.trim().parse()?)
 }
 
 /// Seeds a folder into a home without a daemon, or into its daemon; gives the release.
