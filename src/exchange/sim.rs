@@ -15,6 +15,7 @@ use super::message::{Control, Presence};
 use super::*;
 
 mod node;
+mod seek;
 mod tests;
 
 use node::{Conduct, Event, Link, Node, Random};

@@ -3,7 +3,7 @@
 use super::*;
 use crate::limits::MIB;
 
-fn blocks(count: u64, len: usize) -> Vec<(Cid, usize)> {
+pub(super) fn blocks(count: u64, len: usize) -> Vec<(Cid, usize)> {
     (0..count).map(|i| (block(i), len)).collect()
 }
 
