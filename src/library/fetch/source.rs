@@ -27,8 +27,10 @@ use crate::{
 /// Where one fetch gets its blocks.
 pub(super) struct Source {
     store: Store,
-    network: Network,
-    session: Session,
+    network: Option<Network>,
+    /// Opened when something is first asked of peers: what is here is read without them.
+    session: Option<Session>,
+    hints: Vec<Cid>,
     preset: Preset,
     job: Arc<Job>,
     /// What the user asked for, for messages.
@@ -46,22 +48,21 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Begins a session that looks for providers of `hints`.
-    pub(super) async fn open(
+    /// Will look for providers of `hints` as soon as a peer must be asked.
+    pub(super) fn open(
         library: &Library,
         reference: &str,
         timeout: u64,
         hints: Vec<Cid>,
         job: &Arc<Job>,
-    ) -> Result<Self, Failure> {
-        let network = library.network()?.clone();
-        let session = network.session(hints).await?;
+    ) -> Self {
         let mut tick = tokio::time::interval(Duration::from_millis(250));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Ok(Self {
+        Self {
             store: library.store().clone(),
-            network,
-            session,
+            network: library.inner.network.clone(),
+            session: None,
+            hints,
             preset: library.inner.config.network.preset,
             job: Arc::clone(job),
             reference: reference.to_owned(),
@@ -73,20 +74,43 @@ impl Source {
             taken_bytes: 0,
             dials: JoinSet::new(),
             tick,
-        })
+        }
     }
 
     /// Asks peers for blocks; they come from [`Source::arrived`].
-    pub(super) async fn want(&self, wants: Vec<(Cid, usize)>) -> Result<(), Failure> {
-        if !wants.is_empty() {
-            self.session.want(wants).await?;
+    pub(super) async fn want(&mut self, wants: Vec<(Cid, usize)>) -> Result<(), Failure> {
+        if wants.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let session = match &self.session {
+            Some(session) => session,
+            None => {
+                let network = self
+                    .network
+                    .as_ref()
+                    .ok_or_else(|| Failure::new(Code::Network, "this node is offline"))?;
+                let session = network.session(self.hints.clone()).await?;
+                self.last_block = Instant::now();
+                self.session.insert(session)
+            }
+        };
+        Ok(session.want(wants).await?)
+    }
+
+    /// Of what is asked, these are to come first.
+    pub(super) async fn prioritise(&self, cids: Vec<Cid>) -> Result<(), Failure> {
+        match &self.session {
+            Some(session) => Ok(session.prioritise(cids).await?),
+            None => Ok(()),
+        }
     }
 
     /// Tells peers that wait what has just been written.
     pub(super) async fn stored(&self, blocks: Vec<(Cid, usize)>) -> Result<(), Failure> {
-        Ok(self.network.stored(blocks).await?)
+        match &self.network {
+            Some(network) => Ok(network.stored(blocks).await?),
+            None => Ok(()),
+        }
     }
 
     /// The next block from a peer, verified. Cancel-safe.
@@ -96,7 +120,7 @@ impl Source {
     pub(super) async fn arrived(&mut self) -> Result<Arrived, Failure> {
         loop {
             tokio::select! {
-                event = self.session.recv() => match event {
+                event = next(&mut self.session) => match event {
                     None => return Err(Failure::new(Code::Network, "the network was stopped")),
                     Some(Event::Block(arrived)) => {
                         self.last_block = Instant::now();
@@ -251,7 +275,7 @@ impl Source {
 
     fn dial(&mut self, peer: Multiaddr) {
         self.hopeless_since = None;
-        let network = self.network.clone();
+        let Some(network) = self.network.clone() else { return };
         self.dials.spawn(async move {
             let connected = network.connect(peer.clone()).await;
             connected.map(drop).map_err(|why| (peer, why.into()))
@@ -259,7 +283,7 @@ impl Source {
     }
 
     fn check(&mut self) -> Result<(), Failure> {
-        let sources = self.session.sources();
+        let sources = self.session.as_ref().map(Session::sources).unwrap_or_default();
         let waited = self.last_block.elapsed();
         if waited >= self.timeout {
             return Err(self.gave_up(sources, waited));
@@ -317,6 +341,14 @@ impl Source {
 
     fn has_moved(&self) -> bool {
         self.job.fetched() > 0
+    }
+}
+
+/// What the session says next; nothing before there is one.
+async fn next(session: &mut Option<Session>) -> Option<Event> {
+    match session {
+        Some(session) => session.recv().await,
+        None => std::future::pending().await,
     }
 }
 
