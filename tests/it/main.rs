@@ -5,6 +5,7 @@
 //! generous end, so a slow machine makes a test slow, not red.
 
 mod bad_input;
+mod cat;
 mod cli;
 mod common;
 mod crash;
