@@ -96,6 +96,9 @@ pub const FILE_BUSY: Duration = Duration::from_secs(10);
 /// How often it looks.
 pub const FILE_BUSY_PAUSE: Duration = Duration::from_millis(20);
 
+/// Entries of a release that are asked for at once; the layout has five.
+pub const RELEASE_ENTRIES: usize = 8;
+
 /// Names of a folder's files in a hint.
 pub const NAMES_HINTED: usize = 8;
 

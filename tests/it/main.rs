@@ -15,5 +15,6 @@ mod lan;
 mod layers;
 mod rates;
 mod real_model;
+mod round_trips;
 mod share;
 mod shared_bytes;

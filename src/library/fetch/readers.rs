@@ -200,3 +200,79 @@ impl Drop for Seat {
         self.follower.readers().change(|inner| inner.needs.remove(&self.id));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::jobs::{Fetches, Job, Key};
+    use super::*;
+    use crate::rpc::Get;
+
+    /// A job that does nothing, and its follower.
+    fn job(fetches: &Fetches, key: Key) -> Follower {
+        fetches.join_or_start(key, || {
+            |job: Arc<Job>| async move {
+                job.readers().closed().await;
+                Err(Failure::new(Code::Interrupted, "closed"))
+            }
+        })
+    }
+
+    fn file() -> Cid {
+        Cid::default()
+    }
+
+    #[tokio::test]
+    async fn a_get_that_leaves_readers_behind_goes_on_for_what_they_need_alone() {
+        let fetches = Fetches::default();
+        let get = job(&fetches, Key::of(&Get::new("a")));
+        assert!(get.readers().want_all());
+        let seat = Seat::take(get.again(), file(), 5..9).expect("a place");
+        let follower = get.again();
+        drop(get);
+        assert!(!follower.readers().want_all());
+        let (_, needs) = follower.readers().needs();
+        assert_eq!(needs[0].1, Need { file: file(), range: 5..9, carried: None });
+        drop(seat);
+        assert!(follower.readers().needs().1.is_empty());
+    }
+
+    #[tokio::test]
+    async fn each_change_of_what_is_needed_wakes_the_work_once() {
+        let fetches = Fetches::default();
+        let follower = job(&fetches, Key::reading(&Get::new("a")));
+        let readers = follower.readers();
+        assert!(!readers.want_all(), "readers alone");
+        let (before, _) = readers.needs();
+        let seat = Seat::take(follower.again(), file(), 0..1).expect("a place");
+        readers.changed(before).await;
+        let (seen, _) = readers.needs();
+        seat.need(7..8);
+        readers.changed(seen).await;
+        assert_eq!(readers.needs().1[0].1.range, 7..8);
+    }
+
+    #[tokio::test]
+    async fn no_more_readers_than_the_bound_take_a_place() {
+        let fetches = Fetches::default();
+        let follower = job(&fetches, Key::reading(&Get::new("a")));
+        let take = || Seat::take(follower.again(), file(), 0..1);
+        let mut seats: Vec<Seat> = (0..limits::READERS).map(|_| take().expect("a place")).collect();
+        assert_eq!(take().map(drop).map_err(|why| why.code), Err(Code::Failure));
+        seats.pop();
+        assert!(take().is_ok());
+    }
+
+    #[tokio::test]
+    async fn readers_that_are_all_gone_let_their_job_end_in_good_order_and_the_next_one_begin() {
+        let fetches = Fetches::default();
+        let first = job(&fetches, Key::reading(&Get::new("a")));
+        drop(first);
+        let second = job(&fetches, Key::reading(&Get::new("a")));
+        let mut seat = Seat::take(second, file(), 0..1).expect("a place");
+        assert!(seat.ended().is_none());
+        drop(seat);
+        fetches.wait().await;
+    }
+}

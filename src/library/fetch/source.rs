@@ -3,7 +3,11 @@
 //! A time-out means "no progress": it counts from the last block. A fetch gives up sooner where waiting is no use:
 //! when all peers that were asked lack the content and no search or dial is under way, or when there is no peer at all.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     task::JoinSet,
@@ -150,7 +154,7 @@ impl Source {
         self.last_block = Instant::now();
     }
 
-    /// One block, from the store or from peers; others that arrive meanwhile are dropped.
+    /// One block, from the store or from peers; others that arrive meanwhile are kept.
     pub(super) async fn block(&mut self, cid: Cid) -> Result<Block, Failure> {
         if let Some(block) = self.local(cid).await? {
             return Ok(block);
@@ -159,12 +163,23 @@ impl Source {
         self.last_block = Instant::now();
         loop {
             let arrived = self.arrived().await?;
-            if *arrived.cid() == cid {
-                let block = arrived.block().clone();
-                self.keep(&block);
+            let block = arrived.block().clone();
+            self.keep(&block);
+            if *block.cid() == cid {
                 return Ok(block);
             }
         }
+    }
+
+    /// Asks for blocks that are not here and will be wanted soon; they are kept as they come.
+    pub(super) async fn prefetch(&mut self, cids: &[Cid]) -> Result<(), Failure> {
+        let mut wants = Vec::new();
+        for cid in cids {
+            if self.local(*cid).await?.is_none() {
+                wants.push((*cid, limits::CHUNK));
+            }
+        }
+        self.want(wants).await
     }
 
     /// Whether this fetch holds the block in memory.
@@ -198,7 +213,7 @@ impl Source {
         walk: &mut Walk,
     ) -> Result<(Vec<Found>, Vec<Block>), Failure> {
         let (mut found, mut nodes) = (Vec::new(), Vec::new());
-        let mut outstanding = 0usize;
+        let mut outstanding = HashSet::new();
         self.last_block = Instant::now();
         loop {
             let mut wants = Vec::new();
@@ -211,18 +226,20 @@ impl Source {
                     None => wants.push((cid, limits::CHUNK)),
                 }
             }
-            outstanding += wants.len();
+            outstanding.extend(wants.iter().map(|(cid, _)| *cid));
             self.want(wants).await?;
-            if outstanding == 0 {
+            if outstanding.is_empty() {
                 return Ok((found, nodes));
             }
             let arrived = self.arrived().await?;
             let block = arrived.block().clone();
             // Kept before it is supplied: a node that stands in several places is wanted again.
             self.keep(&block);
-            found.extend(walk.supply(&block)?);
-            nodes.push(block);
-            outstanding -= 1;
+            // What was asked for ahead of need is not the walk's.
+            if outstanding.remove(block.cid()) {
+                found.extend(walk.supply(&block)?);
+                nodes.push(block);
+            }
         }
     }
 
