@@ -4,6 +4,7 @@
 //! which is which and what the process's exit code is.
 
 mod args;
+mod cat;
 mod converse;
 mod daemon;
 mod get;
@@ -100,7 +101,15 @@ fn run(cli: Cli) -> Result<(), Failure> {
                 command => request(command)?,
             };
             let mut screen = Screen::new(context.output);
-            let answer = converse::ask(&context, &request, &mut screen)?;
+            if matches!(request, Request::Cat(_)) {
+                screen.keep_stdout();
+            }
+            let asked = converse::ask(&context, &request, &mut screen);
+            // Whoever read its output has had enough (`| head`).
+            if screen.is_closed() {
+                return Ok(());
+            }
+            let answer = asked?;
             if screen.json() {
                 screen.answer(&answer);
             } else {
@@ -116,6 +125,7 @@ fn request(command: Command) -> Result<Request, Failure> {
         Command::Init { alias } => Request::Init { alias },
         Command::Seed(args) => seed::request(args)?,
         Command::Get(args) => get::request(args)?,
+        Command::Cat(args) => cat::request(args),
         Command::Repair => Request::Repair,
         Command::Ls => Request::Ls,
         Command::Show { reference } => Request::Show { reference },
@@ -140,6 +150,8 @@ fn print(context: &Context, request: &Request, answer: &Answer, screen: &Screen)
     match answer {
         Answer::Seeded(answer) => seed::print(answer, screen),
         Answer::Fetched(answer) => get::print(answer, screen),
+        // Its bytes are out, and stdout is theirs.
+        Answer::Printed(_) => {}
         Answer::Repos(answer) => listing::print_repos(answer, screen),
         Answer::Shown(answer) => listing::print_shown(answer),
         Answer::Verified(answer) => verify::print(answer),

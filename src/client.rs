@@ -9,10 +9,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use bytes::Bytes;
 use futures::{SinkExt as _, StreamExt as _};
-use tokio::net::{
-    UnixStream,
-    unix::{OwnedReadHalf, OwnedWriteHalf},
+use tokio::{
+    io::AsyncReadExt as _,
+    net::{
+        UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
 };
 use tokio_util::codec::{FramedRead, FramedWrite, LinesCodec};
 
@@ -114,7 +118,7 @@ impl Client {
             .map_err(|why| Failure::new(Code::Failure, format!("the daemon went away: {why}")))
     }
 
-    /// The next event of the request.
+    /// The next event of the request. Not cancel-safe: what was begun to be read must be read on.
     ///
     /// # Errors
     /// Failure (1) if the daemon went away before it said [`Event::Done`] or [`Event::Failed`].
@@ -124,8 +128,25 @@ impl Client {
                 .hint("see its log; `modelswarm status` tells whether it runs")
         };
         let line = self.events.next().await.ok_or_else(gone)?.map_err(|_| gone())?;
-        serde_json::from_str(&line).map_err(|why| {
+        let mut event = serde_json::from_str(&line).map_err(|why| {
             Failure::new(Code::Failure, format!("the daemon's answer is unknown: {why}"))
-        })
+        })?;
+        if let Event::Bytes { len, data } = &mut event {
+            *data = self.bytes(*len).await.map_err(|_| gone())?;
+        }
+        Ok(event)
+    }
+
+    /// The bytes that follow a line: first what was read along with it.
+    async fn bytes(&mut self, len: usize) -> io::Result<Bytes> {
+        if len > limits::READ_PIECE {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let read = self.events.read_buffer_mut();
+        let mut bytes = read.split_to(len.min(read.len()));
+        let before = bytes.len();
+        bytes.resize(len, 0);
+        self.events.get_mut().read_exact(&mut bytes[before..]).await?;
+        Ok(bytes.freeze())
     }
 }

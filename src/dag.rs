@@ -10,6 +10,7 @@
 
 pub mod block;
 pub mod build;
+pub mod cursor;
 pub mod hamt;
 pub mod leaf;
 pub mod name;
@@ -20,6 +21,7 @@ pub mod walk;
 
 pub use block::{Block, Cid, Multihash};
 pub use build::{Built, FileBuilder};
+pub use cursor::Cursor;
 pub use resolve::Resolve;
 pub use unixfs::{Entry, links};
 pub use walk::Walk;

@@ -15,6 +15,7 @@
 //! | `window` | bytes in flight with one source: bandwidth x delay |
 //! | `source` | one source as we fetch from it: conduct and counters |
 //! | `picker` | which want is asked of which source |
+//! | `prioritise` | wants that go before all others of their session |
 //! | `takeover` | a want moves to a source that has it sooner |
 //! | `answers` | what follows from a block, a HAVE, a DONT_HAVE |
 //! | `retry` | asking again: no progress, end game, search for sources |
@@ -34,6 +35,7 @@ mod lately;
 mod ledger;
 mod outbox;
 mod picker;
+mod prioritise;
 mod retry;
 mod source;
 mod takeover;

@@ -17,6 +17,7 @@ pub mod keys;
 mod listing;
 mod note;
 mod place;
+pub mod read;
 mod refs;
 mod repair;
 mod scan;
@@ -82,6 +83,8 @@ struct Inner {
     fetches: Fetches,
     /// One change at a time of what is noted as unfinished.
     noting: Mutex<()>,
+    /// One change at a time of a tree's list of files that several fetches fill.
+    listing: Mutex<()>,
     stopping: AtomicBool,
 }
 
@@ -126,6 +129,7 @@ impl Library {
                 importing: tokio::sync::Mutex::default(),
                 fetches: Fetches::default(),
                 noting: Mutex::default(),
+                listing: Mutex::default(),
                 stopping: AtomicBool::new(false),
             }),
         })
@@ -169,13 +173,6 @@ impl Library {
     /// Waits until no fetch is under way; whoever asked for one must be gone.
     pub async fn settled(&self) {
         self.inner.fetches.wait().await;
-    }
-
-    fn network(&self) -> Result<&Network, Failure> {
-        self.inner
-            .network
-            .as_ref()
-            .ok_or_else(|| Failure::new(Code::Network, "this node is offline"))
     }
 }
 

@@ -7,6 +7,21 @@
 //! It moves blocks and finds peers. What is wanted, what is stored and what may be announced its callers decide;
 //! whether a peer may see a block is `config::allows`, asked anew for every block served.
 //!
+//! # Round trips
+//!
+//! From a cold start the first block is four round trips away, TCP's own handshake not counted, and each block that is
+//! known from one before it one more (counted by `tests/it/round_trips.rs`):
+//!
+//! 1. which security protocol: two are offered, so the answer must be awaited;
+//! 2. TLS 1.3;
+//! 3. identify: whether the peer speaks Bitswap, asked before anything is wanted of it. It could be tried at once; a peer
+//!    that does not speak it would then cost each fetch a stream and a wait;
+//! 4. want and block.
+//!
+//! Not among them: the muxer and the protocol of each stream. Both are asked for by one name, and what is to be said goes
+//! along with the question (multistream-select's lazy form, `V1Lazy`), on the wanting side's stream and on the answering
+//! side's: two round trips less.
+//!
 //! | file | does |
 //! |---|---|
 //! | `start`, `event_loop`, `requests`, `command` | the thread, what wakes it, answers to the handle |

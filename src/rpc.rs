@@ -2,13 +2,14 @@
 //! [`Failure`] last.
 //!
 //! One set of words serves the control socket and a command that runs without a daemon. On the socket a request is
-//! one JSON line, and so is each event. The answers' fields are the contract of the command line (`--json` prints
+//! one JSON line, and so is each event; of a file's bytes the line says how many follow it. The answers' fields are the contract of the command line (`--json` prints
 //! them as they stand), so fields are added here and never renamed.
 
 mod answer;
 
 use std::path::PathBuf;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::config::rates::Rate;
@@ -18,7 +19,7 @@ pub use crate::card::{policy::Provenance as ProvenanceStatus, statement::Kind};
 
 pub use answer::{
     Answer, ChangedFile, Collected, Fetched, FileLine, Health, Identity, Initialised, PeerLine,
-    Peers, Provenance, Rebuilt, Removed, RepoLine, Repos, Seeded, Shared, Shown, Status,
+    Peers, Printed, Provenance, Rebuilt, Removed, RepoLine, Repos, Seeded, Shared, Shown, Status,
     StoreFigures, TransferLine, TrustLine, TrustedPublishers, Verified,
 };
 
@@ -41,6 +42,8 @@ pub enum Request {
     Seed(Seed),
     /// Find, fetch, verify, put in place.
     Get(Get),
+    /// The bytes of one file.
+    Cat(Cat),
     /// List the library.
     Ls,
     /// Who signed what, and the files.
@@ -200,10 +203,35 @@ impl Get {
     }
 }
 
+/// Arguments of [`Request::Cat`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cat {
+    /// The REF as typed: of one file.
+    pub reference: String,
+    /// Bytes to leave out at the beginning.
+    pub offset: u64,
+    /// Bytes to give at most; all if absent.
+    pub length: Option<u64>,
+    /// Multiaddrs of peers to ask, besides those that are found.
+    pub peers: Vec<String>,
+    /// The card must be this publisher's.
+    pub publisher: Option<String>,
+    /// Seconds without progress after which to give up.
+    pub timeout: u64,
+}
+
 /// What a node says while it works on a request. [`Event::Done`] or [`Event::Failed`] is the last.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
+    /// Bytes of a file, the next ones. On the socket they follow the line, `len` of them, as they are.
+    Bytes {
+        /// How many; at most [`limits::READ_PIECE`](crate::limits::READ_PIECE).
+        len: usize,
+        /// They themselves.
+        #[serde(skip)]
+        data: Bytes,
+    },
     /// How far it is.
     Progress(Progress),
     /// Something the user should know, though the work goes on.

@@ -143,6 +143,17 @@ pub(super) enum Command {
   modelswarm get bafybei…:config.json -o .
   modelswarm get bafybei… --peer /ip4/192.168.1.7/tcp/8643/p2p/12D3… --dry-run")]
     Get(GetArgs),
+    /// Print the bytes of one file as they arrive, verified
+    ///
+    /// Of a file that is not here only what is printed is fetched, and a little ahead. It is kept in the library as an
+    /// unfinished fetch: a later `get` goes on from there, `gc` drops it. With --json a summary goes to stderr: stdout is
+    /// the file's bytes alone.
+    #[command(after_help = "Examples:
+  modelswarm cat bafybei…:config.json
+  modelswarm cat bafybei…:model.safetensors --length 8 | od -t u8
+  modelswarm cat all-MiniLM-L6-v2:README.md | less
+  modelswarm cat bafybei…:data.parquet --offset 1048576 --length 4096 --peer /ip4/192.168.1.7/tcp/8643/p2p/12D3… > part")]
+    Cat(CatArgs),
     /// Rebuild a lost or damaged index from the plain records and the model files
     ///
     /// The damaged one is moved aside, to `store/index.damaged-N` in the home; `modelswarm gc` deletes it.
@@ -323,6 +334,29 @@ pub(super) struct SeedArgs {
     /// No card: share the bare files
     #[arg(long)]
     pub unsigned: bool,
+}
+
+/// Arguments of `cat`.
+#[derive(Debug, Args)]
+pub(super) struct CatArgs {
+    /// A CID, or a name in the library; `:path` behind it for a file in it
+    #[arg(value_name = "REF")]
+    pub reference: String,
+    /// Leave out so many bytes at the beginning
+    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    pub offset: u64,
+    /// Print at most so many bytes
+    #[arg(long, value_name = "BYTES")]
+    pub length: Option<u64>,
+    /// Ask this peer too; may be given several times
+    #[arg(long, value_name = "MULTIADDR")]
+    pub peer: Vec<String>,
+    /// Refuse any card that is not this publisher's
+    #[arg(long, value_name = "DID")]
+    pub publisher: Option<String>,
+    /// Give up after so many seconds without progress
+    #[arg(long, value_name = "SECS", default_value_t = 30)]
+    pub timeout: u64,
 }
 
 /// Arguments of `get`.

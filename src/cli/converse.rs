@@ -63,7 +63,11 @@ async fn ask_daemon(
             event = client.next() => event?,
             () = &mut interrupted => return Err(stopped(request)),
         };
-        if let Some(answer) = show(event, screen)? {
+        let shown = tokio::select! {
+            shown = show(event, screen) => shown?,
+            () = &mut interrupted => return Err(stopped(request)),
+        };
+        if let Some(answer) = shown {
             return Ok(answer);
         }
     }
@@ -97,7 +101,7 @@ async fn ask_own_node(
     screen: &mut Screen,
 ) -> Result<Answer, Failure> {
     let role = match request {
-        Request::Get(_) => Role::Fetch,
+        Request::Get(_) | Request::Cat(_) => Role::Fetch,
         Request::Repair => Role::Repair,
         Request::Peers | Request::Connect { .. } | Request::Limit { .. } => {
             return Err(Failure::new(Code::Failure, "no daemon runs on this home")
@@ -131,14 +135,19 @@ async fn follow(
                 "the work stopped without an answer; this is a fault of modelswarm",
             )
         })?;
-        if let Some(answer) = show(event, screen)? {
+        let shown = tokio::select! {
+            shown = show(event, screen) => shown?,
+            () = &mut interrupted => return Err(stopped(request)),
+        };
+        if let Some(answer) = shown {
             return Ok(answer);
         }
     }
 }
 
-fn show(event: Event, screen: &mut Screen) -> Result<Option<Answer>, Failure> {
+async fn show(event: Event, screen: &mut Screen) -> Result<Option<Answer>, Failure> {
     match event {
+        Event::Bytes { data, .. } => screen.bytes(data).await?,
         Event::Progress(progress) => screen.progress(&progress),
         Event::Warning { message } => screen.warning(&message),
         Event::Done { answer } => return Ok(Some(*answer)),

@@ -5,11 +5,12 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
 use super::resolve::Output;
-use crate::rpc::{Answer, Event, Failure, Progress, Stage};
+use crate::rpc::{Answer, Code, Event, Failure, Progress, Stage};
 
 /// Work that is done sooner shows no bar.
 const BAR_AFTER: Duration = Duration::from_millis(700);
@@ -19,19 +20,60 @@ const BAR_AFTER: Duration = Duration::from_millis(700);
 pub(super) struct Screen {
     output: Output,
     bar: Option<ProgressBar>,
+    /// Stdout is a file's bytes alone; what else is said goes to stderr.
+    kept: bool,
+    /// The reader of stdout went away.
+    closed: bool,
 }
 
 impl Screen {
     /// A screen that prints as `output` says.
     pub(super) fn new(output: Output) -> Self {
-        Self { output, bar: None }
+        Self { output, bar: None, kept: false, closed: false }
+    }
+
+    /// Keeps stdout for the bytes of a file.
+    pub(super) fn keep_stdout(&mut self) {
+        self.kept = true;
+        // A bar would stand in the middle of them.
+        self.output.quiet |= io::stdout().is_terminal();
+    }
+
+    /// Whether the reader of stdout went away.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Prints a file's bytes.
+    ///
+    /// # Errors
+    /// Interrupted (130) if the reader went away, which [`Screen::is_closed`] says from then on; no space (7), failure (1).
+    pub(super) async fn bytes(&mut self, bytes: Bytes) -> Result<(), Failure> {
+        // On a thread of its own: a reader that takes nothing must not keep Ctrl-C from being heard.
+        let written = tokio::task::spawn_blocking(move || {
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(&bytes).and_then(|()| stdout.flush())
+        });
+        written.await.unwrap_or_else(|why| Err(io::Error::other(why))).map_err(|why| {
+            self.closed = why.kind() == io::ErrorKind::BrokenPipe;
+            let code = match why.kind() {
+                io::ErrorKind::BrokenPipe => Code::Interrupted,
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Code::NoSpace,
+                _ => Code::Failure,
+            };
+            Failure::new(code, format!("stdout takes no more: {why}"))
+        })
+    }
+
+    fn line(&self, value: &serde_json::Value) {
+        if self.kept { eprintln!("{value}") } else { print_line(value) }
     }
 
     /// Shows how far the work is: a bar on a terminal, a line with `--progress`, else nothing.
     pub(super) fn progress(&mut self, progress: &Progress) {
         if self.output.json {
             if self.output.progress {
-                print_line(&json!(Event::Progress(progress.clone())));
+                self.line(&json!(Event::Progress(progress.clone())));
             }
             return;
         }
@@ -92,7 +134,7 @@ impl Screen {
         {
             fields.insert("event".into(), json!("done"));
         }
-        print_line(&fields);
+        self.line(&fields);
     }
 }
 

@@ -262,6 +262,14 @@ impl Engine {
         self.picker.want(now, session, cids, &mut self.outbox)
     }
 
+    /// Of what the session wants, these go before all else, in this order: somebody waits for them. They take the place of
+    /// those of an earlier call; beyond [`SESSION_PRIORITISED`](crate::limits::SESSION_PRIORITISED), and what the session
+    /// does not want, is left out. What is asked of a source stays asked there.
+    pub fn prioritise(&mut self, now: Instant, session: SessionId, cids: &[Cid]) {
+        let now = self.at(now);
+        self.picker.prioritise(now, session, cids, &mut self.outbox);
+    }
+
     /// The session no longer wants these.
     pub fn cancel(&mut self, now: Instant, session: SessionId, cids: &[Cid]) {
         let now = self.at(now);

@@ -4,6 +4,7 @@
 //!   share a fetch in proportion to what each delivers, without anybody dividing it.
 //! - **Order.** Wants go in the order they came while all sources have everything. As soon as one of the session lacks
 //!   something, what few have goes first, from a random place, so that leechers come to hold different blocks.
+//!   Wants that the session [prioritised](super::prioritise) go before both.
 //! - **Who has what.** With more than one source, each is probed with want-have for the next wants in order, a sliding
 //!   window. A source that never lacked anything is asked without waiting for its HAVE; one that did, only for HAVEs. Its
 //!   wants stay there after DONT_HAVE, since it may push HAVE later, until the block came or room is needed.
@@ -194,8 +195,7 @@ impl Picker {
     /// The line that asks for a want.
     pub(super) fn entry(&self, id: WantId, kind: WantKind, abilities: Abilities) -> Entry {
         let want = self.wants.get(id).expect("callers just found it");
-        let place = want.sessions.first().map_or(0, |(_, place)| *place);
-        let priority = i32::MAX - i32::try_from(place).unwrap_or(i32::MAX - 1);
+        let priority = self.priority(id, want);
         Entry { cid: want.cid, kind, priority, cancel: false, send_dont_have: abilities.have }
     }
 
@@ -273,11 +273,14 @@ impl Picker {
         out: &mut Outbox,
     ) -> Option<WantId> {
         let partial = self.sources.get(&source)?.partial;
-        let s = self.wants.sessions.get(&session)?;
-        let link = s.links.get(&source)?;
-        if s.ready == 0 {
+        if self.wants.sessions.get(&session)?.ready == 0 {
             return None;
         }
+        if let Some(id) = self.prioritised(now, session, source, out) {
+            return Some(id);
+        }
+        let s = self.wants.sessions.get(&session)?;
+        let link = s.links.get(&source)?;
         if (partial || s.partial) && !link.have.is_empty() {
             let place = self.rarest(session, source)?;
             return self.wants.sessions.get(&session)?.order.get(&place).copied();
@@ -387,7 +390,13 @@ impl Picker {
         }
     }
 
-    fn probe_one(&mut self, now: Instant, source: SourceId, id: WantId, out: &mut Outbox) {
+    pub(super) fn probe_one(
+        &mut self,
+        now: Instant,
+        source: SourceId,
+        id: WantId,
+        out: &mut Outbox,
+    ) {
         let Some(s) = self.sources.get(&source) else { return };
         out.entry(now, source, self.entry(id, WantKind::Have, s.abilities), false);
         self.wants.set(id, source, Some(Known::Probing));

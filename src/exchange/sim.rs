@@ -16,6 +16,7 @@ use super::*;
 
 mod crowds;
 mod node;
+mod seek;
 mod tests;
 mod uplink;
 

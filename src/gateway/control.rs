@@ -1,7 +1,7 @@
 //! Control: [`rpc`](crate::rpc) for the command line, on a Unix socket in a folder that only its owner may enter.
 //!
 //! A connection: the daemon says [`Hello`], the client sends one [`Request`], the daemon sends [`Event`]s until the
-//! last. A client that goes away stops its work. The peer's user must be the owner or root, so a socket that was left
+//! last; the bytes of a file follow the line that says how many they are. A client that goes away stops its work. The peer's user must be the owner or root, so a socket that was left
 //! too open still serves nobody else.
 
 use std::{
@@ -17,6 +17,7 @@ use std::{
 
 use futures::{SinkExt as _, StreamExt as _};
 use tokio::{
+    io::AsyncWriteExt as _,
     net::{UnixListener, UnixStream},
     sync::Semaphore,
     task::{JoinHandle, JoinSet},
@@ -181,7 +182,13 @@ async fn converse(
     loop {
         tokio::select! {
             event = events.recv() => match event {
-                Some(event) => lines.send(serde_json::to_string(&event)?).await?,
+                Some(event) => {
+                    lines.send(serde_json::to_string(&event)?).await?;
+                    if let Event::Bytes { data, .. } = event {
+                        // The line is flushed, so nothing of ours is before them.
+                        lines.get_mut().write_all(&data).await?;
+                    }
+                }
                 None => return Ok(()),
             },
             // The client closed, or said something more, which no client does.

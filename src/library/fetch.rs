@@ -4,12 +4,15 @@
 //! REF leads to and who vouches for it — a release's card is verified before the bulk moves; [`plan`], what is asked
 //! for, where it goes, what is there already; [`transfer`], leaves into files; all through [`source`], which knows the
 //! store and the peers. Interrupted at any point, the same call goes on where it stopped: what was written is found
-//! again by `store`; a daemon goes on by itself ([`unfinished`]). Design section 4.
+//! again by `store`; a daemon goes on by itself ([`unfinished`]). Somebody who only reads ([`reading`]) changes the order
+//! in which a fetch brings things, or has one that brings just what is read. Design section 4.
 
 mod jobs;
 mod origin;
 mod place;
 mod plan;
+mod readers;
+mod reading;
 mod source;
 mod transfer;
 mod unfinished;
@@ -19,7 +22,7 @@ use std::{sync::Arc, time::Instant};
 use self::{
     jobs::{Follower, Job, Key, Outcome},
     origin::{Origin, Wanted},
-    plan::Plan,
+    plan::{Plan, Purpose},
     source::Source,
     unfinished::Unfinished,
 };
@@ -29,6 +32,7 @@ use crate::network::Multiaddr;
 use crate::rpc::{Code, Failure, Fetched, Get, Progress, Stage};
 
 pub(super) use self::jobs::Fetches;
+pub(super) use self::reading::{Hold, Opened, Reader, open as open_reading};
 pub(super) use self::unfinished::forget as forget_unfinished;
 pub use self::unfinished::resume;
 
@@ -60,9 +64,7 @@ pub async fn get(library: &Library, get: Get, watch: Watch) -> Result<Fetched, F
 
 /// Starts the fetch, or joins it if it is under way.
 fn begin(library: &Library, get: &Get) -> Result<Follower, Failure> {
-    let peers: Result<Vec<Multiaddr>, Failure> =
-        get.peers.iter().map(|peer| parse_peer(peer)).collect();
-    let peers = peers?;
+    let peers = parse_peers(get)?;
     let job = library.inner.fetches.join_or_start(Key::of(get), || {
         let library = library.clone();
         let get = get.clone();
@@ -74,11 +76,14 @@ fn begin(library: &Library, get: &Get) -> Result<Follower, Failure> {
     Ok(job)
 }
 
-fn parse_peer(peer: &str) -> Result<Multiaddr, Failure> {
-    peer.parse().map_err(|why| {
-        Failure::new(Code::Usage, format!("--peer '{peer}' is not a multiaddr: {why}"))
-            .hint("multiaddrs look like /ip4/192.168.1.7/tcp/8643/p2p/12D3KooW…")
-    })
+fn parse_peers(get: &Get) -> Result<Vec<Multiaddr>, Failure> {
+    let parse = |peer: &String| {
+        peer.parse().map_err(|why| {
+            Failure::new(Code::Usage, format!("--peer '{peer}' is not a multiaddr: {why}"))
+                .hint("multiaddrs look like /ip4/192.168.1.7/tcp/8643/p2p/12D3KooW…")
+        })
+    };
+    get.peers.iter().map(parse).collect()
 }
 
 /// Tells the one who asked how far the job is, until its end.
@@ -120,18 +125,19 @@ async fn run(library: Library, get: Get, job: Arc<Job>) -> Result<Outcome, Failu
         blocking(move || Wanted::read(&library, &get)).await?
     };
     let hints = wanted.hints.clone();
-    let mut source = Source::open(&library, &get.reference, get.timeout, hints, &job).await?;
+    let mut source = Source::open(&library, &get.reference, get.timeout, hints, &job);
     let origin = Origin::find(&library, wanted, &mut source).await?;
     job.update(|state| state.root = Some(origin.root));
     if let Some(card) = &origin.card {
         warn_of_namesakes(&library, card, &job).await?;
     }
-    let mut plan = Plan::make(&library, &get, &origin, &mut source).await?;
+    let mut plan = Plan::make(&library, &get, Purpose::Keep, &origin, &mut source).await?;
     let outcome = plan.outcome(&origin);
     if get.dry_run {
         return Ok(outcome);
     }
     plan.begin(&library, &origin).await?;
+    library.inner.fetches.supersede(&origin.root).await;
     let _noted = Unfinished::note(&library, &get, &origin.root).await?;
     library.announce(plan.id(), &plan.tree(&origin)).await?;
     transfer::run(&library, &mut plan, &mut source, &job).await?;

@@ -9,8 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use tokio::sync::mpsc;
 
+use crate::limits;
 use crate::rpc::{Code, Event, Failure, Progress, Stage};
 
 /// Progress is said at most this often: a person can't read faster, and a socket need not carry more.
@@ -41,6 +43,19 @@ impl Watch {
         if self.events.try_send(Event::Progress(progress())).is_err() {
             tracing::trace!("progress was not read in time");
         }
+    }
+
+    /// Hands over bytes of a file, in pieces, as fast as they are taken.
+    ///
+    /// # Errors
+    /// Interrupted (130) if the other end is gone.
+    pub async fn bytes(&self, mut bytes: Bytes) -> Result<(), Failure> {
+        while !bytes.is_empty() {
+            let data = bytes.split_to(bytes.len().min(limits::READ_PIECE));
+            let len = data.len();
+            self.events.send(Event::Bytes { len, data }).await.map_err(|_| stopped())?;
+        }
+        Ok(())
     }
 
     /// Says something the user should know though the work goes on.

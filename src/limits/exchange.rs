@@ -59,6 +59,9 @@ pub const LOOKUP_BATCH: usize = 256;
 /// Wants of one session; a caller with more hands them over as others arrive. About 0.5 KB each.
 pub const SESSION_WANTS: usize = 65_536;
 
+/// Wants of one session that go before its others: the read-ahead of sixteen readers, in blocks of 1 MiB.
+pub const SESSION_PRIORITISED: usize = 256;
+
 /// Sources of one session.
 pub const SESSION_SOURCES: usize = 256;
 

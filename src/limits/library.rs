@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::MIB;
+use super::{KIB, MIB};
 
 /// Bytes of the longest line on the control socket: an answer with a listing of some 100,000 files.
 pub const CONTROL_LINE_MAX: usize = 32 * MIB;
@@ -73,6 +73,34 @@ pub const FETCH_LAST_CHANCE: Duration = Duration::from_secs(5);
 
 /// Bytes of the largest file read into memory by a fetch: a card, or a list of files beside it.
 pub const FETCH_SMALL_FILE: usize = 256 * MIB;
+
+/// Readers of one fetch at a time: connections of a gateway, mostly.
+pub const READERS: usize = 256;
+
+/// Bytes that a reader is ahead of itself: 1 Gbit/s at 100 ms, and a quarter more. What is fetched lies on the disk, not in
+/// memory.
+pub const READ_AHEAD: u64 = 16 * MIB as u64;
+
+/// Leaves asked for ahead of one reader, however small they are.
+pub const READ_AHEAD_LEAVES: usize = 256;
+
+/// Bytes of a file in one piece on their way to who reads it over the control socket; [`EVENTS_QUEUED`] of them wait.
+pub const READ_PIECE: usize = 64 * KIB;
+
+/// How long what nobody reads any more may take to come to its end in good order: one flush.
+pub const READING_END: Duration = Duration::from_secs(10);
+
+/// How long a job waits for another one to let go of a file: as above.
+pub const FILE_BUSY: Duration = Duration::from_secs(10);
+
+/// How often it looks.
+pub const FILE_BUSY_PAUSE: Duration = Duration::from_millis(20);
+
+/// Entries of a release that are asked for at once; the layout has five.
+pub const RELEASE_ENTRIES: usize = 8;
+
+/// Names of a folder's files in a hint.
+pub const NAMES_HINTED: usize = 8;
 
 /// Files that one fetch has open: with a descriptor each, far below the usual limit of 1,024.
 pub const FETCH_OPEN_FILES: usize = 512;

@@ -67,6 +67,10 @@ pub(super) enum Command {
         wants: Vec<(Cid, usize)>,
         reply: oneshot::Sender<Result<(), Error>>,
     },
+    Prioritise {
+        session: SessionId,
+        cids: Vec<Cid>,
+    },
     Cancel {
         session: SessionId,
         cids: Vec<Cid>,

@@ -61,6 +61,7 @@ impl EventLoop {
             Command::Want { session, wants, reply } => {
                 drop(reply.send(self.transfer.want(session, &wants)));
             }
+            Command::Prioritise { session, cids } => self.transfer.prioritise(session, &cids),
             Command::Cancel { session, cids } => self.transfer.cancel(session, &cids),
             // The loop itself ends on this one.
             Command::Shutdown { reply } => drop(reply),

@@ -67,6 +67,15 @@ impl Session {
         self.network.call(|reply| Command::Want { session, wants, reply }).await?
     }
 
+    /// Of what is wanted, these go before all else, in this order, in place of those of an earlier call; at most
+    /// [`crate::limits::SESSION_PRIORITISED`].
+    ///
+    /// # Errors
+    /// [`Error::Stopped`].
+    pub async fn prioritise(&self, cids: Vec<Cid>) -> Result<(), Error> {
+        self.network.send(Command::Prioritise { session: self.id, cids }).await
+    }
+
     /// Wants blocks no longer.
     ///
     /// # Errors

@@ -136,7 +136,8 @@ async fn assemble(options: Options, store: Store) -> Result<(Parts, [Threads; 2]
     let config = swarm::Config::with_tokio_executor()
         .with_idle_connection_timeout(limits::IDLE_CONNECTION)
         .with_max_negotiating_inbound_streams(limits::NEGOTIATING_STREAMS)
-        // What we say on a stream goes with its protocol's name: a round trip saved on each.
+        // Every protocol of ours is asked for by one name: what we say on a stream goes along with it, and the peer's yes
+        // with its answer. A round trip saved on each.
         .with_substream_upgrade_protocol_override(Version::V1Lazy)
         .with_per_connection_event_buffer_size(limits::CONNECTION_EVENTS)
         .with_notify_handler_buffer_size(limits::CONNECTION_EVENTS.try_into().expect("not zero"));

@@ -263,6 +263,12 @@ impl Transfer {
         Ok(())
     }
 
+    pub(super) fn prioritise(&mut self, session: SessionId, cids: &[Cid]) {
+        let now = Instant::now();
+        self.engine.prioritise(now, session, cids);
+        self.run(now);
+    }
+
     pub(super) fn cancel(&mut self, session: SessionId, cids: &[Cid]) {
         let now = Instant::now();
         self.engine.cancel(now, session, cids);

@@ -26,6 +26,7 @@ pub(super) async fn answer(
     Ok(match request {
         Request::Seed(seed) => Answer::Seeded(library::seed(library, seed, watch).await?),
         Request::Get(get) => Answer::Fetched(library::get(library, get, watch).await?),
+        Request::Cat(cat) => Answer::Printed(library::read::cat(library, cat, watch).await?),
         Request::Verify { target } => {
             Answer::Verified(library::verify(library, target, watch).await?)
         }

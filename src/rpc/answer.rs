@@ -17,6 +17,8 @@ pub enum Answer {
     Seeded(Seeded),
     /// To `get`.
     Fetched(Fetched),
+    /// To `cat`, after the bytes.
+    Printed(Printed),
     /// To `ls`.
     Repos(Repos),
     /// To `show`.
@@ -105,6 +107,27 @@ pub struct Seeded {
     pub in_place: bool,
     /// What was left out, as paths relative to the folder.
     pub left_out: Vec<String>,
+}
+
+/// Answer to `cat`, once its bytes are out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Printed {
+    /// CID of the tree that the file is in.
+    pub root: String,
+    /// CID of the file.
+    pub cid: String,
+    /// What HTTP calls it.
+    pub media_type: String,
+    /// Bytes of the whole file.
+    pub size: u64,
+    /// Where the bytes began.
+    pub offset: u64,
+    /// How many they were.
+    pub bytes: u64,
+    /// Payload taken from peers meanwhile, for this reader and others of the same fetch.
+    pub fetched_bytes: u64,
+    /// Whose content it is.
+    pub provenance: Provenance,
 }
 
 /// Answer to `get`.

@@ -101,7 +101,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Unsafe`] for a path that leaves its folder or meets a symlink, [`Error::NoSpace`], [`Error::Denied`],
-    /// [`Error::Invalid`] if this file is being written already, and what index and disk say.
+    /// [`Error::Busy`] if this file is being written already, and what index and disk say.
     pub fn begin_file(
         &self,
         tree: TreeId,
@@ -115,7 +115,7 @@ impl Store {
         let arriving_key = keys::arriving(tree, &target.path);
         let mut known = self.0.index.get(&arriving_key)?.map(|id| FileId(keys::number_at(&id, 0)));
         if known.is_some_and(|id| self.0.open_partial(id).is_some()) {
-            return Err(Error::Invalid { why: "its file is being written by another job" });
+            return Err(Error::Busy { path: target.base.join(&target.path) });
         }
         let found = folder.open_own(&partial)?;
         if let Some(id) = known {

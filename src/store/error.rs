@@ -119,6 +119,12 @@ pub enum Error {
         /// In which way.
         why: &'static str,
     },
+    /// The file is being written by another job of this process: wait until it ends, or read what it writes.
+    #[error("{path} is being written by another job")]
+    Busy {
+        /// Where it is to be.
+        path: PathBuf,
+    },
     /// No tree has this id.
     #[error("the store has no tree {0}")]
     UnknownTree(TreeId),

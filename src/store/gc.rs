@@ -1,7 +1,7 @@
 //! Forgetting: `remove_tree` at once, `gc` for all that no pin holds.
 //!
 //! Mark and sweep in bounded steps, each one batch, while reads and writes go on. Alive are the trees in the index
-//! that are pinned or arriving, and those reserved; what is alive is asked anew in each step, so that a tree begun
+//! that are pinned or of which a file is being written, and those reserved; what is alive is asked anew in each step, so that a tree begun
 //! during a sweep is spared. On the disk only two kinds of files are ever deleted: the library's own below
 //! [`super::Options::library`] that no other tree lists, and hidden partials of our naming. Design section 4.
 
@@ -78,7 +78,7 @@ impl Store {
         self.0.remove_record_files(id, stored.list)
     }
 
-    /// Drops all that neither a pinned nor an arriving tree holds, and the indexes that repairs moved aside. `on_step` sees the sums so far after each step and
+    /// Drops all that neither a pinned tree holds nor one that is being fetched, and the indexes that repairs moved aside. `on_step` sees the sums so far after each step and
     /// may end the sweep; what is left then, the next one takes.
     ///
     /// # Errors
@@ -100,7 +100,7 @@ impl Store {
         {
             let _one_at_a_time = self.0.tree_changes();
             for (id, stored) in self.stored_trees()? {
-                if !stored.tree.pinned && stored.tree.state == TreeState::Whole {
+                if !stored.tree.pinned && !self.is_being_written(id, &stored)? {
                     self.forget_tree(id, &stored, swept)?;
                     if on_step(swept).is_break() {
                         return Ok(ControlFlow::Break(()));
@@ -114,6 +114,15 @@ impl Store {
             self.sweep_partials(&self.0.options.library.clone(), swept)?;
         }
         self.sweep_blocks(on_step, swept)
+    }
+
+    fn is_being_written(&self, id: TreeId, stored: &StoredTree) -> Result<bool, Error> {
+        if stored.tree.state == TreeState::Whole {
+            return Ok(false);
+        }
+        let begun = self.arriving_of(id)?;
+        Ok(self.0.reserved().contains(&id)
+            || begun.into_iter().any(|file| self.0.open_partial(file).is_some()))
     }
 
     fn sweep_files(

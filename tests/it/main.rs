@@ -5,6 +5,7 @@
 //! generous end, so a slow machine makes a test slow, not red.
 
 mod bad_input;
+mod cat;
 mod cli;
 mod common;
 mod crash;
@@ -14,6 +15,7 @@ mod lan;
 mod layers;
 mod rates;
 mod real_model;
+mod round_trips;
 mod share;
 mod shared_bytes;
 mod single_flight;

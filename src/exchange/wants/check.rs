@@ -36,6 +36,8 @@ impl Wants {
             }
         }
         for (id, s) in &self.sessions {
+            assert!(s.prioritised.len() <= limits::SESSION_PRIORITISED);
+            assert!(s.prioritised.iter().all(|id| s.order.values().any(|other| other == id)));
             assert_eq!(s.charged, charged.get(id).copied().unwrap_or(0));
             assert_eq!(s.held_bytes, s.held.values().sum::<usize>());
             assert_eq!(s.connected, s.links.values().filter(|l| l.connected).count());

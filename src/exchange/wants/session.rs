@@ -28,6 +28,8 @@ pub(in crate::exchange) struct Link {
 pub(in crate::exchange) struct Session {
     /// Wants not arrived, by place.
     pub(in crate::exchange) order: BTreeMap<u64, WantId>,
+    /// Those of them that go before all others, in this order; at most [`limits::SESSION_PRIORITISED`].
+    pub(in crate::exchange) prioritised: Vec<WantId>,
     next_place: u64,
     /// Of these, how many are ready.
     pub(in crate::exchange) ready: usize,
@@ -55,6 +57,7 @@ impl Wants {
     pub(in crate::exchange) fn open(&mut self, now: Instant, session: SessionId) {
         self.sessions.entry(session).or_insert_with(|| Session {
             order: BTreeMap::new(),
+            prioritised: Vec::new(),
             next_place: 0,
             ready: 0,
             outstanding: BTreeSet::new(),
@@ -211,6 +214,7 @@ impl Session {
     /// A want is no longer in this session.
     pub(super) fn leave(&mut self, place: u64, id: WantId, want: &Want) {
         self.order.remove(&place);
+        self.prioritised.retain(|other| *other != id);
         match want.outstanding_since {
             Some(since) => {
                 self.outstanding.remove(&(since, id));

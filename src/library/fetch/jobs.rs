@@ -1,4 +1,7 @@
 //! Fetches under way. Two calls for the same thing and place follow one job; a job ends with its last follower.
+//!
+//! A job of readers alone (`reading`) is one of its own for each REF; it ends in good order, so that nothing of what was
+//! read is lost, and makes way for a `get` of the same root, which its readers go on with.
 
 use std::{
     collections::HashMap,
@@ -10,6 +13,7 @@ use std::{
 use tokio::sync::{mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use super::{readers::Readers, reading::Opened};
 use crate::{
     card::Verified,
     dag::Cid,
@@ -29,9 +33,15 @@ pub(super) struct Key {
     publisher: Option<String>,
     dry_run: bool,
     force: bool,
+    reading: bool,
 }
 
 impl Key {
+    /// The key of readers of a REF.
+    pub(super) fn reading(get: &Get) -> Self {
+        Self { reading: true, ..Self::of(get) }
+    }
+
     pub(super) fn of(get: &Get) -> Self {
         Self {
             reference: get.reference.clone(),
@@ -41,6 +51,7 @@ impl Key {
             publisher: get.publisher.clone(),
             dry_run: get.dry_run,
             force: get.force,
+            reading: false,
         }
     }
 }
@@ -74,6 +85,10 @@ pub(super) struct State {
     pub warnings: Vec<String>,
     /// A daemon goes on with it by itself.
     pub resumed: bool,
+    /// The file that readers read.
+    pub opened: Option<Opened>,
+    /// It ends to make way for a fetch of more.
+    pub superseded: bool,
     pub outcome: Option<Result<Outcome, Failure>>,
 }
 
@@ -83,6 +98,7 @@ pub(super) struct Job {
     state: watch::Sender<State>,
     peers: mpsc::Sender<Multiaddr>,
     new_peers: tokio::sync::Mutex<mpsc::Receiver<Multiaddr>>,
+    readers: Readers,
     stop: CancellationToken,
 }
 
@@ -93,8 +109,14 @@ impl Job {
             state: watch::Sender::new(State { name, ..State::default() }),
             peers,
             new_peers: tokio::sync::Mutex::new(new_peers),
+            readers: Readers::default(),
             stop: CancellationToken::new(),
         }
+    }
+
+    /// Who reads from it.
+    pub(super) fn readers(&self) -> &Readers {
+        &self.readers
     }
 
     /// Notes how far the work is.
@@ -130,9 +152,50 @@ impl Job {
 pub(super) struct Follower {
     job: Arc<Job>,
     state: watch::Receiver<State>,
+    /// Wants all of it, not only what a reader needs.
+    whole: bool,
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        if self.whole {
+            self.job.readers.drop_whole();
+        }
+    }
 }
 
 impl Follower {
+    fn new(job: &Arc<Job>, whole: bool) -> Self {
+        if whole {
+            job.readers.add_whole();
+        }
+        Self { job: Arc::clone(job), state: job.state.subscribe(), whole }
+    }
+
+    pub(super) fn readers(&self) -> &Readers {
+        &self.job.readers
+    }
+
+    /// The state; a later change is seen by [`Follower::changed`].
+    pub(super) fn look(&mut self) -> watch::Ref<'_, State> {
+        self.state.borrow_and_update()
+    }
+
+    /// Resolves when the state has changed since it was looked at.
+    pub(super) async fn changed(&mut self) {
+        // The job, which holds the other end, is held by us.
+        let _ = self.state.changed().await;
+    }
+
+    pub(super) fn is_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.job, &other.job)
+    }
+
+    /// A reader's hold on the same job.
+    pub(super) fn again(&self) -> Self {
+        Self::new(&self.job, false)
+    }
+
     pub(super) fn state(&self) -> watch::Receiver<State> {
         self.state.clone()
     }
@@ -165,20 +228,30 @@ impl Fetches {
     {
         let mut jobs = lock(&self.jobs);
         if let Some(job) = jobs.get(&key) {
-            return Follower { job: Arc::clone(job), state: job.state.subscribe() };
+            return Follower::new(job, !key.reading);
         }
         let job = Arc::new(Job::new(key.reference.clone()));
         jobs.insert(key.clone(), Arc::clone(&job));
-        let follower = Follower { job: Arc::clone(&job), state: job.state.subscribe() };
+        let follower = Follower::new(&job, !key.reading);
         let work = make()(Arc::clone(&job));
         let registry = Arc::clone(&self.jobs);
         self.tasks.spawn(async move {
-            let outcome = tokio::select! {
-                outcome = work => outcome,
-                () = abandoned(&registry, &key, &job) => Err(stopped()),
-                () = job.stop.cancelled() => Err(stopped()),
+            tokio::pin!(work);
+            let ended = tokio::select! {
+                outcome = &mut work => Some(outcome),
+                () = abandoned(&registry, &key, &job) => None,
+                () = job.stop.cancelled() => None,
             };
-            lock(&registry).remove(&key);
+            let outcome = match ended {
+                Some(outcome) => outcome,
+                None if key.reading => {
+                    job.readers.close();
+                    let ended = tokio::time::timeout(limits::READING_END, work).await;
+                    ended.unwrap_or_else(|_| Err(stopped()))
+                }
+                None => Err(stopped()),
+            };
+            remove(&registry, &key, &job);
             job.update(|state| state.outcome = Some(outcome));
         });
         follower
@@ -198,6 +271,32 @@ impl Fetches {
                 tracing::debug!(%root, "the fetch had ended already");
             }
         }
+    }
+
+    /// Makes way for a fetch of this root: ends the jobs of its readers, who go on with that fetch.
+    pub(super) async fn supersede(&self, root: &Cid) {
+        let jobs: Vec<Arc<Job>> = lock(&self.jobs)
+            .iter()
+            .filter(|(key, job)| key.reading && job.state.borrow().root.as_ref() == Some(root))
+            .map(|(_, job)| Arc::clone(job))
+            .collect();
+        for job in jobs {
+            job.update(|state| state.superseded = true);
+            let mut state = job.state.subscribe();
+            job.stop.cancel();
+            if state.wait_for(|state| state.outcome.is_some()).await.is_err() {
+                tracing::debug!(%root, "the readers had ended already");
+            }
+        }
+    }
+
+    /// The fetches of this root, for a reader.
+    pub(super) fn of_root(&self, root: &Cid) -> Vec<Follower> {
+        let jobs = lock(&self.jobs);
+        let of_root = jobs.iter().filter(|(key, job)| {
+            !key.reading && !key.dry_run && job.state.borrow().root.as_ref() == Some(root)
+        });
+        of_root.map(|(_, job)| Follower::new(job, false)).collect()
     }
 
     /// Waits until no fetch is under way; their followers must be gone.
@@ -233,6 +332,14 @@ async fn abandoned(registry: &Mutex<HashMap<Key, Arc<Job>>>, key: &Key, job: &Jo
             jobs.remove(key);
             return;
         }
+    }
+}
+
+/// Takes an ended job from the registry; another of its key may have taken its place.
+fn remove(registry: &Mutex<HashMap<Key, Arc<Job>>>, key: &Key, job: &Arc<Job>) {
+    let mut jobs = lock(registry);
+    if jobs.get(key).is_some_and(|there| Arc::ptr_eq(there, job)) {
+        jobs.remove(key);
     }
 }
 

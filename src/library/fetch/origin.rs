@@ -123,6 +123,10 @@ impl Origin {
             }
             _ => return Self::bare(library, wanted, first).await,
         };
+        // All of them in one round trip, the first node of the files too: which of them count, the card says.
+        let beside: Vec<Cid> =
+            entries.iter().take(limits::RELEASE_ENTRIES).map(|entry| entry.cid).collect();
+        source.prefetch(&beside).await?;
         let bundle = entries.iter().find(|entry| entry.name == CARD).map(|entry| entry.cid);
         let bundle = bundle.expect("the arm above found the card");
         let (bundle, mut blocks) = source.small_file(bundle, limits::CARD_BUNDLE_MAX).await?;

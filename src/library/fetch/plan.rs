@@ -2,7 +2,12 @@
 
 mod compare;
 
-use std::{collections::HashMap, path::PathBuf, time::SystemTime};
+use std::{
+    collections::{HashMap, HashSet},
+    path::PathBuf,
+    sync::PoisonError,
+    time::SystemTime,
+};
 
 use self::compare::Verdict;
 use super::{jobs::Outcome, origin::Origin, place::Place, source::Source};
@@ -62,6 +67,15 @@ pub(super) struct Planned {
     pub replace: bool,
 }
 
+/// What a fetch is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To keep the files: pinned, and a version of the library once they are there.
+    Keep,
+    /// To read from them: what comes stays until `gc`, and is there for a later `get`.
+    Read,
+}
+
 /// What one fetch does.
 pub(super) struct Plan {
     id: TreeId,
@@ -73,8 +87,9 @@ pub(super) struct Plan {
     pub files: Vec<Planned>,
     /// The walk, which knows how to read leaves.
     pub walk: Walk,
-    /// Files of this tree that an earlier fetch put there and this one did not ask for.
-    others: Vec<TreeFile>,
+    purpose: Purpose,
+    /// The tree as an earlier fetch left it.
+    known: Option<Tree>,
     partial: bool,
     visibility: crate::config::Visibility,
     nodes: Vec<Block>,
@@ -90,6 +105,7 @@ impl Plan {
     pub(super) async fn make(
         library: &Library,
         get: &Get,
+        purpose: Purpose,
         origin: &Origin,
         source: &mut Source,
     ) -> Result<Self, Failure> {
@@ -136,6 +152,7 @@ impl Plan {
             .hint("check --include and --exclude; `get REF --dry-run` tells what there is"));
         }
         let mut plan = Self::in_store(library, origin, place, sorted, walk, nodes).await?;
+        plan.purpose = purpose;
         plan.partial |= !path.is_empty();
         plan.look(library, get).await?;
         Ok(plan)
@@ -152,24 +169,13 @@ impl Plan {
     ) -> Result<Self, Failure> {
         let store = library.store().clone();
         let (root, base) = (origin.root, place.base.clone());
-        let asked: std::collections::HashSet<String> =
-            sorted.files.iter().map(|file| file.path.clone()).collect();
-        let (known, others, reservation) = blocking(move || {
+        let (known, reservation) = blocking(move || {
             let known = store
                 .trees()?
                 .into_iter()
                 .find(|(_, tree)| tree.root == root && tree.location == base);
-            let mut others = Vec::new();
-            if let Some((id, _)) = &known {
-                for file in store.tree_files(*id)? {
-                    let file = file?;
-                    if !asked.contains(&file.path) {
-                        others.push(file);
-                    }
-                }
-            }
             let reservation = if known.is_none() { Some(store.reserve()?) } else { None };
-            Ok((known, others, reservation))
+            Ok((known, reservation))
         })
         .await?;
         let id = match (&known, &reservation) {
@@ -178,15 +184,17 @@ impl Plan {
             (None, None) => unreachable!("one of both was made above"),
         };
         let fetched = library.inner.config.seed.fetched;
+        let known = known.map(|(_, tree)| tree);
         Ok(Self {
             id,
             _reservation: reservation,
             place,
             files: sorted.files,
             walk,
-            others,
+            purpose: Purpose::Keep,
             partial: sorted.partial,
-            visibility: known.map_or(fetched, |(_, tree)| tree.visibility),
+            visibility: known.as_ref().map_or(fetched, |tree| tree.visibility),
+            known,
             nodes,
             folders: sorted.folders,
         })
@@ -236,7 +244,9 @@ impl Plan {
         origin: &Origin,
     ) -> Result<(), Failure> {
         self.check_space()?;
-        let store = library.store().clone();
+        let (library, store) = (library.clone(), library.store().clone());
+        // What is only read leaves a version that is there as it is.
+        let saved = self.purpose == Purpose::Keep || self.known.is_none();
         let tree = Tree { state: TreeState::Arriving, ..self.tree(origin) };
         let (id, files) = (self.id, self.tree_files());
         let mut nodes = std::mem::take(&mut self.nodes);
@@ -251,7 +261,7 @@ impl Plan {
             for folder in folders {
                 store.make_folder(&base, &folder)?;
             }
-            Ok(store.save_tree(id, &tree, &files)?)
+            if saved { save(&library, id, &tree, files) } else { Ok(()) }
         })
         .await
     }
@@ -262,14 +272,17 @@ impl Plan {
         library: &Library,
         origin: &Origin,
     ) -> Result<(), Failure> {
-        let store = library.store().clone();
+        let library = library.clone();
         let tree = self.tree(origin);
         let (id, files) = (self.id, self.tree_files());
-        blocking(move || Ok(store.save_tree(id, &tree, &files)?)).await
+        blocking(move || save(&library, id, &tree, files)).await
     }
 
     /// The tree as it is once everything is there.
     pub(super) fn tree(&self, origin: &Origin) -> Tree {
+        if let (Purpose::Read, Some(known)) = (self.purpose, &self.known) {
+            return known.clone();
+        }
         let statement = origin.card.as_ref().map(|card| card.statement());
         Tree {
             root: origin.root,
@@ -280,7 +293,7 @@ impl Plan {
             version: statement.map(|statement| statement.version.to_string()),
             seq: statement.map(|statement| statement.seq),
             visibility: self.visibility,
-            pinned: true,
+            pinned: self.purpose == Purpose::Keep,
             location: self.place.base.clone(),
             owner: self.place.owner,
             state: TreeState::Whole,
@@ -296,13 +309,12 @@ impl Plan {
             cid: file.cid,
             file: file.file,
         });
-        let mut files: Vec<TreeFile> = asked.chain(self.others.iter().cloned()).collect();
-        files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-        files
+        asked.collect()
     }
 
     fn check_space(&self) -> Result<(), Failure> {
-        let needed = self.to_fetch();
+        // A partial is sparse: what is not read takes no room.
+        let needed = if self.purpose == Purpose::Keep { self.to_fetch() } else { 0 };
         let free = store::free_space(&self.place.base)?;
         if self._reservation.is_some() && needed + limits::SPACE_RESERVE > free {
             return Err(Failure::new(
@@ -351,7 +363,10 @@ impl Plan {
 }
 
 /// Follows the REF's path: in the files, then among the release's own entries.
-async fn find_subject(origin: &Origin, source: &mut Source) -> Result<(Cid, Vec<Block>), Failure> {
+pub(super) async fn find_subject(
+    origin: &Origin,
+    source: &mut Source,
+) -> Result<(Cid, Vec<Block>), Failure> {
     let Some(path) = &origin.path else { return Ok((origin.root, Vec::new())) };
     let refused = |why: &resolve::Error| {
         let code = match why {
@@ -375,6 +390,29 @@ async fn find_subject(origin: &Origin, source: &mut Source) -> Result<(Cid, Vec<
     }
     let end = resolve.end().expect("a path that wants no more block has come to its end");
     Ok((end, nodes))
+}
+
+/// Saves the tree with these files and those of its list that are others: what earlier fetches put there, and what
+/// others that are under way have put there since this one began.
+fn save(
+    library: &Library,
+    id: TreeId,
+    tree: &Tree,
+    mut files: Vec<TreeFile>,
+) -> Result<(), Failure> {
+    let store = library.store();
+    let _one_at_a_time = library.inner.listing.lock().unwrap_or_else(PoisonError::into_inner);
+    if store.tree(id)?.is_some() {
+        let asked: HashSet<String> = files.iter().map(|file| file.path.clone()).collect();
+        for file in store.tree_files(id)? {
+            let file = file?;
+            if !asked.contains(&file.path) {
+                files.push(file);
+            }
+        }
+    }
+    files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    Ok(store.save_tree(id, tree, &files)?)
 }
 
 struct Sorted {

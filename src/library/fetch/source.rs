@@ -3,7 +3,11 @@
 //! A time-out means "no progress": it counts from the last block. A fetch gives up sooner where waiting is no use:
 //! when all peers that were asked lack the content and no search or dial is under way, or when there is no peer at all.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     task::JoinSet,
@@ -27,8 +31,10 @@ use crate::{
 /// Where one fetch gets its blocks.
 pub(super) struct Source {
     store: Store,
-    network: Network,
-    session: Session,
+    network: Option<Network>,
+    /// Opened when something is first asked of peers: what is here is read without them.
+    session: Option<Session>,
+    hints: Vec<Cid>,
     preset: Preset,
     job: Arc<Job>,
     /// What the user asked for, for messages.
@@ -46,22 +52,21 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Begins a session that looks for providers of `hints`.
-    pub(super) async fn open(
+    /// Will look for providers of `hints` as soon as a peer must be asked.
+    pub(super) fn open(
         library: &Library,
         reference: &str,
         timeout: u64,
         hints: Vec<Cid>,
         job: &Arc<Job>,
-    ) -> Result<Self, Failure> {
-        let network = library.network()?.clone();
-        let session = network.session(hints).await?;
+    ) -> Self {
         let mut tick = tokio::time::interval(Duration::from_millis(250));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Ok(Self {
+        Self {
             store: library.store().clone(),
-            network,
-            session,
+            network: library.inner.network.clone(),
+            session: None,
+            hints,
             preset: library.inner.config.network.preset,
             job: Arc::clone(job),
             reference: reference.to_owned(),
@@ -73,20 +78,43 @@ impl Source {
             taken_bytes: 0,
             dials: JoinSet::new(),
             tick,
-        })
+        }
     }
 
     /// Asks peers for blocks; they come from [`Source::arrived`].
-    pub(super) async fn want(&self, wants: Vec<(Cid, usize)>) -> Result<(), Failure> {
-        if !wants.is_empty() {
-            self.session.want(wants).await?;
+    pub(super) async fn want(&mut self, wants: Vec<(Cid, usize)>) -> Result<(), Failure> {
+        if wants.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let session = match &self.session {
+            Some(session) => session,
+            None => {
+                let network = self
+                    .network
+                    .as_ref()
+                    .ok_or_else(|| Failure::new(Code::Network, "this node is offline"))?;
+                let session = network.session(self.hints.clone()).await?;
+                self.last_block = Instant::now();
+                self.session.insert(session)
+            }
+        };
+        Ok(session.want(wants).await?)
+    }
+
+    /// Of what is asked, these are to come first.
+    pub(super) async fn prioritise(&self, cids: Vec<Cid>) -> Result<(), Failure> {
+        match &self.session {
+            Some(session) => Ok(session.prioritise(cids).await?),
+            None => Ok(()),
+        }
     }
 
     /// Tells peers that wait what has just been written.
     pub(super) async fn stored(&self, blocks: Vec<(Cid, usize)>) -> Result<(), Failure> {
-        Ok(self.network.stored(blocks).await?)
+        match &self.network {
+            Some(network) => Ok(network.stored(blocks).await?),
+            None => Ok(()),
+        }
     }
 
     /// The next block from a peer, verified. Cancel-safe.
@@ -96,7 +124,7 @@ impl Source {
     pub(super) async fn arrived(&mut self) -> Result<Arrived, Failure> {
         loop {
             tokio::select! {
-                event = self.session.recv() => match event {
+                event = next(&mut self.session) => match event {
                     None => return Err(Failure::new(Code::Network, "the network was stopped")),
                     Some(Event::Block(arrived)) => {
                         self.last_block = Instant::now();
@@ -126,7 +154,7 @@ impl Source {
         self.last_block = Instant::now();
     }
 
-    /// One block, from the store or from peers; others that arrive meanwhile are dropped.
+    /// One block, from the store or from peers; others that arrive meanwhile are kept.
     pub(super) async fn block(&mut self, cid: Cid) -> Result<Block, Failure> {
         if let Some(block) = self.local(cid).await? {
             return Ok(block);
@@ -135,12 +163,23 @@ impl Source {
         self.last_block = Instant::now();
         loop {
             let arrived = self.arrived().await?;
-            if *arrived.cid() == cid {
-                let block = arrived.block().clone();
-                self.keep(&block);
+            let block = arrived.block().clone();
+            self.keep(&block);
+            if *block.cid() == cid {
                 return Ok(block);
             }
         }
+    }
+
+    /// Asks for blocks that are not here and will be wanted soon; they are kept as they come.
+    pub(super) async fn prefetch(&mut self, cids: &[Cid]) -> Result<(), Failure> {
+        let mut wants = Vec::new();
+        for cid in cids {
+            if self.local(*cid).await?.is_none() {
+                wants.push((*cid, limits::CHUNK));
+            }
+        }
+        self.want(wants).await
     }
 
     /// Whether this fetch holds the block in memory.
@@ -174,7 +213,7 @@ impl Source {
         walk: &mut Walk,
     ) -> Result<(Vec<Found>, Vec<Block>), Failure> {
         let (mut found, mut nodes) = (Vec::new(), Vec::new());
-        let mut outstanding = 0usize;
+        let mut outstanding = HashSet::new();
         self.last_block = Instant::now();
         loop {
             let mut wants = Vec::new();
@@ -187,18 +226,20 @@ impl Source {
                     None => wants.push((cid, limits::CHUNK)),
                 }
             }
-            outstanding += wants.len();
+            outstanding.extend(wants.iter().map(|(cid, _)| *cid));
             self.want(wants).await?;
-            if outstanding == 0 {
+            if outstanding.is_empty() {
                 return Ok((found, nodes));
             }
             let arrived = self.arrived().await?;
             let block = arrived.block().clone();
             // Kept before it is supplied: a node that stands in several places is wanted again.
             self.keep(&block);
-            found.extend(walk.supply(&block)?);
-            nodes.push(block);
-            outstanding -= 1;
+            // What was asked for ahead of need is not the walk's.
+            if outstanding.remove(block.cid()) {
+                found.extend(walk.supply(&block)?);
+                nodes.push(block);
+            }
         }
     }
 
@@ -251,7 +292,7 @@ impl Source {
 
     fn dial(&mut self, peer: Multiaddr) {
         self.hopeless_since = None;
-        let network = self.network.clone();
+        let Some(network) = self.network.clone() else { return };
         self.dials.spawn(async move {
             let connected = network.connect(peer.clone()).await;
             connected.map(drop).map_err(|why| (peer, why.into()))
@@ -259,7 +300,7 @@ impl Source {
     }
 
     fn check(&mut self) -> Result<(), Failure> {
-        let sources = self.session.sources();
+        let sources = self.session.as_ref().map(Session::sources).unwrap_or_default();
         let waited = self.last_block.elapsed();
         if waited >= self.timeout {
             return Err(self.gave_up(sources, waited));
@@ -317,6 +358,14 @@ impl Source {
 
     fn has_moved(&self) -> bool {
         self.job.fetched() > 0
+    }
+}
+
+/// What the session says next; nothing before there is one.
+async fn next(session: &mut Option<Session>) -> Option<Event> {
+    match session {
+        Some(session) => session.recv().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -7,6 +7,7 @@
 //! than a window of them.
 
 mod open;
+mod urgent;
 mod write;
 
 use std::{
@@ -16,7 +17,7 @@ use std::{
 
 use tokio::{task::JoinSet, time::Instant};
 
-use self::open::{OpenFile, Opened};
+use self::open::{OpenError, OpenFile, Opened};
 use self::write::{Piece, finish_all, write_all};
 use super::{
     jobs::Job,
@@ -29,11 +30,11 @@ use crate::{
         block::RAW,
         walk::{Filled, Found, Leaf},
     },
-    library::{Library, blocking},
+    library::{Library, blocking, watch::stopped},
     limits,
     network::Arrived,
     rpc::{Code, Failure},
-    store::{Arriving, FileId, Store},
+    store::{Arriving, Error, FileId, Store},
 };
 
 /// Fetches all of the plan's files that are not in their place.
@@ -71,6 +72,8 @@ pub(super) async fn run(
         committing: false,
         uncommitted: 0,
         committed_at: Instant::now(),
+        seen: u64::MAX,
+        prioritised: false,
     };
     let outcome = transfer.run().await;
     // Writes under way end before the job does: what they wrote is found again.
@@ -100,6 +103,10 @@ struct Transfer<'a> {
     committing: bool,
     uncommitted: u64,
     committed_at: Instant,
+    /// The state of the readers that was last seen to; another one if it must be seen to again.
+    seen: u64,
+    /// Something was prioritised for readers.
+    prioritised: bool,
 }
 
 /// A piece of blocking work that ended.
@@ -111,28 +118,42 @@ enum Step {
 
 impl Transfer<'_> {
     async fn run(&mut self) -> Result<(), Failure> {
+        let job = Arc::clone(self.job);
         loop {
-            self.ask().await?;
+            let all = self.ask().await?;
             self.finish();
             self.commit();
             if self.asked.is_empty() && self.tasks.is_empty() {
                 if self.open.is_empty() && self.queue.is_empty() {
                     return Ok(());
                 }
-                continue;
+                if all {
+                    continue;
+                }
+            }
+            if job.readers().is_closed() && self.tasks.is_empty() {
+                return Err(stopped());
             }
             let may_write = self.writing < limits::FETCH_WRITES && !self.asked.is_empty();
             tokio::select! {
                 arrived = self.source.arrived(), if may_write => self.take(arrived?)?,
                 Some(step) = self.tasks.join_next() => self.on_step(step).await?,
+                () = job.readers().changed(self.seen) => {}
             }
         }
     }
 
-    /// Fills the window of blocks asked for, opening files as their turn comes.
-    async fn ask(&mut self) -> Result<(), Failure> {
+    /// Asks for what readers need and, if somebody wants all, fills the window of blocks asked for, opening files as their
+    /// turn comes; whether somebody does.
+    async fn ask(&mut self) -> Result<bool, Failure> {
         while let Some((index, part)) = self.parts.pop() {
             self.look(index, part).await?;
+            self.seen = u64::MAX;
+        }
+        let all = self.job.readers().want_all();
+        self.hurry().await?;
+        if !all {
+            return Ok(false);
         }
         let mut wants = Vec::new();
         while self.asked.len() < limits::FETCH_WANTS {
@@ -142,24 +163,38 @@ impl Transfer<'_> {
                 }
                 continue;
             };
-            // A leaf that came as the first block of all, or a wrapped one that is here: no range of a file could tell.
-            if leaf.cid.codec() != RAW || self.source.has_taken(&leaf.cid) {
-                if self.writing >= limits::FETCH_WRITES {
-                    self.leaves.push_front((index, leaf));
-                    break;
-                }
-                if let Some(block) = self.source.local(leaf.cid).await? {
-                    self.write(block, vec![(index, leaf)], None)?;
-                    continue;
-                }
+            if !self.ask_leaf(index, leaf, &mut wants).await? {
+                break;
             }
-            let places = self.asked.entry(leaf.cid).or_default();
-            if places.is_empty() {
-                wants.push((leaf.cid, expected(leaf.size)));
-            }
-            places.push((index, leaf));
         }
-        self.source.want(wants).await
+        self.source.want(wants).await?;
+        Ok(true)
+    }
+
+    /// Adds a leaf to the wants, or begins to write it if it is here. False: it waits until something was written.
+    async fn ask_leaf(
+        &mut self,
+        index: usize,
+        leaf: Leaf,
+        wants: &mut Vec<(Cid, usize)>,
+    ) -> Result<bool, Failure> {
+        // A leaf that came as the first block of all, or a wrapped one that is here: no range of a file could tell.
+        if leaf.cid.codec() != RAW || self.source.has_taken(&leaf.cid) {
+            if self.writing >= limits::FETCH_WRITES {
+                self.leaves.push_front((index, leaf));
+                return Ok(false);
+            }
+            if let Some(block) = self.source.local(leaf.cid).await? {
+                self.write(block, vec![(index, leaf)], None)?;
+                return Ok(true);
+            }
+        }
+        let places = self.asked.entry(leaf.cid).or_default();
+        if places.is_empty() {
+            wants.push((leaf.cid, expected(leaf.size)));
+        }
+        places.push((index, leaf));
+        Ok(true)
     }
 
     /// Queues a part, unless an earlier run left it in its file.
@@ -187,11 +222,27 @@ impl Transfer<'_> {
             return Ok(false);
         }
         let Some(index) = self.queue.pop_front() else { return Ok(false) };
-        let opened = {
+        self.open_file(index).await?;
+        Ok(true)
+    }
+
+    /// Opens a file, when whoever writes to it has let go of it.
+    async fn open_file(&mut self, index: usize) -> Result<(), Failure> {
+        let began = Instant::now();
+        let opened = loop {
             let (store, tree) = (self.store.clone(), self.plan.id());
             let (base, owner) = (self.plan.place.base.clone(), self.plan.place.owner);
             let file = self.plan.files[index].clone();
-            blocking(move || open::open(&store, tree, &base, owner, &file)).await?
+            let opened =
+                blocking(move || Ok(open::open(&store, tree, &base, owner, &file))).await?;
+            match opened {
+                Err(OpenError::Store(Error::Busy { .. }))
+                    if began.elapsed() < limits::FILE_BUSY =>
+                {
+                    tokio::time::sleep(limits::FILE_BUSY_PAUSE).await;
+                }
+                opened => break opened?,
+            }
         };
         let Opened { file, missing, here } = opened;
         self.job.update(|state| state.bytes += here);
@@ -200,7 +251,7 @@ impl Transfer<'_> {
         }
         self.leaves.extend(missing.into_iter().map(|leaf| (index, leaf)));
         self.open.insert(index, file);
-        Ok(true)
+        Ok(())
     }
 
     /// Takes a block from a peer.
@@ -305,7 +356,11 @@ impl Transfer<'_> {
     }
 
     fn is_time(&self) -> bool {
-        self.committed_at.elapsed() >= limits::FETCH_COMMIT_PAUSE
+        let readers = self.job.readers();
+        // Nothing more comes by itself while nobody wants all.
+        let idle = self.asked.is_empty() && !readers.want_all();
+        idle || readers.is_closed()
+            || self.committed_at.elapsed() >= limits::FETCH_COMMIT_PAUSE
             || self.uncommitted >= limits::FETCH_COMMIT_BYTES
     }
 

@@ -5,6 +5,7 @@ pub(crate) mod foreign;
 pub(crate) mod mount;
 pub(crate) mod netns;
 mod process;
+pub(crate) mod relay;
 
 use std::{
     env,

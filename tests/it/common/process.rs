@@ -95,8 +95,8 @@ impl Failure {
 /// A process under way. Dropping it kills it.
 pub(crate) struct Running {
     child: Child,
-    stdout: Option<JoinHandle<String>>,
-    stderr: Option<JoinHandle<String>>,
+    stdout: Option<JoinHandle<Vec<u8>>>,
+    stderr: Option<JoinHandle<Vec<u8>>>,
 }
 
 impl Running {
@@ -114,16 +114,24 @@ impl Running {
 
     /// Waits for its end, at most [`PATIENCE`].
     #[track_caller]
-    pub(crate) fn wait(mut self) -> Output {
+    pub(crate) fn wait(self) -> Output {
+        let (bytes, output) = self.wait_bytes();
+        Output { stdout: text(bytes), ..output }
+    }
+
+    /// The same for a program whose stdout is bytes; what else it said has no stdout.
+    #[track_caller]
+    pub(crate) fn wait_bytes(mut self) -> (Vec<u8>, Output) {
         let status = end_of(&mut self.child);
         let code = status.as_ref().map_or(i32::MIN, code);
-        let take = |reader: &mut Option<JoinHandle<String>>| {
+        let take = |reader: &mut Option<JoinHandle<Vec<u8>>>| {
             reader.take().map(|reader| reader.join().expect("reader")).unwrap_or_default()
         };
-        let output =
-            Output { code, stdout: take(&mut self.stdout), stderr: take(&mut self.stderr) };
+        let stdout = take(&mut self.stdout);
+        let stderr = text(take(&mut self.stderr));
+        let output = Output { code, stdout: String::new(), stderr };
         assert!(status.is_some(), "killed after {PATIENCE:?}: {output:#?}");
-        output
+        (stdout, output)
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -288,10 +296,14 @@ fn code(status: &ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| -status.signal().unwrap_or_default())
 }
 
-fn collect(mut from: impl Read + Send + 'static) -> JoinHandle<String> {
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).expect("the program writes UTF-8")
+}
+
+fn collect(mut from: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
     thread::spawn(move || {
         let mut bytes = Vec::new();
         from.read_to_end(&mut bytes).expect("read what our own child says");
-        String::from_utf8(bytes).expect("the program writes UTF-8")
+        bytes
     })
 }

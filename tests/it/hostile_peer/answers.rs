@@ -18,7 +18,7 @@ use super::{
     peer::{Peer, Stream},
 };
 use crate::common::{
-    Daemon, Home, PATIENCE,
+    Daemon, Home, PATIENCE, Running,
     files::{self, MIB},
     text, until,
 };
@@ -217,4 +217,26 @@ fn a_payload_that_drips_does_not_hold_up_a_fetch_with_another_provider() {
             thread::sleep(Duration::from_millis(300));
         }
     });
+}
+
+#[test]
+fn a_reader_prints_no_byte_of_a_lie_and_all_of_the_truth_once_somebody_tells_it() {
+    let content = Content::new();
+    let liar = Responder::new(|want, stream| match want.kind {
+        WantKind::Have => stream.write(&bytes::have(&want.cid)),
+        WantKind::Block => {
+            let lie = files::noise(98, 3000);
+            stream.write(&[&bytes::head(&want.cid, lie.len())[..], &lie].concat())
+        }
+    });
+    let reference = format!("{}:part-3.bin", content.root());
+    let home = Home::new();
+    let args = ["cat", &reference, "--timeout", "3", "--peer", &liar.addr];
+    let (printed, output) = Running::spawn(home.command(&args)).wait_bytes();
+    assert!(printed.is_empty(), "{} bytes of a lie", printed.len());
+    assert!([3, 6].contains(&output.code), "{output:#?}");
+    let both = ["cat", &reference, "--peer", &liar.addr, "--peer", content.daemon.addr()];
+    let (printed, output) = Running::spawn(home.command(&both)).wait_bytes();
+    assert_eq!(output.code, 0, "{output:#?}");
+    assert!(printed == files::noise(3, MIB), "other bytes");
 }

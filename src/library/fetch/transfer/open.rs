@@ -57,6 +57,34 @@ impl OpenFile {
     }
 }
 
+/// Why a file was not opened: apart, since one that is busy is waited for.
+#[derive(Debug)]
+pub(super) enum OpenError {
+    Store(store::Error),
+    Other(Failure),
+}
+
+impl From<store::Error> for OpenError {
+    fn from(why: store::Error) -> Self {
+        Self::Store(why)
+    }
+}
+
+impl From<Failure> for OpenError {
+    fn from(failure: Failure) -> Self {
+        Self::Other(failure)
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(why: OpenError) -> Self {
+        match why {
+            OpenError::Store(why) => why.into(),
+            OpenError::Other(failure) => failure,
+        }
+    }
+}
+
 /// A file as it was opened.
 pub(super) struct Opened {
     pub file: OpenFile,
@@ -74,7 +102,7 @@ pub(super) fn open(
     base: &Path,
     owner: Owner,
     file: &Planned,
-) -> Result<Opened, Failure> {
+) -> Result<Opened, OpenError> {
     let target = |size| Target { base: base.to_owned(), path: file.on_disk.clone(), size, owner };
     let size = match (file.size, &file.leaves[..]) {
         (Size::Declared(size), _) => size,
