@@ -6,7 +6,6 @@ use std::time::{Duration, Instant, SystemTime};
 use futures::StreamExt as _;
 use libp2p::Multiaddr;
 use libp2p::core::transport::TransportError;
-use libp2p::core::upgrade;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::{self, Swarm, SwarmEvent};
 use tokio::sync::{mpsc, oneshot};
@@ -135,9 +134,6 @@ async fn assemble(options: Options, store: Store) -> Result<(Parts, [Threads; 2]
         .map_err(|error| Error::Start(error.to_string()))?;
     let config = swarm::Config::with_tokio_executor()
         .with_idle_connection_timeout(limits::IDLE_CONNECTION)
-        // Every protocol of ours is asked for by one name: what is to be said goes along with it, and the peer's yes with
-        // its answer.
-        .with_substream_upgrade_protocol_override(upgrade::Version::V1Lazy)
         .with_max_negotiating_inbound_streams(limits::NEGOTIATING_STREAMS)
         .with_per_connection_event_buffer_size(limits::CONNECTION_EVENTS)
         .with_notify_handler_buffer_size(limits::CONNECTION_EVENTS.try_into().expect("not zero"));
