@@ -119,7 +119,7 @@ async fn ask(node: &Node, request: Request) -> Result<Answer> {
     let mut events = node.dispatch(request);
     loop {
         match events.recv().await.context("the node was stopped")? {
-            Event::Progress(_) => {}
+            Event::Progress(_) | Event::Bytes { .. } => {}
             Event::Warning { message } => eprintln!("warning: {message}"),
             Event::Done { answer } => return Ok(*answer),
             Event::Failed { error } => return Err(error.into()),

@@ -18,9 +18,9 @@
 //!    that does not speak it would then cost each fetch a stream and a wait;
 //! 4. want and block.
 //!
-//! Not among them: the muxer and the protocol of each stream. Both are asked for by one name, and what is to be said goes
-//! along with the question (multistream-select's lazy form, `V1Lazy`), on the wanting side's stream and on the answering
-//! side's: two round trips less.
+//! Not among them: the muxer, which is asked for by one name, so that what is to be said goes along with the question; and
+//! the protocol of the stream for wants and of that for blocks, agreed on while identify is under way (`bitswap::spare`):
+//! two round trips less.
 //!
 //! | file | does |
 //! |---|---|

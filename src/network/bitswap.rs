@@ -12,6 +12,7 @@ mod link;
 mod outbound;
 mod reader;
 mod responses;
+mod spare;
 mod writer;
 
 use std::collections::{HashMap, VecDeque};

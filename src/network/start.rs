@@ -6,7 +6,6 @@ use std::time::{Duration, Instant, SystemTime};
 use futures::StreamExt as _;
 use libp2p::Multiaddr;
 use libp2p::core::transport::TransportError;
-use libp2p::core::upgrade::Version;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::{self, Swarm, SwarmEvent};
 use tokio::sync::{mpsc, oneshot};

@@ -66,8 +66,8 @@ fn fetch(links: &[(f64, u64)], holds: impl Fn(usize, u64) -> bool, jumps: bool) 
 fn a_jump_to_the_far_end_waits_for_what_is_in_flight_and_a_round_trip_not_for_all_before_it() {
     let whole = |_, _| true;
     let half = |n, i: u64| i.is_multiple_of(2) == (n == 0) || i == FAR;
-    type Holds<'a> = &'a dyn Fn(usize, u64) -> bool;
-    let cases: [(&str, &[(f64, u64)], Holds); 4] = [
+    type Case<'a> = (&'a str, &'a [(f64, u64)], &'a dyn Fn(usize, u64) -> bool);
+    let cases: [Case; 4] = [
         ("one slow source", &[(1.25, 20)], &whole),
         ("one far source", &[(12.5, 75)], &whole),
         ("a fast and a slow one", &[(12.5, 10), (1.25, 10)], &whole),

@@ -17,6 +17,7 @@ use libp2p::swarm::{
 use tokio::sync::mpsc;
 
 use super::link::{OpenError, Request};
+use super::spare::Spare;
 use super::{Inbound, Link, PROTOCOL, reader};
 use crate::limits;
 
@@ -29,6 +30,7 @@ pub(in super::super) struct Handler {
     inbound: Arc<Inbound>,
     link: Arc<Link>,
     requests: mpsc::Receiver<Request>,
+    spare: Spare,
     news: VecDeque<Speaks>,
     speaks: bool,
 }
@@ -39,7 +41,7 @@ impl Handler {
         link: Arc<Link>,
         requests: mpsc::Receiver<Request>,
     ) -> Self {
-        Self { inbound, link, requests, news: VecDeque::new(), speaks: false }
+        Self { inbound, link, requests, spare: Spare::Due, news: VecDeque::new(), speaks: false }
     }
 
     fn speaks(&mut self) {
@@ -56,7 +58,8 @@ impl ConnectionHandler for Handler {
     type InboundProtocol = ReadyUpgrade<StreamProtocol>;
     type OutboundProtocol = ReadyUpgrade<StreamProtocol>;
     type InboundOpenInfo = ();
-    type OutboundOpenInfo = Request;
+    /// Whose stream it is; nobody's in particular: the spare one.
+    type OutboundOpenInfo = Option<Request>;
 
     fn listen_protocol(&self) -> SubstreamProtocol<Self::InboundProtocol> {
         SubstreamProtocol::new(ReadyUpgrade::new(PROTOCOL), ())
@@ -69,18 +72,20 @@ impl ConnectionHandler for Handler {
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<ConnectionHandlerEvent<Self::OutboundProtocol, Request, Speaks>> {
+    ) -> Poll<ConnectionHandlerEvent<Self::OutboundProtocol, Option<Request>, Speaks>> {
         if let Some(speaks) = self.news.pop_front() {
             return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(speaks));
         }
-        match self.requests.poll_recv(cx) {
-            Poll::Ready(Some(request)) => {
-                let protocol = SubstreamProtocol::new(ReadyUpgrade::new(PROTOCOL), request)
-                    .with_timeout(limits::STREAM_TIMEOUT);
-                Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol })
-            }
-            _ => Poll::Pending,
+        if self.spare.begin() {
+            return open(None);
         }
+        self.spare.expire(cx);
+        while let Poll::Ready(Some(request)) = self.requests.poll_recv(cx) {
+            if let Some(request) = self.spare.give(request) {
+                return open(Some(request));
+            }
+        }
+        Poll::Pending
     }
 
     fn on_behaviour_event(&mut self, event: Infallible) {
@@ -89,7 +94,13 @@ impl ConnectionHandler for Handler {
 
     fn on_connection_event(
         &mut self,
-        event: ConnectionEvent<'_, Self::InboundProtocol, Self::OutboundProtocol, (), Request>,
+        event: ConnectionEvent<
+            '_,
+            Self::InboundProtocol,
+            Self::OutboundProtocol,
+            (),
+            Option<Request>,
+        >,
     ) {
         match event {
             ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound {
@@ -107,14 +118,20 @@ impl ConnectionHandler for Handler {
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
                 protocol: stream,
                 info: request,
-            }) => drop(request.send(Ok(stream))),
+            }) => match request {
+                Some(request) => drop(request.send(Ok(stream))),
+                None => self.spare.opened(Ok(stream)),
+            },
             ConnectionEvent::DialUpgradeError(DialUpgradeError { info: request, error }) => {
                 let error = match error {
                     StreamUpgradeError::NegotiationFailed => OpenError::Unsupported,
                     StreamUpgradeError::Timeout | StreamUpgradeError::Io(_) => OpenError::Failed,
                     StreamUpgradeError::Apply(never) => match never {},
                 };
-                drop(request.send(Err(error)));
+                match request {
+                    Some(request) => drop(request.send(Err(error))),
+                    None => self.spare.opened(Err(error)),
+                }
             }
             ConnectionEvent::RemoteProtocolsChange(ProtocolsChange::Added(added)) => {
                 let mut added = added;
@@ -125,4 +142,13 @@ impl ConnectionHandler for Handler {
             _ => {}
         }
     }
+}
+
+/// Asks the connection for a stream.
+fn open(
+    request: Option<Request>,
+) -> Poll<ConnectionHandlerEvent<ReadyUpgrade<StreamProtocol>, Option<Request>, Speaks>> {
+    let protocol = SubstreamProtocol::new(ReadyUpgrade::new(PROTOCOL), request)
+        .with_timeout(limits::STREAM_TIMEOUT);
+    Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol })
 }

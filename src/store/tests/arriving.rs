@@ -102,7 +102,7 @@ fn a_second_writer_of_the_same_file_is_refused() {
     let store = home.open();
     let id = arriving_tree(&store, &home);
     let (file, _) = store.begin_file(id, target(&home, "a.bin", 10)).expect("begin");
-    assert!(matches!(store.begin_file(id, target(&home, "a.bin", 10)), Err(Error::Invalid { .. })));
+    assert!(matches!(store.begin_file(id, target(&home, "a.bin", 10)), Err(Error::Busy { .. })));
     let outside = file.write(9, b"ab", Leaf::raw(key(b"ab")));
     assert!(matches!(outside, Err(Error::Invalid { .. })));
 }

@@ -117,17 +117,48 @@ fn partials_go_with_their_tree_even_where_the_user_chose_the_folder() {
     let (file, _) = store.begin_file(id, target).expect("begin");
     file.write(0, &data[..CHUNK], Leaf::raw(key(&data[..CHUNK]))).expect("write");
     file.commit().expect("commit");
-    drop(file);
     let orphan = home.write("library/x/.a.bin.modelswarm-partial-0123abcd", b"left by a kill");
     let theirs = home.write("out/notes.txt", b"theirs");
     let swept = gc(&store);
-    assert_eq!((swept.trees, swept.blocks), (0, 0), "an arriving tree is alive");
+    assert_eq!((swept.trees, swept.blocks), (0, 0), "what is being written is alive");
+    drop(file);
     assert!(!orphan.exists());
     assert_eq!(read(&store, &data[..CHUNK]).as_deref(), Some(&data[..CHUNK]));
     store.remove_tree(id).expect("remove");
     assert!(theirs.exists());
     assert_eq!(fs::read_dir(&out).expect("list").count(), 1, "the partial is gone");
     assert_eq!(gc(&store).blocks, 1);
+}
+
+#[test]
+fn gc_takes_what_arrived_in_part_for_nobody_who_keeps_it_and_spares_a_pinned_one() {
+    let home = Home::new();
+    let data = bytes(9, 2 * CHUNK);
+    let store = home.open();
+    for (folder, pinned) in [("library/read", false), ("library/kept", true)] {
+        let reservation = store.reserve().expect("reserve");
+        let (id, base) = (reservation.id(), home.path(folder));
+        let owner = Owner::Library;
+        let record = Tree { state: TreeState::Arriving, pinned, owner, ..tree(&base, folder) };
+        let file = TreeFile {
+            path: "a.bin".into(),
+            size: data.len() as u64,
+            cid: cid_v1(RAW, sha256(&data)),
+            file: None,
+        };
+        store.save_tree(id, &record, &[file]).expect("save");
+        let target = Target { base, path: "a.bin".into(), size: data.len() as u64, owner };
+        let (file, _) = store.begin_file(id, target).expect("begin");
+        let chunk = if pinned { &data[CHUNK..] } else { &data[..CHUNK] };
+        file.write(0, chunk, Leaf::raw(key(chunk))).expect("write");
+        file.commit().expect("commit");
+    }
+    let swept = gc(&store);
+    assert_eq!((swept.trees, swept.blocks), (1, 1));
+    assert_eq!(read(&store, &data[..CHUNK]), None);
+    assert!(read(&store, &data[CHUNK..]).is_some());
+    assert_eq!(fs::read_dir(home.path("library/read")).expect("list").count(), 0);
+    assert_eq!(fs::read_dir(home.path("library/kept")).expect("list").count(), 1);
 }
 
 #[test]
