@@ -6,7 +6,6 @@ use std::time::{Duration, Instant, SystemTime};
 use futures::StreamExt as _;
 use libp2p::Multiaddr;
 use libp2p::core::transport::TransportError;
-use libp2p::core::upgrade::Version;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::{self, Swarm, SwarmEvent};
 use tokio::sync::{mpsc, oneshot};
@@ -136,8 +135,8 @@ async fn assemble(options: Options, store: Store) -> Result<(Parts, [Threads; 2]
     let config = swarm::Config::with_tokio_executor()
         .with_idle_connection_timeout(limits::IDLE_CONNECTION)
         .with_max_negotiating_inbound_streams(limits::NEGOTIATING_STREAMS)
-        // What we say on a stream goes with its protocol's name: a round trip saved on each.
-        .with_substream_upgrade_protocol_override(Version::V1Lazy)
+        // Not `V1Lazy`, though it saves a round trip on each stream: Helia's Bitswap never sees what comes together with
+        // the protocol's name.
         .with_per_connection_event_buffer_size(limits::CONNECTION_EVENTS)
         .with_notify_handler_buffer_size(limits::CONNECTION_EVENTS.try_into().expect("not zero"));
     let local = identity.public().to_peer_id();

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use libp2p::PeerId;
 use libp2p::swarm::{ConnectionId, Stream};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use super::super::memory::PeerBudget;
@@ -44,6 +44,8 @@ pub(in super::super) struct Link {
     keep: AtomicBool,
     /// Whether the exchange knows it. Until then its streams are not read: what they say would be lost.
     known: watch::Sender<bool>,
+    /// It opened a stream: most likely it wants something.
+    asks: Notify,
     /// Bytes of Bitswap messages, both ways.
     received: AtomicU64,
     sent: AtomicU64,
@@ -67,6 +69,7 @@ impl Link {
             ours: AtomicBool::new(false),
             keep: AtomicBool::new(false),
             known: watch::Sender::new(false),
+            asks: Notify::new(),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             connections: Mutex::default(),
@@ -125,6 +128,16 @@ impl Link {
         let mut known = self.known.subscribe();
         let waited = timeout(limits::STREAM_STALL, known.wait_for(|known| *known)).await;
         matches!(waited, Ok(Ok(_)))
+    }
+
+    /// It opened a stream.
+    pub(super) fn set_asks(&self) {
+        self.asks.notify_one();
+    }
+
+    /// Waits until it has opened one since the last time.
+    pub(super) async fn asks(&self) {
+        self.asks.notified().await;
     }
 
     pub(in super::super) fn set_ours(&self, ours: bool) {

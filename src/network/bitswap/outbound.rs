@@ -1,4 +1,4 @@
-//! A stream of ours to a peer: opened when there is something to say, opened again when it was reset.
+//! A stream of ours to a peer: opened when there is something to say, or soon will be; opened again when it was reset.
 //!
 //! It is kept while there is something to say; to peers that are not ours an idle one is closed soon. A reset is normal,
 //! never a fault.
@@ -48,6 +48,13 @@ impl Outbound {
         write_parts(&self.link, &mut stream, parts, self.paced).await?;
         self.stream = Some(stream);
         Ok(replaced)
+    }
+
+    /// Opens the stream before there is something to say. One that cannot be opened is opened when there is.
+    pub(super) async fn prepare(&mut self) {
+        if self.stream.is_none() {
+            self.stream = self.link.open().await.ok();
+        }
     }
 
     /// Waits for the next thing to write; an open stream is closed when it has been idle long enough.

@@ -20,6 +20,7 @@ use crate::limits;
 
 /// Reads a stream to its end and reports what it carries.
 pub(super) async fn run(inbound: Arc<Inbound>, link: Arc<Link>, mut stream: Stream) {
+    link.set_asks();
     if !link.wait_known().await {
         return;
     }

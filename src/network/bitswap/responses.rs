@@ -121,7 +121,21 @@ pub(super) async fn write(
 ) {
     let source = out.link.source;
     let mut written = Written::default();
-    while let Some(mut response) = out.next(&mut responses).await {
+    // A peer that opens a stream wants something: the round trip that ours takes begins before we know what.
+    let mut next = tokio::select! {
+        biased;
+        next = responses.recv() => Some(next),
+        () = out.link.asks() => None,
+    };
+    if next.is_none() {
+        out.prepare().await;
+    }
+    loop {
+        let response = match next.take() {
+            Some(next) => next,
+            None => out.next(&mut responses).await,
+        };
+        let Some(mut response) = response else { return };
         response.sort_out(&recalled);
         for (cids, retry) in [(response.missing, false), (response.recalled, true)] {
             if !cids.is_empty() {
