@@ -135,9 +135,8 @@ async fn assemble(options: Options, store: Store) -> Result<(Parts, [Threads; 2]
     let config = swarm::Config::with_tokio_executor()
         .with_idle_connection_timeout(limits::IDLE_CONNECTION)
         .with_max_negotiating_inbound_streams(limits::NEGOTIATING_STREAMS)
-        // Every protocol of ours is asked for by one name: what we say on a stream goes along with it, and the peer's yes
-        // with its answer. A round trip saved on each.
-        .with_substream_upgrade_protocol_override(Version::V1Lazy)
+        // Not `V1Lazy`, though it saves a round trip on each stream: Helia's Bitswap never sees what comes together with
+        // the protocol's name, and over QUIC one-way messages are lost. A spare stream does it (`bitswap::spare`).
         .with_per_connection_event_buffer_size(limits::CONNECTION_EVENTS)
         .with_notify_handler_buffer_size(limits::CONNECTION_EVENTS.try_into().expect("not zero"));
     let local = identity.public().to_peer_id();

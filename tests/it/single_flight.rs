@@ -9,11 +9,11 @@ use crate::common::{
 
 #[test]
 fn three_that_fetch_the_same_take_little_more_than_one_copy_from_a_slow_seeder() {
-    let size = 48 * MIB;
+    let size = 96 * MIB;
     let seeder = Home::new();
     let model = seeder.beside("model");
     files::model(&model, 131, size);
-    let daemon = seeder.daemon(&["--max-up", "6MiB"]);
+    let daemon = seeder.daemon(&["--max-up", "12MiB"]);
     let seeded = seeder.seed(&model, &["--unsigned"]);
     let root = text(&seeded, "root");
     let homes: Vec<Home> = (0..3).map(|_| Home::new()).collect();

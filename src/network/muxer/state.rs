@@ -73,6 +73,8 @@ struct Entry {
     closing: bool,
     /// The peer was told so.
     closed: bool,
+    /// It is reset after what is outgoing.
+    resetting: bool,
     /// The peer sends no more.
     finished: bool,
     reset: bool,
@@ -96,6 +98,7 @@ impl Entry {
             queued: false,
             closing: false,
             closed: false,
+            resetting: false,
             finished: false,
             reset: false,
             held: true,
@@ -243,7 +246,9 @@ impl State {
         {
             let Some(entry) = self.streams.get_mut(&id) else { continue };
             entry.queued = false;
-            if entry.outgoing.is_empty() {
+            // The end has a frame of its own: js-libp2p drops data that comes with it.
+            let ends = entry.outgoing.is_empty();
+            if ends {
                 if !entry.closing || entry.closed {
                     continue;
                 }
@@ -252,11 +257,18 @@ impl State {
             *frame = std::mem::take(&mut entry.outgoing);
             let length = u32::try_from(frame.len() - HEADER).expect("a frame is short");
             let syn = if std::mem::take(&mut entry.new) { SYN } else { 0 };
-            let fin = if entry.closing { FIN } else { 0 };
+            let fin = if ends { FIN } else { 0 };
             let header = Header { kind: Kind::Data, flags: syn | fin, stream: id, length };
             frame[..HEADER].copy_from_slice(&header.encode());
-            entry.closed = entry.closing;
+            entry.closed = ends;
+            if entry.closing && !ends {
+                entry.queued = true;
+                self.turns.push_front(id);
+            }
             entry.writer.take().into_iter().for_each(Waker::wake);
+            if entry.resetting {
+                self.reset(id);
+            }
             self.remove_if_over(id);
         }
         !frame.is_empty()
@@ -374,7 +386,8 @@ impl State {
         }
     }
 
-    /// The handle of a stream is gone. One that was not closed is reset, unless the peer has sent all it had.
+    /// The handle of a stream is gone. One that was not closed is reset after all that was written, unless the peer has
+    /// sent all it had: then it is closed.
     pub(super) fn release(&mut self, id: u32) {
         let Some(entry) = self.streams.get_mut(&id) else { return };
         entry.held = false;
@@ -382,14 +395,23 @@ impl State {
         if entry.finished {
             self.close(id);
         } else if !entry.closing && !entry.reset {
-            entry.reset = true;
-            if !entry.new {
-                let reset = Header { kind: Kind::Data, flags: RST, stream: id, length: 0 };
-                self.control.push_back(reset);
-                self.drive();
+            entry.resetting = !entry.outgoing.is_empty();
+            if !entry.resetting {
+                self.reset(id);
             }
         }
         self.remove_if_over(id);
+    }
+
+    /// Ends a stream at once. The peer hears of it if it ever heard of the stream.
+    fn reset(&mut self, id: u32) {
+        let Some(entry) = self.streams.get_mut(&id) else { return };
+        entry.reset = true;
+        if !entry.new {
+            let reset = Header { kind: Kind::Data, flags: RST, stream: id, length: 0 };
+            self.control.push_back(reset);
+            self.drive();
+        }
     }
 
     fn remove_if_over(&mut self, id: u32) {

@@ -135,6 +135,41 @@ async fn a_dropped_stream_is_reset_at_the_other_end_and_frees_its_place() {
 }
 
 #[tokio::test]
+async fn what_was_written_on_a_stream_that_is_dropped_comes_before_its_end() {
+    let (mut dialler, mut listener) = pair().await;
+    let mut stream = open(&mut dialler).await;
+    stream.write_all(b"last words").await.unwrap();
+    drop(stream);
+    drive(dialler);
+    let mut other = take(&mut listener).await;
+    drive(listener);
+    let mut got = Vec::new();
+    assert!(other.read_to_end(&mut got).await.is_err());
+    assert_eq!(got, b"last words");
+}
+
+#[tokio::test]
+async fn the_end_of_a_stream_comes_in_a_frame_without_data() {
+    let (mut raw, b) = wire().await;
+    let mut listener = Config::default().muxer(b, false);
+    let mut stream = open(&mut listener).await;
+    stream.write_all(b"hello").await.unwrap();
+    stream.close().await.unwrap();
+    drive(listener);
+    let mut seen = Vec::new();
+    while seen.len() < 2 {
+        let mut bytes = [0; 12];
+        raw.read_exact(&mut bytes).await.unwrap();
+        let header = Header::decode(bytes).unwrap();
+        if header.kind == Kind::Data {
+            raw.read_exact(&mut vec![0; header.length as usize]).await.unwrap();
+            seen.push((header.flags, header.length));
+        }
+    }
+    assert_eq!(seen, [(SYN, 5), (FIN, 0)]);
+}
+
+#[tokio::test]
 async fn a_closed_connection_is_an_error_for_whoever_polls_it_and_reads() {
     let (mut dialler, listener) = pair().await;
     let mut stream = open(&mut dialler).await;
