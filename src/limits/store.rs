@@ -1,5 +1,7 @@
 //! Bounds of the disk: `store`.
 
+use std::time::Duration;
+
 use super::{KIB, MIB};
 
 /// Bytes up to which a block lies in sled itself, unless the user says otherwise. Nodes and small files stay a few
@@ -9,6 +11,9 @@ pub const STORE_INLINE_MAX: usize = 16 * KIB;
 /// Bytes of sled's page cache, which it exceeds: after opening an index of 500,000 chunks (500 GiB) a process has 96 MB
 /// of anonymous memory with 8 MiB, 154 MB with 32 MiB. The daemon is to stay under 150 MB.
 pub const STORE_CACHE: u64 = 8 * MIB as u64;
+
+/// Time that sled's own threads may take to let go of an index that was closed in this process before it is opened again.
+pub const INDEX_CLOSING: Duration = Duration::from_secs(5);
 
 /// Blocks in one sled batch. A batch lies in memory whole.
 pub const STORE_BATCH_BLOCKS: usize = 1024;

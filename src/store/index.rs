@@ -23,12 +23,14 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use sled::{Db, IVec};
 
 use super::stamp::Watermark;
 use super::tally::{Stamp, entry_hash};
 use super::{Error, keys};
+use crate::limits;
 
 thread_local! {
     static IN_SLED: Cell<bool> = const { Cell::new(false) };
@@ -119,11 +121,24 @@ impl Index {
             .name("store-open".into())
             .spawn(move || {
                 guarded(move || -> sled::Result<_> {
-                    let db = sled::Config::new()
+                    let config = sled::Config::new()
                         .path(db_dir)
                         .cache_capacity(cache)
-                        .flush_every_ms(None)
-                        .open()?;
+                        .flush_every_ms(None);
+                    let begun = Instant::now();
+                    let db = loop {
+                        match config.open() {
+                            // We hold the store's lock: only a thread of sled that has not yet noticed that the
+                            // store was closed in this process can hold sled's own.
+                            Err(sled::Error::Io(why))
+                                if why.to_string().contains("could not acquire lock")
+                                    && begun.elapsed() < limits::INDEX_CLOSING =>
+                            {
+                                std::thread::sleep(Duration::from_millis(10));
+                            }
+                            opened => break opened?,
+                        }
+                    };
                     let read = read_through(&db)?;
                     Ok((db, read))
                 })
