@@ -121,10 +121,8 @@ impl Index {
             .name("store-open".into())
             .spawn(move || {
                 guarded(move || -> sled::Result<_> {
-                    let config = sled::Config::new()
-                        .path(db_dir)
-                        .cache_capacity(cache)
-                        .flush_every_ms(None);
+                    let config =
+                        sled::Config::new().path(db_dir).cache_capacity(cache).flush_every_ms(None);
                     let begun = Instant::now();
                     let db = loop {
                         match config.open() {

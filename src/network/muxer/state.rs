@@ -15,7 +15,7 @@ use super::window::{Growth, Window};
 use crate::limits;
 
 /// Time between measurements of the round trip.
-const MEASURE_EVERY: Duration = Duration::from_secs(10);
+const MEASURE_EVERY: Duration = Duration::from_secs(2);
 
 /// Everything of a connection but its socket.
 pub(super) struct State {
@@ -33,7 +33,7 @@ pub(super) struct State {
     /// Buffers of data that was read, for what comes next.
     spare: Vec<Vec<u8>>,
     growth: Growth,
-    /// The least that was measured: a queue on the way is no reason for a larger window.
+    /// As it was measured last.
     round_trip: Option<Duration>,
     ping: Ping,
     ended: bool,
@@ -153,7 +153,7 @@ impl State {
             Kind::Ping => {
                 if let Some(sent) = self.ping.sent.take_if(|_| header.length == self.ping.id) {
                     let took = sent.elapsed();
-                    self.round_trip = Some(self.round_trip.map_or(took, |least| least.min(took)));
+                    self.round_trip = Some(took);
                 }
                 Ok(0)
             }

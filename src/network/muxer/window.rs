@@ -2,7 +2,8 @@
 //!
 //! Every stream begins with what the specification gives. One that carries payload gets at once what fills the link at
 //! a rate that few exceed, by the measured round trip: doubling alone would take half a second at 100 ms. From there it
-//! doubles as long as half of it is read within two round trips. What windows grow by is bounded for a connection and
+//! doubles as long as half of it is read within two round trips, as they were measured last: a queue on the way, others'
+//! perhaps, has to be filled as the way itself. What windows grow by is bounded for a connection and
 //! for all of a node: it is memory that peers may fill.
 
 use std::sync::Arc;
@@ -109,7 +110,7 @@ impl Window {
 /// What fills a link of this round trip, if it is no faster than is thought.
 fn filling(round_trip: Duration) -> usize {
     let bytes = round_trip.as_secs_f64() * limits::YAMUX_RATE as f64;
-    (bytes as usize).min(limits::YAMUX_GROWTH / 4)
+    (bytes as usize).clamp(limits::YAMUX_NEAR, limits::YAMUX_GROWTH / 4)
 }
 
 #[cfg(test)]
@@ -135,16 +136,23 @@ mod tests {
     }
 
     #[test]
-    fn without_a_round_trip_or_near_by_half_a_window_read_is_given_back() {
-        for round_trip in [None, Some(Duration::from_micros(50))] {
-            let (now, mut growth) = (Instant::now(), growth());
-            let mut window = Window::new(now);
-            assert!(window.receive(128 * KIB));
-            let later = now + Duration::from_secs(1);
-            let parts = [(64 * KIB, 64 * KIB), (64 * KIB, 0)];
-            let [first, then] = parts.map(|part| window.read(later, part, round_trip, &mut growth));
-            assert_eq!((first, then), (None, Some(128 * KIB as u32)));
-        }
+    fn without_a_round_trip_half_a_window_read_is_given_back() {
+        let (now, mut growth) = (Instant::now(), growth());
+        let mut window = Window::new(now);
+        assert!(window.receive(128 * KIB));
+        let later = now + Duration::from_secs(1);
+        let parts = [(64 * KIB, 64 * KIB), (64 * KIB, 0)];
+        let [first, then] = parts.map(|part| window.read(later, part, None, &mut growth));
+        assert_eq!((first, then), (None, Some(128 * KIB as u32)));
+    }
+
+    #[test]
+    fn a_stream_with_payload_from_near_by_has_room_for_a_block_and_more() {
+        let (now, mut growth) = (Instant::now(), growth());
+        let mut window = Window::new(now);
+        assert!(window.receive(64 * KIB));
+        let more = window.read(now, (64 * KIB, 0), Some(Duration::from_micros(50)), &mut growth);
+        assert_eq!(more, Some((limits::YAMUX_NEAR - limits::YAMUX_WINDOW + 64 * KIB) as u32));
     }
 
     #[test]
