@@ -20,7 +20,27 @@
 //!
 //! Not among them: the muxer, which is asked for by one name, so that what is to be said goes along with the question; and
 //! the protocol of the stream for wants and of that for blocks, agreed on while identify is under way (`bitswap::spare`):
-//! two round trips less.
+//! two round trips less. Of a peer that was given by hand things are wanted at once, without 3.
+//!
+//! # What bounds it
+//!
+//! On a link, the link (`examples/swarm`). Without one, the processor: both ends on two cores keep these busy from the
+//! first leaf to the last. Sampled while 1 GiB went disk to disk over loopback, in milliseconds of CPU:
+//!
+//! | receiver | | | sender | |
+//! |---|---|---|---|---|
+//! | SHA-256 | 575 | | socket | 225 |
+//! | write, most of it the copy into the page cache | 370 | | AES-GCM | 110 |
+//! | the rest of writing: locks of the file, the index, sync | 180 | | copies | 70 |
+//! | socket | 270 | | reading the file | 60 |
+//! | AES-GCM | 110 | | the rest | 165 |
+//! | copies in memory | 80 | | | |
+//! | this module's own code | 80 | | | |
+//! | page faults 50, wakeups of other threads 40 | 90 | | | |
+//!
+//! A bare stream, hashed and written, pays for all but what stands third and in the last two lines. So what is left to
+//! gain is about a tenth: writing on the thread that hashed, while the bytes are in its cache; one writer for a file at a
+//! time; fewer threads between socket and file. Hash, cipher and kernel are what they are.
 //!
 //! | file | does |
 //! |---|---|

@@ -41,7 +41,7 @@ fn flights(of: impl Fn(&serde_json::Value) -> String) -> usize {
 
 #[test]
 fn a_small_file_of_a_root_takes_five_round_trips_from_a_cold_start() {
-    // Which security protocol; TLS; identify; the root; the file. See `network`.
+    // Which security protocol; TLS; identify or the stream for wants; the root; the file. See `network`.
     let taken = flights(|seeded| format!("{}:config.json", text(seeded, "root")));
     assert!(taken <= 2 * 5, "{taken} flights");
 }
