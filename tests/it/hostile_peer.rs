@@ -142,7 +142,10 @@ fn a_peer_that_sends_garbage_is_dropped_and_refused_and_others_are_served() {
         let connection = target.dial(&peer);
         let mut stream = connection.open().expect("a stream");
         until("the peer in the list", || target.listed(&peer));
-        stream.write(&garbage).unwrap_or_else(|why| panic!("{what}: {why}"));
+        // The first bytes may be enough for the daemon to end the connection before the last are written.
+        if let Err(why) = stream.write(&garbage) {
+            println!("{what}: {why}");
+        }
         target.refuses(&peer, connection);
     }
     target.serves();

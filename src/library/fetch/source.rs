@@ -47,6 +47,8 @@ pub(super) struct Source {
     /// Blocks of the tree's structure that came from peers: the first of it, card and nodes.
     taken: HashMap<Cid, Block>,
     taken_bytes: usize,
+    /// Asked for ahead of need and not taken from the session yet: some peers do not send a block twice.
+    ahead: HashSet<Cid>,
     dials: JoinSet<Result<(), (Multiaddr, Failure)>>,
     tick: tokio::time::Interval,
 }
@@ -76,13 +78,15 @@ impl Source {
             not_held: false,
             taken: HashMap::new(),
             taken_bytes: 0,
+            ahead: HashSet::new(),
             dials: JoinSet::new(),
             tick,
         }
     }
 
     /// Asks peers for blocks; they come from [`Source::arrived`].
-    pub(super) async fn want(&mut self, wants: Vec<(Cid, usize)>) -> Result<(), Failure> {
+    pub(super) async fn want(&mut self, mut wants: Vec<(Cid, usize)>) -> Result<(), Failure> {
+        wants.retain(|(cid, _)| !self.ahead.contains(cid));
         if wants.is_empty() {
             return Ok(());
         }
@@ -129,6 +133,9 @@ impl Source {
                     Some(Event::Block(arrived)) => {
                         self.last_block = Instant::now();
                         self.not_held = false;
+                        if self.ahead.remove(arrived.cid()) {
+                            self.keep(arrived.block());
+                        }
                         let len = arrived.data().len() as u64;
                         self.job.update(|state| state.fetched += len);
                         return Ok(arrived);
@@ -179,7 +186,10 @@ impl Source {
                 wants.push((*cid, limits::CHUNK));
             }
         }
-        self.want(wants).await
+        let asked: Vec<Cid> = wants.iter().map(|(cid, _)| *cid).collect();
+        self.want(wants).await?;
+        self.ahead.extend(asked);
+        Ok(())
     }
 
     /// Whether this fetch holds the block in memory.
@@ -190,7 +200,7 @@ impl Source {
     /// Keeps a block of a tree's structure until the fetch ends.
     fn keep(&mut self, block: &Block) {
         let bytes = self.taken_bytes + block.data().len();
-        if bytes <= limits::FETCH_NODE_BYTES {
+        if bytes <= limits::FETCH_NODE_BYTES && !self.has_taken(block.cid()) {
             self.taken_bytes = bytes;
             self.taken.insert(*block.cid(), block.clone());
         }
