@@ -130,6 +130,7 @@ fn flood(target: &Target, message: &[u8], streams: usize) {
     let connection = target.dial(&peer);
     let open = |_| connection.open().expect("a stream");
     let streams: Vec<Stream> = (0..streams).map(open).collect();
+    let once = (streams.len() * message.len()) as u64;
     let done = AtomicBool::new(false);
     let more =
         thread::scope(|scope| {
@@ -147,7 +148,8 @@ fn flood(target: &Target, message: &[u8], streams: usize) {
         });
     assert!(more < MEMORY, "{more} bytes more");
     if let Some(peer) = target.listed(&peer) {
-        assert!(number(&peer, "bytes_in") > MIB as u64, "no flood: {peer}");
+        // The daemon may close the streams; that each was written to more than once makes it a flood.
+        assert!(number(&peer, "bytes_in") > 2 * once, "no flood: {peer}");
     }
 }
 
