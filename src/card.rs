@@ -15,6 +15,7 @@ pub mod did;
 pub mod envelope;
 pub mod frontmatter;
 pub mod json;
+pub mod license;
 pub mod manifest;
 pub mod name;
 pub mod policy;

@@ -7,6 +7,8 @@
 //! Order of durability: bytes, then the index, then the card, then the announcement; see `store`.
 
 mod blocks;
+pub mod cards;
+mod chain;
 mod failure;
 mod fetch;
 mod figures;

@@ -6,6 +6,7 @@
 //! them as they stand), so fields are added here and never renamed.
 
 mod answer;
+mod cards;
 
 use std::path::PathBuf;
 
@@ -22,6 +23,8 @@ pub use answer::{
     Peers, Printed, Provenance, Rebuilt, Removed, RepoLine, Repos, Seeded, Shared, Shown, Status,
     StoreFigures, TransferLine, TrustLine, TrustedPublishers, Verified,
 };
+
+pub use cards::{CardDiff, CardLine, CardLog, CardShown, FieldChange, Restate};
 
 /// The first line of a daemon on its control socket.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,6 +54,25 @@ pub enum Request {
         /// The REF as typed.
         reference: String,
     },
+    /// The signed statement.
+    CardShow {
+        /// The REF as typed.
+        reference: String,
+    },
+    /// The versions of a repo that are known.
+    CardLog {
+        /// The REF as typed.
+        reference: String,
+    },
+    /// What differs between two cards.
+    CardDiff {
+        /// The REF as typed.
+        from: String,
+        /// The other one.
+        to: String,
+    },
+    /// Sign a later word on a version.
+    Restate(Restate),
     /// Read every file where it lies and recompute all digests.
     Verify {
         /// The REF or path as typed.
@@ -161,6 +183,8 @@ pub struct Seed {
     pub copy: bool,
     /// No card, no release.
     pub unsigned: bool,
+    /// The card to sign after, as typed; the newest that is known if absent.
+    pub onto: Option<String>,
 }
 
 /// Arguments of [`Request::Get`].

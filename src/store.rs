@@ -75,7 +75,7 @@ pub use disk::{WriteMode, free_space};
 pub use error::Error;
 pub use files::{FileRecord, FileStat, FileState, Look, NewFile, Recheck, Suspect};
 pub use gc::Swept;
-pub use records::{Mark, TreeRecord};
+pub use records::TreeRecord;
 pub use soft::SoftEntry;
 pub use trees::{Owner, Repo, Reservation, Tree, TreeFile, TreeFiles, TreeState};
 

@@ -25,7 +25,7 @@ use crate::{
     },
     limits,
     rpc::{Code, Failure, Kind, Provenance, ProvenanceStatus},
-    store::{Mark, Tree},
+    store::Tree,
 };
 
 /// What a new version says besides its files.
@@ -38,6 +38,8 @@ pub(super) struct Draft {
     pub prev: Option<Cid>,
     pub license: Option<String>,
     pub metadata: Map,
+    /// Contradicting cards that it settles.
+    pub resolves: Vec<Cid>,
 }
 
 /// A signed release: its card, and the blocks that make up everything but the files.
@@ -55,11 +57,6 @@ pub(super) fn release(
     tree: &ReadTree,
 ) -> Result<Release, Failure> {
     let manifest = manifest(&tree.files)?;
-    let created_at = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .ok()
-        .and_then(|since| Timestamp::from_unix(since.as_secs() as i64).ok())
-        .ok_or_else(|| Failure::new(Code::Failure, "this machine's clock is wrong by centuries"))?;
     let mut statement = Statement {
         publisher: *library.publisher(),
         name: draft.name,
@@ -67,7 +64,7 @@ pub(super) fn release(
         version: draft.version,
         seq: draft.seq,
         prev: draft.prev,
-        created_at,
+        created_at: now()?,
         expires: None,
         status: Status::Active,
         license: draft.license,
@@ -78,7 +75,7 @@ pub(super) fn release(
         files: Files::Inline(manifest.clone()),
         metadata: draft.metadata,
         companion_keys: Vec::new(),
-        resolves: Vec::new(),
+        resolves: draft.resolves,
         other: Map::new(),
         unread: Vec::new(),
     };
@@ -97,12 +94,35 @@ pub(super) fn release(
         });
         entries.push(entry(FILES_LIST, &built));
     }
-    let card =
-        card::envelope::sign(statement, &library.inner.key).map_err(|why| cannot_sign(&why))?;
+    let card = sign(library, statement)?;
     entries.extend(with_card(&card, &tree.built, &mut blocks));
     let built = build::directory(entries, &mut |node| blocks.push(node))
         .map_err(|why| cannot_sign(&why))?;
     Ok(Release { cid: built.cid, card, blocks })
+}
+
+/// The time, as cards state it.
+pub(super) fn now() -> Result<Timestamp, Failure> {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .ok()
+        .and_then(|since| Timestamp::from_unix(since.as_secs() as i64).ok())
+        .ok_or_else(|| Failure::new(Code::Failure, "this machine's clock is wrong by centuries"))
+}
+
+/// Signs a statement with the home's key.
+pub(super) fn sign(library: &Library, statement: Statement) -> Result<Verified, Failure> {
+    card::envelope::sign(statement, &library.inner.key).map_err(|why| cannot_sign(&why))
+}
+
+/// A release like another one, of these entries, with this card in the place of the one there.
+pub(super) fn over(card: &Verified, beside: Vec<Entry>) -> Result<(Cid, Vec<Block>), Failure> {
+    let mut blocks = Vec::new();
+    let mut entries: Vec<Entry> = beside.into_iter().filter(|entry| entry.name != CARD).collect();
+    entries.push(entry(CARD, &small_file(card.bundle(), &mut blocks)));
+    let built = build::directory(entries, &mut |node| blocks.push(node))
+        .map_err(|why| cannot_sign(&why))?;
+    Ok((built.cid, blocks))
 }
 
 /// The release of a card that exists: the same card over the same tree gives the same release.
@@ -215,6 +235,7 @@ pub(super) fn provenance(
             trust: None,
             publisher: None,
             alias: None,
+            stated: None,
         });
     };
     let publisher: PublisherId = *card.publisher();
@@ -232,6 +253,7 @@ pub(super) fn provenance(
         trust: Some(trust.as_str().to_owned()),
         publisher: Some(publisher.to_string()),
         alias,
+        stated: Some(card.statement().status).filter(|status| *status != Status::Active),
     })
 }
 
@@ -257,16 +279,4 @@ pub(super) fn namesakes(library: &Library, card: &Verified) -> Result<Vec<String
     others.sort_unstable();
     others.dedup();
     Ok(others)
-}
-
-/// Remembers that a card was accepted: its publisher can't go back behind it unnoticed.
-pub(super) fn remember(library: &Library, card: &Verified) -> Result<(), Failure> {
-    let statement = card.statement();
-    let (publisher, name) = (statement.publisher.to_string(), statement.name.to_string());
-    let known = library.store().mark(&publisher, &name)?;
-    if known.is_none_or(|mark| mark.seq < statement.seq) {
-        let mark = Mark { seq: statement.seq, card: *card.id() };
-        library.store().save_mark(&publisher, &name, mark)?;
-    }
-    Ok(())
 }

@@ -19,3 +19,4 @@ mod round_trips;
 mod share;
 mod shared_bytes;
 mod single_flight;
+mod versions;

@@ -63,7 +63,8 @@ impl Wanted {
                 format!("{} is {publisher}'s, not {asked}'s", get.reference),
             ));
         }
-        let known = refs::matching(library, &reference.target)?.pop();
+        let known = refs::matching(library, &reference.target)?;
+        let known = refs::pick(library, &reference.target, known)?;
         let (cid, hints) = match (&reference.target, known) {
             (Target::Cid(cid), known) => {
                 let mut hints = vec![*cid];
