@@ -69,9 +69,9 @@ pub const TRUSTED_PUBLISHERS_MAX: usize = 100_000;
 
 // OpenSSF Model Signing: `card::oms`.
 
-/// Bytes of the largest `model.sig` that is read or written: about 150,000 files. Its tools hold it in memory several
-/// times over, and it is of use for models, which have thousands of files at most.
-pub const OMS_BUNDLE_MAX: usize = 32 * MIB;
+/// Bytes of the largest `model.sig` that is read or written: about 80,000 files, and what a plain record may have. Its
+/// tools hold it in memory several times over, and it is of use for models, which have thousands of files at most.
+pub const OMS_BUNDLE_MAX: usize = 16 * MIB;
 
 /// Paths that an OMS signature may name as left out: its tool writes four and those that its user gave by hand.
 pub const OMS_IGNORED_MAX: usize = 1024;
