@@ -7,6 +7,7 @@
 //! Order of durability: bytes, then the index, then the card, then the announcement; see `store`.
 
 mod blocks;
+mod export;
 mod failure;
 mod fetch;
 mod figures;
@@ -51,6 +52,7 @@ use crate::{
 };
 
 pub use self::{
+    export::export_card,
     fetch::{get, resume},
     figures::{Figures, figures},
     keep::{gc, pin, remove, share},

@@ -18,9 +18,9 @@ use crate::config::{Config, Visibility};
 pub use crate::card::{policy::Provenance as ProvenanceStatus, statement::Kind};
 
 pub use answer::{
-    Answer, ChangedFile, Collected, Fetched, FileLine, Health, Identity, Initialised, PeerLine,
-    Peers, Printed, Provenance, Rebuilt, Removed, RepoLine, Repos, Seeded, Shared, Shown, Status,
-    StoreFigures, TransferLine, TrustLine, TrustedPublishers, Verified,
+    Answer, ChangedFile, Collected, ExportedCard, Fetched, FileLine, Health, Identity, Initialised,
+    PeerLine, Peers, Printed, Provenance, Rebuilt, Removed, RepoLine, Repos, Seeded, Shared, Shown,
+    Status, StoreFigures, TransferLine, TrustLine, TrustedPublishers, Verified,
 };
 
 /// The first line of a daemon on its control socket.
@@ -50,6 +50,13 @@ pub enum Request {
     Show {
         /// The REF as typed.
         reference: String,
+    },
+    /// Write what others' tools check a card with.
+    CardExport {
+        /// The REF as typed.
+        reference: String,
+        /// The folder to write into. Absolute.
+        output: PathBuf,
     },
     /// Read every file where it lies and recompute all digests.
     Verify {
@@ -161,6 +168,8 @@ pub struct Seed {
     pub copy: bool,
     /// No card, no release.
     pub unsigned: bool,
+    /// Add `model.sig`, the OpenSSF Model Signing companion of the card; once asked for, later versions have one too.
+    pub oms: bool,
 }
 
 /// Arguments of [`Request::Get`].

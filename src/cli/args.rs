@@ -174,6 +174,14 @@ pub(super) enum Command {
         #[arg(value_name = "REF")]
         reference: String,
     },
+    /// Signed model cards
+    #[command(after_help = "Examples:
+  modelswarm card export all-MiniLM-L6-v2 -o ./proof")]
+    Card {
+        /// What to do with a card
+        #[command(subcommand)]
+        action: CardAction,
+    },
     /// Read every file where it lies and recompute all digests
     #[command(after_help = "Examples:
   modelswarm verify all-MiniLM-L6-v2
@@ -273,6 +281,23 @@ For good: write max_up = \"25MiB\" under [rates] into config.toml.")]
     },
 }
 
+/// What to do with a card.
+#[derive(Debug, Subcommand)]
+pub(super) enum CardAction {
+    /// Write a card and how to check it with OpenSSL alone (VERIFY.md) into a folder
+    #[command(after_help = "Examples:
+  modelswarm card export all-MiniLM-L6-v2 -o ./proof
+  modelswarm card export bafybei… -o ./proof")]
+    Export {
+        /// A CID or a name in the library
+        #[arg(value_name = "REF")]
+        reference: String,
+        /// Write here
+        #[arg(short, long, value_name = "DIR")]
+        output: PathBuf,
+    },
+}
+
 /// What to do with the list of trusted publishers.
 #[derive(Debug, Subcommand)]
 pub(super) enum TrustAction {
@@ -334,6 +359,9 @@ pub(super) struct SeedArgs {
     /// No card: share the bare files
     #[arg(long)]
     pub unsigned: bool,
+    /// Add an OpenSSF Model Signing signature (model.sig), now and to later versions
+    #[arg(long, conflicts_with = "unsigned")]
+    pub oms: bool,
 }
 
 /// Arguments of `cat`.

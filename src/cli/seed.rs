@@ -45,6 +45,7 @@ pub(super) fn request(args: SeedArgs) -> Result<Request, Failure> {
         follow_symlinks: args.follow_symlinks,
         copy: args.copy,
         unsigned: args.unsigned,
+        oms: args.oms,
     }))
 }
 

@@ -44,6 +44,10 @@ pub(super) async fn answer(
         Request::Show { reference } => Answer::Shown(
             blocking(library, move |library| library::show(library, &reference)).await?,
         ),
+        Request::CardExport { reference, output } => Answer::ExportedCard(
+            blocking(library, move |library| library::export_card(library, &reference, &output))
+                .await?,
+        ),
         Request::Rm { reference } => Answer::Removed(library::remove(library, &reference).await?),
         Request::Pin { reference } => {
             Answer::Shared(library::pin(library, &reference, true).await?)
