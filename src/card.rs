@@ -13,11 +13,13 @@
 pub mod commit;
 pub mod did;
 pub mod envelope;
+pub mod export;
 pub mod frontmatter;
 pub mod json;
 pub mod license;
 pub mod manifest;
 pub mod name;
+pub mod oms;
 pub mod policy;
 pub mod reference;
 pub mod release;

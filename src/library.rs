@@ -9,6 +9,7 @@
 mod blocks;
 pub mod cards;
 mod chain;
+mod export;
 mod failure;
 mod fetch;
 mod figures;
@@ -53,6 +54,7 @@ use crate::{
 };
 
 pub use self::{
+    export::export_card,
     fetch::{get, resume},
     figures::{Figures, figures},
     keep::{gc, pin, remove, share},

@@ -19,9 +19,9 @@ use crate::config::{Config, Visibility};
 pub use crate::card::{policy::Provenance as ProvenanceStatus, statement::Kind};
 
 pub use answer::{
-    Answer, ChangedFile, Collected, Fetched, FileLine, Health, Identity, Initialised, PeerLine,
-    Peers, Printed, Provenance, Rebuilt, Removed, RepoLine, Repos, Seeded, Shared, Shown, Status,
-    StoreFigures, TransferLine, TrustLine, TrustedPublishers, Verified,
+    Answer, ChangedFile, Collected, ExportedCard, Fetched, FileLine, Health, Identity, Initialised,
+    PeerLine, Peers, Printed, Provenance, Rebuilt, Removed, RepoLine, Repos, Seeded, Shared, Shown,
+    Status, StoreFigures, TransferLine, TrustLine, TrustedPublishers, Verified,
 };
 
 pub use cards::{CardDiff, CardLine, CardLog, CardShown, FieldChange, Restate};
@@ -73,6 +73,13 @@ pub enum Request {
     },
     /// Sign a later word on a version.
     Restate(Restate),
+    /// Write what others' tools check a card with.
+    CardExport {
+        /// The REF as typed.
+        reference: String,
+        /// The folder to write into. Absolute.
+        output: PathBuf,
+    },
     /// Read every file where it lies and recompute all digests.
     Verify {
         /// The REF or path as typed.
@@ -185,6 +192,8 @@ pub struct Seed {
     pub unsigned: bool,
     /// The card to sign after, as typed; the newest that is known if absent.
     pub onto: Option<String>,
+    /// Add `model.sig`, the OpenSSF Model Signing companion of the card; once asked for, later versions have one too.
+    pub oms: bool,
 }
 
 /// Arguments of [`Request::Get`].

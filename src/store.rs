@@ -17,7 +17,7 @@
 //! | [`Store::set_visibility`], [`Store::set_pinned`] | flush; plain record synced |
 //! | [`Store::remove_tree`] | plain record gone: synced; index: flush; files deleted |
 //! | [`Store::save_job`] | flush |
-//! | [`Store::save_card`], [`Store::save_mark`], [`Store::save_document`] | synced |
+//! | [`Store::save_card`], [`Store::save_companion`], [`Store::save_mark`], [`Store::save_document`] | synced |
 //! | [`Store::save_provider_records`], [`Store::save_peers`] | with the next flush of anything |
 //!
 //! A flush covers every batch applied before it, whoever applied it. It is sled's flush and an fsync of sled's file,

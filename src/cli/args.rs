@@ -179,7 +179,8 @@ pub(super) enum Command {
   modelswarm card show all-MiniLM-L6-v2
   modelswarm card log all-MiniLM-L6-v2
   modelswarm card diff all-MiniLM-L6-v2@1 all-MiniLM-L6-v2@2
-  modelswarm card withdraw all-MiniLM-L6-v2@1 --reason 'trained on the test set'")]
+  modelswarm card withdraw all-MiniLM-L6-v2@1 --reason 'trained on the test set'
+  modelswarm card export all-MiniLM-L6-v2 -o ./proof")]
     Card {
         /// What to do
         #[command(subcommand)]
@@ -324,6 +325,18 @@ pub(super) enum CardAction {
     #[command(after_help = "Examples:
   modelswarm card deprecate tiny-7b@1.0 --reason 'tiny-7b@1.1 is better in every way'")]
     Deprecate(StatusArgs),
+    /// Write a card and how to check it with OpenSSL alone (VERIFY.md) into a folder
+    #[command(after_help = "Examples:
+  modelswarm card export all-MiniLM-L6-v2 -o ./proof
+  modelswarm card export bafybei… -o ./proof")]
+    Export {
+        /// A CID or a name in the library
+        #[arg(value_name = "REF")]
+        reference: String,
+        /// Write here
+        #[arg(short, long, value_name = "DIR")]
+        output: PathBuf,
+    },
 }
 
 /// Arguments of `card withdraw` and `card deprecate`.
@@ -404,6 +417,9 @@ pub(super) struct SeedArgs {
     /// Sign after this card, and settle between it and those that contradict it
     #[arg(long, value_name = "CARD")]
     pub onto: Option<String>,
+    /// Add an OpenSSF Model Signing signature (model.sig), now and to later versions
+    #[arg(long, conflicts_with = "unsigned")]
+    pub oms: bool,
 }
 
 /// Arguments of `cat`.

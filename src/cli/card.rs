@@ -1,4 +1,4 @@
-//! `card show`, `card log`, `card diff`, `card withdraw`, `card deprecate`.
+//! `card show`, `card log`, `card diff`, `card withdraw`, `card deprecate`, `card export`.
 
 use super::{
     args::{CardAction, StatusArgs},
@@ -7,21 +7,30 @@ use super::{
 };
 use crate::{
     card::statement::Status,
-    rpc::{CardDiff, CardLog, CardShown, Request, Restate},
+    dag::name::escape,
+    rpc::{CardDiff, CardLog, CardShown, Code, ExportedCard, Failure, Request, Restate},
 };
 
-pub(super) fn request(action: CardAction) -> Request {
+/// The request; a path is made absolute here, since a daemon has another working directory.
+pub(super) fn request(action: CardAction) -> Result<Request, Failure> {
     let restate = |args: StatusArgs, status| {
         let StatusArgs { reference, reason, replaced_by } = args;
         Request::Restate(Restate { reference, status, reason, replaced_by })
     };
-    match action {
+    Ok(match action {
         CardAction::Show { reference } => Request::CardShow { reference },
         CardAction::Log { reference } => Request::CardLog { reference },
         CardAction::Diff { from, to } => Request::CardDiff { from, to },
         CardAction::Withdraw(args) => restate(args, Status::Withdrawn),
         CardAction::Deprecate(args) => restate(args, Status::Deprecated),
-    }
+        CardAction::Export { reference, output } => {
+            let output = std::path::absolute(&output).map_err(|why| {
+                let path = output.display();
+                Failure::new(Code::Usage, format!("cannot use {path} as a path: {why}"))
+            })?;
+            Request::CardExport { reference, output }
+        }
+    })
 }
 
 pub(super) fn print_shown(answer: &CardShown) {
@@ -76,4 +85,17 @@ pub(super) fn print_diff(answer: &CardDiff) {
         text += &format!("    {}: {} -> {}\n", field.field, shown(&field.from), shown(&field.to));
     }
     print_text(&text);
+}
+
+pub(super) fn print_exported(answer: &ExportedCard, screen: &Screen) {
+    print_text(&format!(
+        "  {}@{}  {}\n  card     {}\n  {}: {}\n",
+        answer.name,
+        answer.version,
+        answer.publisher,
+        answer.card,
+        escape(&answer.path.display().to_string()),
+        answer.files.join(", "),
+    ));
+    screen.hint("VERIFY.md there says how to check the files without modelswarm");
 }

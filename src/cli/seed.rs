@@ -46,6 +46,7 @@ pub(super) fn request(args: SeedArgs) -> Result<Request, Failure> {
         copy: args.copy,
         unsigned: args.unsigned,
         onto: args.onto,
+        oms: args.oms,
     }))
 }
 

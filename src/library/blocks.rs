@@ -27,23 +27,23 @@ pub(super) fn extents(store: &Store, file: FileId) -> Result<Vec<(Multihash, Pla
     }
 }
 
-/// A whole file that lies in the index, such as an entry of a release; `None` if a part of it is not here.
-///
-/// # Errors
-/// Refused (4) for what is no file, or is larger than `max` bytes; as the store fails.
-pub(super) fn small_file(store: &Store, cid: &Cid, max: usize) -> Result<Option<Vec<u8>>, Failure> {
-    let refused =
-        |why: &dyn std::fmt::Display| Failure::new(Code::Refused, format!("{cid}: {why}"));
-    let mut cursor = Cursor::new("", *cid, 0..max as u64 + 1);
+/// A block that the store holds, hashed again.
+pub(super) fn held(store: &Store, cid: Cid) -> Result<Option<Block>, Failure> {
+    let Some(data) = store.read(cid.hash())? else { return Ok(None) };
+    Block::verify(cid, data).map(Some).map_err(|why| {
+        Failure::new(Code::Refused, format!("the block {cid} in the store is damaged: {why}"))
+            .hint("rebuild the index: modelswarm repair")
+    })
+}
+
+/// A whole small file that the store holds; none if a part of it is not there.
+pub(super) fn small_file(store: &Store, file: Cid, max: usize) -> Result<Option<Vec<u8>>, Failure> {
+    let mut cursor = Cursor::new("", file, 0..max as u64);
     let mut bytes = Vec::new();
     while let Some(wanted) = cursor.wanted() {
-        let Some(data) = store.read(wanted.hash())? else { return Ok(None) };
-        let block = Block::verify(wanted, data).map_err(|why| refused(&why))?;
-        let range = cursor.supply(&block).map_err(|why| refused(&why))?;
+        let Some(block) = held(store, wanted)? else { return Ok(None) };
+        let range = cursor.supply(&block)?;
         bytes.extend_from_slice(&block.data()[range]);
-    }
-    if bytes.len() > max {
-        return Err(refused(&format!("it is larger than the {max} bytes it may have")));
     }
     Ok(Some(bytes))
 }

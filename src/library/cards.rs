@@ -21,7 +21,7 @@ use crate::{
         statement::{FILES_LIST, Files, Status},
     },
     dag::{
-        Block, Cid, Entry,
+        Cid, Entry,
         unixfs::{self, Node},
     },
     limits,
@@ -238,6 +238,9 @@ fn next(
     };
     let files: Result<Vec<TreeFile>, _> = store.tree_files(held.id)?.collect();
     store.save_card(signed.id(), signed.bundle())?;
+    if let Some(companion) = store.companion(card.id())? {
+        store.save_companion(signed.id(), &companion)?;
+    }
     store.save_tree(reservation.id(), &tree, &files?)?;
     chain::accept(library, &signed)?;
     Ok((signed, (reservation.id(), tree)))
@@ -250,8 +253,7 @@ fn beside(library: &Library, tree: &Tree) -> Result<Vec<Entry>, Failure> {
             .hint("seed its folder again")
     };
     let release = tree.release.ok_or_else(lost)?;
-    let block = library.store().read(release.hash())?.ok_or_else(lost)?;
-    let block = Block::verify(release, block).map_err(|_| lost())?;
+    let block = blocks::held(library.store(), release)?.ok_or_else(lost)?;
     match unixfs::decode(&block) {
         Ok(Node::Directory(entries)) => Ok(entries),
         _ => Err(lost()),
@@ -297,7 +299,7 @@ fn manifest(library: &Library, card: &Verified, held: &Held) -> Result<Manifest,
                 .hint(format!("modelswarm get {}", held.tree.root))
             };
             Some(
-                blocks::small_file(library.store(), &list.cid, limits::FILES_LIST_MAX)?
+                blocks::small_file(library.store(), list.cid, limits::FILES_LIST_MAX)?
                     .ok_or_else(missing)?,
             )
         }

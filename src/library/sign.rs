@@ -14,8 +14,9 @@ use crate::{
         self, Manifest, PublisherId, RepoName, Statement, Unverified, Verified, Version,
         json::Map,
         manifest::FileEntry,
+        oms,
         policy::{self, Trust},
-        release::{CARD, MODEL},
+        release::{CARD, MODEL, MODEL_SIG},
         statement::{FILES_LIST, Files, Status, Timestamp},
     },
     dag::{
@@ -29,7 +30,7 @@ use crate::{
 };
 
 /// What a new version says besides its files.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Draft {
     pub name: RepoName,
     pub kind: Kind,
@@ -40,6 +41,8 @@ pub(super) struct Draft {
     pub metadata: Map,
     /// Contradicting cards that it settles.
     pub resolves: Vec<Cid>,
+    /// What signs `model.sig`, if there is to be one.
+    pub companion: Option<oms::SigningKey>,
 }
 
 /// A signed release: its card, and the blocks that make up everything but the files.
@@ -47,6 +50,8 @@ pub(super) struct Draft {
 pub(super) struct Release {
     pub cid: Cid,
     pub card: Verified,
+    /// The bytes of `model.sig`.
+    pub companion: Option<Vec<u8>>,
     pub blocks: Vec<Block>,
 }
 
@@ -74,7 +79,7 @@ pub(super) fn release(
         tree: manifest.digests(),
         files: Files::Inline(manifest.clone()),
         metadata: draft.metadata,
-        companion_keys: Vec::new(),
+        companion_keys: draft.companion.iter().map(|key| key.public().to_string()).collect(),
         resolves: draft.resolves,
         other: Map::new(),
         unread: Vec::new(),
@@ -95,10 +100,18 @@ pub(super) fn release(
         entries.push(entry(FILES_LIST, &built));
     }
     let card = sign(library, statement)?;
-    entries.extend(with_card(&card, &tree.built, &mut blocks));
+    let companion = draft
+        .companion
+        .map(|key| oms::sign(&card.statement().name, &manifest, &key))
+        .transpose()
+        .map_err(|why| {
+            Failure::new(Code::Usage, format!("model.sig cannot be made: {why}"))
+                .hint("seed without --oms")
+        })?;
+    entries.extend(with_card(&card, &tree.built, companion.as_deref(), &mut blocks));
     let built = build::directory(entries, &mut |node| blocks.push(node))
         .map_err(|why| cannot_sign(&why))?;
-    Ok(Release { cid: built.cid, card, blocks })
+    Ok(Release { cid: built.cid, card, companion, blocks })
 }
 
 /// The time, as cards state it.
@@ -125,23 +138,36 @@ pub(super) fn over(card: &Verified, beside: Vec<Entry>) -> Result<(Cid, Vec<Bloc
     Ok((built.cid, blocks))
 }
 
-/// The release of a card that exists: the same card over the same tree gives the same release.
-pub(super) fn rebuild(card: &Verified, tree: &ReadTree) -> Result<(Cid, Vec<Block>), Failure> {
+/// The release of a card that exists: the same card over the same tree, with the companion that was kept with it, gives
+/// the same release.
+pub(super) fn rebuild(
+    library: &Library,
+    card: &Verified,
+    tree: &ReadTree,
+) -> Result<(Cid, Vec<Block>), Failure> {
+    let companion = library.store().companion(card.id())?;
     let mut blocks = Vec::new();
     let mut entries = Vec::new();
     if let Files::List(_) = &card.statement().files {
         let list = manifest(&tree.files)?.to_jsonl();
         entries.push(entry(FILES_LIST, &small_file(&list, &mut blocks)));
     }
-    entries.extend(with_card(card, &tree.built, &mut blocks));
+    entries.extend(with_card(card, &tree.built, companion.as_deref(), &mut blocks));
     let built = build::directory(entries, &mut |node| blocks.push(node))
         .map_err(|why| cannot_sign(&why))?;
     Ok((built.cid, blocks))
 }
 
-fn with_card(card: &Verified, root: &Built, blocks: &mut Vec<Block>) -> [Entry; 2] {
+fn with_card(
+    card: &Verified,
+    root: &Built,
+    companion: Option<&[u8]>,
+    blocks: &mut Vec<Block>,
+) -> Vec<Entry> {
     let bundle = small_file(card.bundle(), blocks);
-    [entry(CARD, &bundle), entry(MODEL, root)]
+    let mut entries = vec![entry(CARD, &bundle), entry(MODEL, root)];
+    entries.extend(companion.map(|bytes| entry(MODEL_SIG, &small_file(bytes, blocks))));
+    entries
 }
 
 fn entry(name: &str, built: &Built) -> Entry {

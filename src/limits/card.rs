@@ -66,3 +66,15 @@ pub const RESOLVES_MAX: usize = 16;
 
 /// Publishers in the trust list, and ten times what the policy is measured with.
 pub const TRUSTED_PUBLISHERS_MAX: usize = 100_000;
+
+// OpenSSF Model Signing: `card::oms`.
+
+/// Bytes of the largest `model.sig` that is read or written: about 80,000 files, and what a plain record may have. Its
+/// tools hold it in memory several times over, and it is of use for models, which have thousands of files at most.
+pub const OMS_BUNDLE_MAX: usize = 16 * MIB;
+
+/// Paths that an OMS signature may name as left out: its tool writes four and those that its user gave by hand.
+pub const OMS_IGNORED_MAX: usize = 1024;
+
+/// Bytes of a public key in PEM: one of P-384 has 215, and text may stand before it.
+pub const PUBLIC_KEY_PEM_MAX: usize = 16 * KIB;

@@ -56,6 +56,10 @@ pub(super) async fn answer(
         Request::Restate(restate) => {
             Answer::CardLog(library::cards::restate(library, restate).await?)
         }
+        Request::CardExport { reference, output } => Answer::ExportedCard(
+            blocking(library, move |library| library::export_card(library, &reference, &output))
+                .await?,
+        ),
         Request::Rm { reference } => Answer::Removed(library::remove(library, &reference).await?),
         Request::Pin { reference } => {
             Answer::Shared(library::pin(library, &reference, true).await?)

@@ -30,6 +30,8 @@ pub enum Answer {
     CardLog(CardLog),
     /// To `card diff`.
     CardDiff(CardDiff),
+    /// To `card export`.
+    ExportedCard(ExportedCard),
     /// To `verify`.
     Verified(Verified),
     /// To `rm`.
@@ -233,6 +235,23 @@ pub struct Shown {
     pub predicate: Option<serde_json::Value>,
     /// The files.
     pub entries: Vec<FileLine>,
+}
+
+/// Answer to `card export`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExportedCard {
+    /// Card id.
+    pub card: String,
+    /// Who signed it.
+    pub publisher: String,
+    /// Repo name.
+    pub name: String,
+    /// Version.
+    pub version: String,
+    /// The folder.
+    pub path: PathBuf,
+    /// Names of the files in it that are the card's.
+    pub files: Vec<String>,
 }
 
 /// Answer to `verify`.

@@ -5,6 +5,7 @@
 //! records/trees/ID.json            one tree: what `Tree` holds, and which list of files counts
 //! records/trees/ID-LIST.jsonl      its files, one a line
 //! records/cards/CID.json           a card's bundle, as it came
+//! records/cards/CID.model.sig      its companion, as it came
 //! records/marks/HASH.json          highest seq seen for a (publisher, name)
 //! records/documents/NAME           whatever `library` keeps that a rebuild needs (trust)
 //! ```
@@ -220,6 +221,24 @@ impl Store {
     /// What the disk says.
     pub fn card(&self, card: &Cid) -> Result<Option<Vec<u8>>, Error> {
         let path = self.0.records("cards").join(format!("{card}.json"));
+        disk::read_small(&path, limits::STORE_RECORD_BYTES)
+    }
+
+    /// Keeps a card's companion as a plain file, durably: without it the card's release can't be built again.
+    ///
+    /// # Errors
+    /// As [`Store::save_card`].
+    pub fn save_companion(&self, card: &Cid, bundle: &[u8]) -> Result<(), Error> {
+        small(bundle)?;
+        disk::write_small(&self.0.records("cards").join(format!("{card}.model.sig")), bundle)
+    }
+
+    /// A card's companion.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn companion(&self, card: &Cid) -> Result<Option<Vec<u8>>, Error> {
+        let path = self.0.records("cards").join(format!("{card}.model.sig"));
         disk::read_small(&path, limits::STORE_RECORD_BYTES)
     }
 

@@ -8,6 +8,7 @@ mod bad_input;
 mod cat;
 mod cli;
 mod common;
+mod companion;
 mod crash;
 mod hostile_peer;
 mod inline;

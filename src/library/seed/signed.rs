@@ -9,11 +9,12 @@ use crate::{
     card::{
         self, RepoName, Verified, Version, frontmatter,
         json::Map,
+        oms,
         policy::{self, Intent, Next},
         statement::{Status, license},
     },
     dag::Cid,
-    library::{Library, Watch, blocks, chain, keep, place, scan::Scan, sign, trust},
+    library::{Library, Watch, blocks, chain, keep, keys, place, scan::Scan, sign, trust},
     limits,
     rpc::{Code, Failure, Seeded},
     store::{Repo, Tree, TreeId, TreeState},
@@ -91,11 +92,12 @@ impl Import<'_> {
         let before = head.map(|(card, _)| card);
         let resolves = before.map_or(Ok(Vec::new()), |card| contradicting(library, card))?;
         let kind = self.seed.kind.or(before.map(|card| card.statement().kind)).unwrap_or_default();
+        let companion = self.companion(before)?;
         let intent = Intent {
             root: read.built.cid,
             kind,
             license: license.clone(),
-            companion_keys: Vec::new(),
+            companion_keys: companion.iter().map(|key| key.public().to_string()).collect(),
             version,
             status: Status::Active,
             resolves: resolves.clone(),
@@ -108,7 +110,7 @@ impl Import<'_> {
         })?;
         match (next, head) {
             (Next::Unchanged, Some((card, held))) => {
-                let (release, blocks) = sign::rebuild(card, read)?;
+                let (release, blocks) = sign::rebuild(library, card, read)?;
                 let id = held.as_ref().map_or(self.reserved, |(id, _)| *id);
                 blocks::add_nodes(library.store(), id, &blocks)?;
                 Ok(Settled { id, release, card: card.clone(), unchanged: true })
@@ -117,9 +119,21 @@ impl Import<'_> {
             (Next::Sign { seq, prev, version }, _) => {
                 self.warn_of_lost_bytes(head.and_then(|(_, held)| held.as_ref()));
                 let name = self.name.clone();
-                let draft =
-                    sign::Draft { name, kind, version, seq, prev, license, metadata, resolves };
+                let draft = sign::Draft {
+                    name,
+                    kind,
+                    version,
+                    seq,
+                    prev,
+                    license,
+                    metadata,
+                    resolves,
+                    companion,
+                };
                 let made = sign::release(library, draft, read)?;
+                if let Some(companion) = &made.companion {
+                    library.store().save_companion(made.card.id(), companion)?;
+                }
                 blocks::add_nodes(library.store(), self.reserved, &made.blocks)?;
                 let (id, release) = (self.reserved, made.cid);
                 Ok(Settled { id, release, card: made.card, unchanged: false })
@@ -144,6 +158,27 @@ impl Import<'_> {
             }
             Ok(()) => Ok(()),
         }
+    }
+
+    /// The key for `model.sig`: as asked, else that of the version before, so that `--oms` is said once.
+    fn companion(&self, before: Option<&Verified>) -> Result<Option<oms::SigningKey>, Failure> {
+        let home = &self.library.inner.home;
+        if self.seed.oms {
+            return keys::companion(home).map(Some);
+        }
+        let named = before.map_or(&[][..], |card| &card.statement().companion_keys[..]);
+        if named.is_empty() {
+            return Ok(None);
+        }
+        let key =
+            keys::held_companion(home)?.filter(|key| named.contains(&key.public().to_string()));
+        if key.is_none() {
+            self.watch.warn(format!(
+                "the version before had a model.sig by a key that is not in {}: this one has none; --oms makes one with a key of this home",
+                home.oms_key().display()
+            ));
+        }
+        Ok(key)
     }
 
     /// A folder seeded in place serves only what it holds now.
