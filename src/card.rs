@@ -14,6 +14,8 @@ pub mod commit;
 pub mod did;
 pub mod envelope;
 pub mod frontmatter;
+pub mod index;
+pub mod ipns;
 pub mod json;
 pub mod manifest;
 pub mod name;
