@@ -71,7 +71,7 @@ pub const TRUSTED_PUBLISHERS_MAX: usize = 100_000;
 
 // Names: `card::ipns` and `card::index`.
 
-/// Bytes of the largest IPNS record (IPNS specification, "Record Size Limit"). Ours have about 600.
+/// Bytes of the largest IPNS record (IPNS specification, "Record Size Limit"). Ours have about 430.
 pub const IPNS_RECORD_MAX: usize = 10 * KIB;
 
 /// How long a record of ours is valid: a publisher may be off for a month while others re-broadcast it (issue on

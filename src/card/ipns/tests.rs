@@ -403,7 +403,7 @@ fn equal_inputs_give_equal_bytes_in_the_order_of_kubo() {
     let record = ours(3);
     assert_eq!(record, ours(3));
     let bytes = record.bytes();
-    assert!(bytes.len() < 620, "{}", bytes.len());
+    assert!(bytes.len() < 450, "{}", bytes.len());
     let fields: Vec<u8> = {
         let (mut at, mut fields) = (0, Vec::new());
         while at < bytes.len() {
