@@ -15,6 +15,8 @@ pub mod did;
 pub mod envelope;
 pub mod export;
 pub mod frontmatter;
+pub mod index;
+pub mod ipns;
 pub mod json;
 pub mod license;
 pub mod manifest;

@@ -18,7 +18,7 @@ use crate::{
         Manifest, Verified, Version,
         json::{Map, Value},
         policy::Mark,
-        statement::{FILES_LIST, Files, Status},
+        statement::Status,
     },
     dag::{
         Cid, Entry,
@@ -113,9 +113,9 @@ fn accepted(mark: Option<&Mark>, known: &BTreeMap<Cid, Verified>) -> BTreeSet<Ci
 /// # Errors
 /// As [`show`].
 pub fn diff(library: &Library, from: &str, to: &str) -> Result<CardDiff, Failure> {
-    let ((from, from_held), (to, to_held)) = (signed(library, from)?, signed(library, to)?);
-    let old = manifest(library, &from, &from_held)?;
-    let new = manifest(library, &to, &to_held)?;
+    let ((from, _), (to, _)) = (signed(library, from)?, signed(library, to)?);
+    let old = manifest(library, &from)?;
+    let new = manifest(library, &to)?;
     let digests = |manifest: &Manifest| -> BTreeMap<String, [u8; 32]> {
         manifest.files().iter().map(|file| (file.path.clone(), file.sha256)).collect()
     };
@@ -286,24 +286,9 @@ fn versions(library: &Library, publisher: &str, name: &str) -> Result<Vec<Tree>,
     Ok(trees.filter(of_repo).collect())
 }
 
-/// The signed list of files; where it lies beside the card, from the release.
-fn manifest(library: &Library, card: &Verified, held: &Held) -> Result<Manifest, Failure> {
-    let list = match &card.statement().files {
-        Files::Inline(_) => None,
-        Files::List(list) => {
-            let missing = || {
-                Failure::new(
-                    Code::NotFound,
-                    format!("the {FILES_LIST} of {} is not here", card.id()),
-                )
-                .hint(format!("modelswarm get {}", held.tree.root))
-            };
-            Some(
-                blocks::small_file(library.store(), list.cid, limits::FILES_LIST_MAX)?
-                    .ok_or_else(missing)?,
-            )
-        }
-    };
+/// The signed list of files.
+fn manifest(library: &Library, card: &Verified) -> Result<Manifest, Failure> {
+    let list = sign::files_list(library, card)?;
     card.statement().manifest(list.as_deref()).map_err(|why| {
         Failure::new(Code::Refused, format!("the card {} is not usable: {why}", card.id()))
     })

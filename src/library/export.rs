@@ -10,16 +10,10 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Library, blocks, keep::name_of, refs, sign};
+use super::{Library, keep::name_of, refs, sign};
 use crate::{
-    card::{Verified, export, statement::FILES_LIST},
-    dag::{
-        Cid,
-        unixfs::{self, Node},
-    },
-    limits,
+    card::{Verified, export},
     rpc::{Code, ExportedCard, Failure},
-    store::Tree,
 };
 
 /// Writes the card of a version, its publisher's key and `VERIFY.md` into a folder, which is made if it is not there;
@@ -37,7 +31,7 @@ pub fn export_card(
     let card = sign::card_of(library, &held.tree)?.ok_or_else(|| {
         Failure::new(Code::Usage, format!("{} is unsigned: it has no card", name_of(&held.tree)))
     })?;
-    let files_list = files_list(library, &held.tree)?.map(Bytes::from);
+    let files_list = sign::files_list(library, &card)?.map(Bytes::from);
     let companion = library.store().companion(card.id())?.map(Bytes::from);
     let files = export::files(&card, files_list, companion).map_err(|why| {
         Failure::new(Code::Refused, format!("the card {} is not exported: {why}", card.id()))
@@ -56,19 +50,6 @@ fn exported(card: &Verified, output: &Path, files: &[(&'static str, Bytes)]) -> 
         version: statement.version.to_string(),
         path: output.to_owned(),
         files: files.iter().map(|(name, _)| (*name).to_owned()).collect(),
-    }
-}
-
-/// The list of files beside a card, out of its release; none if the release has none.
-fn files_list(library: &Library, tree: &Tree) -> Result<Option<Vec<u8>>, Failure> {
-    let Some(release) = tree.release else { return Ok(None) };
-    let Some(node) = blocks::held(library.store(), release)? else { return Ok(None) };
-    let Ok(Node::Directory(entries)) = unixfs::decode(&node) else { return Ok(None) };
-    let list: Option<Cid> =
-        entries.iter().find(|entry| entry.name == FILES_LIST).map(|entry| entry.cid);
-    match list {
-        Some(list) => blocks::small_file(library.store(), list, limits::FETCH_SMALL_FILE),
-        None => Ok(None),
     }
 }
 

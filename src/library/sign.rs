@@ -217,6 +217,16 @@ pub(super) fn card_by_id(library: &Library, id: &Cid) -> Result<Option<Verified>
     Ok(Some(card))
 }
 
+/// The bytes of the list of files that lies beside a card; none if the card lists them itself, or it is not here.
+pub(super) fn files_list(library: &Library, card: &Verified) -> Result<Option<Vec<u8>>, Failure> {
+    match &card.statement().files {
+        Files::Inline(_) => Ok(None),
+        Files::List(list) => {
+            blocks::small_file(library.store(), list.cid, limits::FETCH_SMALL_FILE)
+        }
+    }
+}
+
 /// The card of a version, verified again.
 pub(super) fn card_of(library: &Library, tree: &Tree) -> Result<Option<Verified>, Failure> {
     let Some(id) = &tree.card else { return Ok(None) };
