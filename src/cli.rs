@@ -12,6 +12,7 @@ mod get;
 mod identity;
 mod keep;
 mod listing;
+mod name;
 mod output;
 mod resolve;
 mod seed;
@@ -131,6 +132,7 @@ fn request(command: Command) -> Result<Request, Failure> {
         Command::Ls => Request::Ls,
         Command::Show { reference } => Request::Show { reference },
         Command::Card { action } => card::request(action)?,
+        Command::Name { action } => name::request(action),
         Command::Verify { target } => verify::request(&target)?,
         Command::Rm { reference } => Request::Rm { reference },
         Command::Gc => Request::Gc,
@@ -160,6 +162,8 @@ fn print(context: &Context, request: &Request, answer: &Answer, screen: &Screen)
         Answer::CardLog(answer) => card::print_log(answer, screen),
         Answer::CardDiff(answer) => card::print_diff(answer),
         Answer::ExportedCard(answer) => card::print_exported(answer, screen),
+        Answer::Names(answer) => name::print_published(answer, screen),
+        Answer::Name(answer) => name::print_resolved(answer),
         Answer::Verified(answer) => verify::print(answer),
         Answer::Removed(answer) => keep::print_removed(answer),
         Answer::Collected(answer) => keep::print_collected(answer),

@@ -18,6 +18,7 @@ mod import;
 mod keep;
 pub mod keys;
 mod listing;
+pub mod names;
 mod note;
 mod place;
 pub mod read;

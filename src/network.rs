@@ -51,7 +51,8 @@
 //! | `behaviour`, `bitswap`, `pong` | the swarm's protocols; Bitswap's streams; answers to pings |
 //! | `transfer`, `fetch`, `session`, `landing` | the exchange's shell, fetches, where their blocks go at once |
 //! | `memory`, `pace` | room for payload, rate limits |
-//! | `dht`, `records` | announcing, finding, other peers' records |
+//! | `dht`, `records`, `schedule` | announcing, finding, other peers' records |
+//! | `names` | publishing, resolving and holding the records of publishers' names |
 //! | `peers`, `connect`, `behind` | the address book, dials by hand, what survives a restart |
 //! | `blocks`, `pool` | the store, on threads of its own |
 
@@ -69,6 +70,7 @@ mod gate;
 mod landing;
 mod memory;
 mod muxer;
+mod names;
 mod pace;
 mod peers;
 mod policy;
@@ -76,6 +78,7 @@ mod pong;
 mod pool;
 mod records;
 mod requests;
+mod schedule;
 mod session;
 mod start;
 mod status;
@@ -98,6 +101,8 @@ pub use status::{Announced, Peer, Sources, Status};
 use libp2p::core::{muxing::StreamMuxerBox, transport::Boxed};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::card::did::PublisherId;
+use crate::card::ipns;
 use crate::config::network::Settings;
 use crate::config::rates::Rates;
 use crate::dag::Cid;
@@ -222,6 +227,40 @@ impl Network {
     /// [`Error::Stopped`].
     pub async fn providers_held(&self, cid: Cid) -> Result<Vec<PeerId>, Error> {
         self.call(|reply| Command::ProvidersHeld { cid, reply }).await
+    }
+
+    /// Publishes the record of a publisher's name in the LAN's DHT: holds it, from now on and over restarts until it
+    /// ends, and puts it to the peers closest to it, again whenever announcements are repeated. Says how many peers
+    /// acknowledged it now, at once 0 without any peer; else when all have answered, which takes some ten seconds if
+    /// one is gone.
+    ///
+    /// # Errors
+    /// [`Error::OlderRecord`], [`Error::RecordExpired`], [`Error::OtherDht`], [`Error::TooMany`], and then it is not
+    /// held; [`Error::Stopped`].
+    pub async fn publish_name(&self, record: ipns::Record) -> Result<usize, Error> {
+        let record = Box::new(record);
+        self.call(|reply| Command::PublishName { record, reply }).await?
+    }
+
+    /// The newest record of a publisher's name that the LAN's DHT or this node holds, neither ended nor signed for
+    /// the other DHT. Ends by itself after about [`limits::NAME_RESOLVE_TIME`]. This node holds it then too, and peers
+    /// asked that have an older one or none are sent it.
+    ///
+    /// # Errors
+    /// [`Error::TooMany`], [`Error::Stopped`].
+    pub async fn resolve_name(
+        &self,
+        publisher: PublisherId,
+    ) -> Result<Option<ipns::Record>, Error> {
+        self.call(|reply| Command::ResolveName { publisher, reply }).await?
+    }
+
+    /// The record of a publisher's name that this node holds, whoever published it; none that has ended.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`].
+    pub async fn name_held(&self, publisher: PublisherId) -> Result<Option<ipns::Record>, Error> {
+        self.call(|reply| Command::NameHeld { publisher, reply }).await
     }
 
     /// The connected peers.

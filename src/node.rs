@@ -116,6 +116,13 @@ impl Node {
                     () = tended.inner.stop.cancelled() => {}
                 }
             });
+            let named = node.clone();
+            node.inner.tasks.spawn(async move {
+                tokio::select! {
+                    () = library::names::keep_published(&named.inner.library) => {}
+                    () = named.inner.stop.cancelled() => {}
+                }
+            });
             let resumed = node.clone();
             node.inner.tasks.spawn(async move {
                 tokio::select! {

@@ -7,6 +7,7 @@
 
 mod answer;
 mod cards;
+mod names;
 
 use std::path::PathBuf;
 
@@ -25,6 +26,8 @@ pub use answer::{
 };
 
 pub use cards::{CardDiff, CardLine, CardLog, CardShown, FieldChange, Restate};
+
+pub use names::{Name, NameLine, NameRepo, Names, Resolve};
 
 /// The first line of a daemon on its control socket.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -80,6 +83,10 @@ pub enum Request {
         /// The folder to write into. Absolute.
         output: PathBuf,
     },
+    /// Publish what this home shares under its publisher's key.
+    NamePublish,
+    /// What a publisher's record and index say.
+    NameResolve(Resolve),
     /// Read every file where it lies and recompute all digests.
     Verify {
         /// The REF or path as typed.

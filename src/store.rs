@@ -17,8 +17,8 @@
 //! | [`Store::set_visibility`], [`Store::set_pinned`] | flush; plain record synced |
 //! | [`Store::remove_tree`] | plain record gone: synced; index: flush; files deleted |
 //! | [`Store::save_job`] | flush |
-//! | [`Store::save_card`], [`Store::save_companion`], [`Store::save_mark`], [`Store::save_document`] | synced |
-//! | [`Store::save_provider_records`], [`Store::save_peers`] | with the next flush of anything |
+//! | [`Store::save_card`], [`Store::save_companion`], [`Store::change_mark`], [`Store::save_document`] | synced |
+//! | [`Store::save_provider_records`], [`Store::save_peers`], [`Store::save_names`] | with the next flush of anything |
 //!
 //! A flush covers every batch applied before it, whoever applied it. It is sled's flush and an fsync of sled's file,
 //! since sled 0.34 itself only calls `sync_file_range`. sled flushes nothing by itself (`flush_every_ms` is off).

@@ -186,6 +186,16 @@ pub(super) enum Command {
         #[command(subcommand)]
         action: CardAction,
     },
+    /// What your key, and other publishers' keys, stand for on the network
+    #[command(after_help = "Examples:
+  modelswarm name publish
+  modelswarm name resolve sbert
+  modelswarm name resolve did:key:z6Mk…")]
+    Name {
+        /// What to do
+        #[command(subcommand)]
+        action: NameAction,
+    },
     /// Read every file where it lies and recompute all digests
     #[command(after_help = "Examples:
   modelswarm verify all-MiniLM-L6-v2
@@ -351,6 +361,34 @@ pub(super) struct StatusArgs {
     /// The card to use instead
     #[arg(long, value_name = "CARD")]
     pub replaced_by: Option<String>,
+}
+
+/// What to do with names.
+#[derive(Debug, Subcommand)]
+pub(super) enum NameAction {
+    /// Publish what you share under your key (seed, share and the daemon do it by themselves)
+    #[command(after_help = "Examples:
+  modelswarm name publish")]
+    Publish,
+    /// Show which repos a publisher lists
+    #[command(after_help = "Examples:
+  modelswarm name resolve sbert
+  modelswarm name resolve did:key:z6Mk… --peer /ip4/192.168.1.7/tcp/8643/p2p/12D3…")]
+    Resolve(ResolveArgs),
+}
+
+/// Arguments of `name resolve`.
+#[derive(Debug, Args)]
+pub(super) struct ResolveArgs {
+    /// Your alias for the publisher, or its key
+    #[arg(value_name = "PUBLISHER")]
+    pub publisher: String,
+    /// Ask this peer too; may be given several times
+    #[arg(long, value_name = "MULTIADDR")]
+    pub peer: Vec<String>,
+    /// Give up after so many seconds without progress
+    #[arg(long, value_name = "SECS", default_value_t = 30)]
+    pub timeout: u64,
 }
 
 /// What to do with the list of trusted publishers.

@@ -10,6 +10,7 @@ use std::{
 use super::{
     Library, blocking, blocks, chain,
     keep::name_of,
+    names,
     refs::{self, Held},
     sign,
 };
@@ -169,6 +170,7 @@ pub async fn restate(library: &Library, restate: Restate) -> Result<CardLog, Fai
     for (id, tree) in made {
         library.announce(id, &tree).await?;
     }
+    names::publish_after(library, None).await;
     Ok(log)
 }
 

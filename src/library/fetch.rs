@@ -8,6 +8,7 @@
 //! in which a fetch brings things, or has one that brings just what is read. Design section 4.
 
 mod jobs;
+mod lookup;
 mod origin;
 mod place;
 mod plan;
@@ -32,6 +33,7 @@ use crate::network::Multiaddr;
 use crate::rpc::{Code, Failure, Fetched, Get, Progress, Stage};
 
 pub(super) use self::jobs::Fetches;
+pub(super) use self::lookup::index_of_publisher;
 pub(super) use self::reading::{Hold, Opened, Reader, open as open_reading};
 pub(super) use self::unfinished::forget as forget_unfinished;
 pub use self::unfinished::resume;
@@ -64,7 +66,7 @@ pub async fn get(library: &Library, get: Get, watch: Watch) -> Result<Fetched, F
 
 /// Starts the fetch, or joins it if it is under way.
 fn begin(library: &Library, get: &Get) -> Result<Follower, Failure> {
-    let peers = parse_peers(get)?;
+    let peers = parse_peers(&get.peers)?;
     let job = library.inner.fetches.join_or_start(Key::of(get), || {
         let library = library.clone();
         let get = get.clone();
@@ -76,14 +78,14 @@ fn begin(library: &Library, get: &Get) -> Result<Follower, Failure> {
     Ok(job)
 }
 
-fn parse_peers(get: &Get) -> Result<Vec<Multiaddr>, Failure> {
+fn parse_peers(peers: &[String]) -> Result<Vec<Multiaddr>, Failure> {
     let parse = |peer: &String| {
         peer.parse().map_err(|why| {
             Failure::new(Code::Usage, format!("--peer '{peer}' is not a multiaddr: {why}"))
                 .hint("multiaddrs look like /ip4/192.168.1.7/tcp/8643/p2p/12D3KooW…")
         })
     };
-    get.peers.iter().map(parse).collect()
+    peers.iter().map(parse).collect()
 }
 
 /// Tells the one who asked how far the job is, until its end.
@@ -120,19 +122,16 @@ async fn follow(job: &Follower, watch: &Watch) -> Result<(Outcome, u64), Failure
 }
 
 async fn run(library: Library, get: Get, job: Arc<Job>) -> Result<Outcome, Failure> {
-    let wanted = {
-        let (library, get) = (library.clone(), get.clone());
-        blocking(move || Wanted::read(&library, &get)).await?
-    };
+    let wanted = Wanted::find(&library, &get, &job).await?;
     let hints = wanted.hints.clone();
     let mut source = Source::open(&library, &get.reference, get.timeout, hints, &job);
     let origin = Origin::find(&library, wanted, &mut source).await?;
     job.update(|state| state.root = Some(origin.root));
     if let Some(card) = &origin.card {
         warn_of_namesakes(&library, card, &job).await?;
-        let (library, card) = (library.clone(), card.clone());
+        let (library, card, explicit) = (library.clone(), card.clone(), origin.explicit);
         let remarks = blocking(move || {
-            let admission = chain::check(&library, &card, true)?;
+            let admission = chain::check(&library, &card, explicit)?;
             Ok(chain::remarks(&card, &admission))
         });
         remarks.await?.into_iter().for_each(|remark| job.warn(remark));

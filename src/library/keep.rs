@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use super::{
     Library, Watch, blocking,
     fetch::forget_unfinished,
+    names,
     note::Note,
     refs::{self, Held},
     sign,
@@ -61,6 +62,7 @@ pub async fn remove(library: &Library, reference: &str) -> Result<Removed, Failu
     if let Some(network) = &library.inner.network {
         network.withdraw(cids).await?;
     }
+    names::publish_after(library, None).await;
     Ok(removed)
 }
 
@@ -140,6 +142,7 @@ pub async fn share(
             network.withdraw(cids).await?;
         }
     }
+    names::publish_after(library, Some(watch)).await;
     let head = &held[held.len() - 1].tree;
     Ok(Shared {
         name: name_of(head),

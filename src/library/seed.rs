@@ -15,6 +15,7 @@ use std::{
 use super::{
     Library, Watch, blocking,
     import::{self, Index},
+    names,
     note::Note,
     place,
     scan::{self, Scan, Selection},
@@ -35,10 +36,13 @@ use crate::{
 pub async fn seed(library: &Library, seed: Seed, watch: Watch) -> Result<Seeded, Failure> {
     let _one_at_a_time = library.inner.importing.lock().await;
     let (seeded, id, tree) = {
-        let library = library.clone();
+        let (library, seed, watch) = (library.clone(), seed.clone(), watch.clone());
         blocking(move || import_and_sign(&library, &seed, &watch)).await?
     };
     library.announce(id, &tree).await?;
+    if !seed.unsigned {
+        names::publish_after(library, Some(&watch)).await;
+    }
     Ok(seeded)
 }
 

@@ -102,6 +102,20 @@ pub const RELEASE_ENTRIES: usize = 8;
 /// Names of a folder's files in a hint.
 pub const NAMES_HINTED: usize = 8;
 
+/// How long a name is looked for by a node that may just have started and know nobody yet, and the pause between attempts.
+pub const NAME_WAIT: Duration = Duration::from_secs(10);
+/// See [`NAME_WAIT`].
+pub const NAME_RETRY: Duration = Duration::from_millis(250);
+
+/// How long before its end a name's record is signed anew, and how long before it `status` warns: a daemon that was off
+/// for a fortnight renews in time, and one that cannot says so for a week.
+pub const NAMES_RENEW: Duration = Duration::from_secs(15 * 24 * 3600);
+/// See [`NAMES_RENEW`].
+pub const NAMES_WARN: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// How often a daemon looks whether a record is to be signed anew.
+pub const NAMES_RENEW_PAUSE: Duration = Duration::from_secs(3600);
+
 /// Cards of one repo that are walked back along `prev`, or listed: a version a day for ten years.
 pub const CHAIN_WALK: usize = 4096;
 

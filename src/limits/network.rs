@@ -244,11 +244,56 @@ pub const ANNOUNCE_TABLE: usize = 20;
 /// Provider searches at once.
 pub const SEARCHES_MAX: usize = 256;
 
-/// Those who wait for one search.
+/// Those who wait for one search, or for one name to be published or resolved.
 pub const WATCHERS_MAX: usize = 64;
 
 /// Providers taken from one search.
 pub const PROVIDERS_MAX: usize = 256;
+
+// Names: `network::names`, IPNS records in the DHT.
+
+/// Weight of the names' records that are held, in bytes of memory: some four thousand of our own making
+/// ([`NAME_OVERHEAD`] and twice 430 bytes), so one for each publisher of a large site.
+pub const NAMES_BYTES: usize = 4 * MIB;
+
+/// What holding one record weighs beside its bytes: its places in three maps.
+pub const NAME_OVERHEAD: usize = 512;
+
+/// Records published here that are held whatever others send: a daemon publishes for the people of one machine or lab.
+/// All at their largest they weigh less than [`NAMES_BYTES`].
+pub const NAMES_OWN_MAX: usize = 128;
+
+/// Of the names that one peer brought, those that are re-broadcast: a flood reaches the next node at this size only,
+/// and 256 publishers behind one peer are more than a site has.
+pub const NAMES_SPREAD: usize = 256;
+
+/// Records being put to peers at once; each takes a lookup, as an announcement does.
+pub const NAME_PUTS: usize = 16;
+
+/// Records that begin to be put in a second: a quarter of what a peer takes from one ([`NAME_CHECKS_PER_PEER`]), so that
+/// none of an honest node's is dropped when all are due.
+pub const NAME_PUTS_PER_SECOND: usize = 16;
+
+/// Records of one peer that are verified in a second.
+pub const NAME_CHECKS_PER_PEER: usize = 64;
+
+/// Records that are verified in a second, of all peers together: at most a twentieth of a core (0.1 ms each).
+pub const NAME_CHECKS: usize = 512;
+
+/// Names being resolved at once.
+pub const NAME_RESOLVES: usize = 64;
+
+/// A name is resolved with what came until then: a peer that is gone costs a lookup 10 s, and several may be.
+pub const NAME_RESOLVE_TIME: Duration = Duration::from_secs(10);
+
+/// Different records that are verified for one name: three times the twenty peers that are asked.
+pub const NAME_RESOLVE_CHECKS: usize = 64;
+
+/// Peers that are sent the newest record after a name was resolved: as many as a record is put to (k of Kademlia).
+pub const NAME_CORRECTED: usize = 20;
+
+/// Such corrections under way at once; further ones are left out: the next resolve makes up for it.
+pub const NAME_CORRECTIONS: usize = 16;
 
 /// Time between writes of records and peers to the store.
 pub const WRITE_BEHIND: Duration = Duration::from_secs(30);

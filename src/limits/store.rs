@@ -55,8 +55,13 @@ pub const STORE_JOB_BYTES: usize = 64 * KIB;
 pub const STORE_PROVIDER_RECORDS_MAX: usize = 65_536;
 /// Peers kept over a restart.
 pub const STORE_PEERS_MAX: usize = 4096;
-/// Bytes of the key and of the value of one of them.
+/// Bytes of the key and of the value of a provider record or a peer.
 pub const STORE_SOFT_BYTES: usize = 4 * KIB;
+
+/// Names' records kept over a restart: more than [`NAMES_BYTES`](super::NAMES_BYTES) has room for.
+pub const STORE_NAMES_MAX: usize = 16_384;
+/// Bytes of one of them: the record, and who brought it.
+pub const STORE_NAME_BYTES: usize = super::IPNS_RECORD_MAX + 128;
 
 /// Bytes of a card's bundle, and of a document kept as a plain file.
 pub const STORE_RECORD_BYTES: usize = 16 * MIB;

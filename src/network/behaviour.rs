@@ -8,15 +8,17 @@ use std::time::Duration;
 use libp2p::allow_block_list::{self, BlockedPeers};
 use libp2p::connection_limits::{self, ConnectionLimits};
 use libp2p::identity::Keypair;
-use libp2p::kad::{BucketInserts, Mode, StoreInserts};
+use libp2p::kad::{BucketInserts, Caching, Mode, StoreInserts};
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::{StreamProtocol, identify, kad, mdns, ping};
 
 use super::gate::Gate;
+use super::names::Held;
 use super::policy::Policy;
 use super::records::Records;
 use super::{bitswap, pong};
+use crate::card::index::Scope;
 use crate::config::network::Settings;
 use crate::limits;
 
@@ -94,11 +96,16 @@ fn kademlia(local: libp2p::PeerId) -> kad::Behaviour<Records> {
         .set_provider_publication_interval(None)
         .set_publication_interval(None)
         .set_replication_interval(None)
+        // No life of Kademlia's own on values: a name's record says itself how long it is valid.
+        .set_record_ttl(None)
+        // Stores nothing: it names the peers asked that had no record, for `names` to correct.
+        .set_caching(Caching::Enabled { max_peers: limits::NAME_CORRECTED as u16 })
         .set_record_filtering(StoreInserts::FilterBoth)
         // Peers enter the table when identify says that they serve this DHT, with sanitised addresses.
         .set_kbucket_inserts(BucketInserts::Manual)
         .set_periodic_bootstrap_interval(Some(Duration::from_secs(300)));
-    let mut kad = kad::Behaviour::with_config(local, Records::new(local), config);
+    let mut kad =
+        kad::Behaviour::with_config(local, Records::new(local, Held::new(Scope::Lan)), config);
     kad.set_mode(Some(Mode::Server));
     kad
 }

@@ -5,6 +5,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::session::Delivery;
 use super::{Announced, Error, Peer, Sources, Status, connect};
+use crate::card::did::PublisherId;
+use crate::card::ipns;
 use crate::config::rates::Rates;
 use crate::dag::Cid;
 use crate::exchange::SessionId;
@@ -40,6 +42,18 @@ pub(super) enum Command {
     ProvidersHeld {
         cid: Cid,
         reply: oneshot::Sender<Vec<PeerId>>,
+    },
+    PublishName {
+        record: Box<ipns::Record>,
+        reply: oneshot::Sender<Result<usize, Error>>,
+    },
+    ResolveName {
+        publisher: PublisherId,
+        reply: oneshot::Sender<Result<Option<ipns::Record>, Error>>,
+    },
+    NameHeld {
+        publisher: PublisherId,
+        reply: oneshot::Sender<Option<ipns::Record>>,
     },
     Peers {
         reply: oneshot::Sender<Vec<Peer>>,

@@ -1,10 +1,9 @@
 //! The DHT as this node uses it: announcing what the library says, finding providers, answering others.
 //!
 //! The set of keys to announce is the caller's decision: only content whose visibility allows `Audience::LanDht`
-//! belongs in it, nothing here checks that. Kademlia's own republication is off; this announces at once, every
-//! 22 hours, and again while the routing table is still small and has doubled: a record sent to the only peer known
-//! then reaches the ones closest to its key later. With an empty table nothing is sent, so nothing counts as
-//! announced. Design section 6.
+//! belongs in it, nothing here checks that. Kademlia's own republication is off; this announces at once and by
+//! [`Schedule`]. With an empty table nothing is sent, so nothing counts as announced. Records of names are not here
+//! but in `names`. Design section 6.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant, SystemTime};
@@ -19,6 +18,7 @@ use tokio::sync::mpsc;
 use super::Announced;
 use super::policy::Policy;
 use super::records::Records;
+use super::schedule::Schedule;
 use crate::dag::Cid;
 use crate::exchange::SessionId;
 use crate::limits;
@@ -56,10 +56,7 @@ pub(super) struct Dht {
 struct Announcement {
     cid: Cid,
     at: Option<SystemTime>,
-    due: Instant,
-    /// Size of the routing table when it was last sent.
-    table: usize,
-    running: bool,
+    schedule: Schedule,
 }
 
 struct Search {
@@ -87,7 +84,7 @@ impl Dht {
             return false;
         }
         for cid in cids {
-            let fresh = Announcement { cid, at: None, due: now, table: 0, running: false };
+            let fresh = Announcement { cid, at: None, schedule: Schedule::at_once(now) };
             self.announced.entry(key_of(&cid)).or_insert(fresh);
         }
         true
@@ -166,7 +163,7 @@ impl Dht {
         let due: Vec<Key> = self
             .announced
             .iter()
-            .filter(|(_, one)| !one.running && one.is_due(now, table))
+            .filter(|(_, one)| one.schedule.is_due(now, table))
             .map(|(key, _)| key.clone())
             .take(room)
             .collect();
@@ -174,12 +171,12 @@ impl Dht {
             let Some(one) = self.announced.get_mut(&key) else { continue };
             match kad.start_providing(key.clone()) {
                 Ok(id) => {
-                    (one.running, one.table) = (true, table);
+                    one.schedule.begin(table);
                     self.announcing.insert(id, key);
                 }
                 Err(error) => {
                     tracing::warn!(cid = %one.cid, ?error, "cannot announce");
-                    one.due = now + limits::ANNOUNCE_RETRY;
+                    one.schedule.end(now, false);
                 }
             }
         }
@@ -227,12 +224,9 @@ impl Dht {
     fn on_announced(&mut self, id: QueryId, reached: bool) {
         let Some(key) = self.announcing.remove(&id) else { return };
         let Some(one) = self.announced.get_mut(&key) else { return };
-        one.running = false;
+        one.schedule.end(Instant::now(), reached);
         if reached {
             one.at = Some(SystemTime::now());
-            one.due = Instant::now() + limits::ANNOUNCE_EVERY;
-        } else {
-            one.due = Instant::now() + limits::ANNOUNCE_RETRY;
         }
     }
 
@@ -259,13 +253,6 @@ impl Dht {
                 self.found.push_back(Found::Finished { session });
             }
         }
-    }
-}
-
-impl Announcement {
-    fn is_due(&self, now: Instant, table: usize) -> bool {
-        let small = self.table > 0 && self.table < limits::ANNOUNCE_TABLE;
-        now >= self.due || (small && table >= 2 * self.table)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use libp2p::{Multiaddr, PeerId};
 
+use crate::card::did::PublisherId;
+use crate::card::statement::Timestamp;
 use crate::config::network::Preset;
 use crate::limits;
 
@@ -76,6 +78,34 @@ pub enum Error {
         what: &'static str,
         /// The bound.
         max: usize,
+    },
+    /// A name's record to be published that was signed for the other DHT.
+    #[error(
+        "the record of {publisher}'s name was not made for this network's DHT; sign one for it"
+    )]
+    OtherDht {
+        /// Whose name it is.
+        publisher: PublisherId,
+    },
+    /// A name's record to be published that has ended.
+    #[error("the record of {publisher}'s name ended at {at}; sign a new one")]
+    RecordExpired {
+        /// Whose name it is.
+        publisher: PublisherId,
+        /// When it ended.
+        at: Timestamp,
+    },
+    /// A name's record to be published that a newer one is known of.
+    #[error(
+        "a newer record of {publisher}'s name is known: its sequence is {held}, that of this one {sequence}; sign one with a higher sequence"
+    )]
+    OlderRecord {
+        /// Whose name it is.
+        publisher: PublisherId,
+        /// The record's sequence.
+        sequence: u64,
+        /// That of the newer one; the same if that one ends later.
+        held: u64,
     },
     /// The node could not be put together: keys, threads, sockets for mDNS.
     #[error("cannot start the network: {0}")]

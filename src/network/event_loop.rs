@@ -13,13 +13,14 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::behaviour::{AGENT_PREFIX, Behaviour, BehaviourEvent, LAN_KAD};
-use super::behind;
+use super::behind::{self, Soft};
 use super::bitswap::{self, StreamEvent};
 use super::blocks::Blocks;
 use super::command::Command;
 use super::connect::Connects;
 use super::dht::{self, Dht, Found, Watcher};
 use super::memory::Budget;
+use super::names::{self, Names};
 use super::peers::Peers;
 use super::policy::Policy;
 use super::session::Note;
@@ -34,6 +35,7 @@ pub(super) struct EventLoop {
     pub(super) early: Vec<SwarmEvent<BehaviourEvent>>,
     pub(super) transfer: Transfer,
     pub(super) dht: Dht,
+    pub(super) names: Names,
     pub(super) peers: Peers,
     pub(super) connects: Connects,
     pub(super) policy: Policy,
@@ -106,7 +108,9 @@ impl EventLoop {
         for peer in self.peers.unblock(now) {
             self.swarm.behaviour_mut().blocked.unblock_peer(peer);
         }
-        self.dht.tick(&mut self.swarm.behaviour_mut().kad, now);
+        let kad = &mut self.swarm.behaviour_mut().kad;
+        self.dht.tick(kad, now);
+        self.names.tick(kad, self.dht.table());
     }
 
     /// Dials a peer. What fails at once is told like what fails later; a peer that is there or being dialled is not.
@@ -119,16 +123,25 @@ impl EventLoop {
     }
 
     /// Hands what changed to a task that writes it; one at a time, so that older never overwrites newer.
-    fn save_behind(&mut self) {
+    pub(super) fn save_behind(&mut self) {
         if self.saving.as_ref().is_some_and(|saving| !saving.is_finished()) {
             return;
         }
+        let (now, records) = (SystemTime::now(), self.swarm.behaviour_mut().kad.store_mut());
+        records.expire(now);
+        records.names.expire(names::wall(now));
+        let (changes, blocks) = (self.changes(), self.blocks.clone());
+        self.saving = Some(tokio::spawn(async move { behind::save(&blocks, changes).await }));
+    }
+
+    /// What is to be written behind.
+    fn changes(&mut self) -> Soft {
         let records = self.swarm.behaviour_mut().kad.store_mut();
-        records.expire(SystemTime::now());
-        let (records, peers) = (records.take_changes(), self.peers.take_changes());
-        let blocks = self.blocks.clone();
-        self.saving =
-            Some(tokio::spawn(async move { behind::save(&blocks, records, peers).await }));
+        Soft {
+            records: records.take_changes(),
+            names: records.names.take_changes(),
+            peers: self.peers.take_changes(),
+        }
     }
 
     /// Whether a connection to this peer is kept though it is idle: a neighbour's is, as long as there are few.
@@ -168,8 +181,8 @@ impl EventLoop {
             if let Some(saving) = self.saving.take() {
                 drop(saving.await);
             }
-            let records = self.swarm.behaviour_mut().kad.store_mut().take_changes();
-            behind::save(&self.blocks, records, self.peers.take_changes()).await;
+            let changes = self.changes();
+            behind::save(&self.blocks, changes).await;
         };
         drop(timeout(limits::SHUTDOWN / 2, last).await);
         let connected: Vec<PeerId> = self.swarm.connected_peers().copied().collect();
@@ -283,9 +296,14 @@ impl EventLoop {
                 self.transfer.on_disconnected(&peer, source);
             }
             BehaviourEvent::Kad(event) => {
-                let peers = &self.peers;
+                let (peers, table) = (&self.peers, self.dht.table());
                 let kad = &mut self.swarm.behaviour_mut().kad;
-                self.dht.on_event(kad, event, &self.policy, |peer| peers.remote(peer));
+                if let Some(event) = self.names.on_event(kad, event, table) {
+                    self.dht.on_event(kad, event, &self.policy, |peer| peers.remote(peer));
+                }
+                if self.dht.table() > table {
+                    self.names.tick(kad, self.dht.table());
+                }
             }
             BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
                 let believed =

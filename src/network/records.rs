@@ -3,7 +3,10 @@
 //! Kademlia calls it inside the swarm's poll, so nothing here touches the disk: changes are collected and `dht`
 //! writes them behind. Expiry is wall-clock (a record outlives a restart). A provider's addresses are kept once,
 //! however many keys it announced. When the map is full, the provider with the most records loses its oldest: a
-//! flood costs the flooder. Value records are refused; nothing here uses them yet. Design section 6.
+//! flood costs the flooder. Design section 6.
+//!
+//! Kademlia has one store for both kinds of records, so the names' records are reached through this one; they are
+//! `names`' own.
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -13,10 +16,13 @@ use libp2p::kad::store::{Error, RecordStore, Result};
 use libp2p::kad::{ProviderRecord, Record, RecordKey as Key};
 use libp2p::{Multiaddr, PeerId};
 
+use super::names::{self, Held};
 use crate::limits;
 
 /// The map.
 pub(super) struct Records {
+    /// Records of names.
+    pub(super) names: Held,
     local: PeerId,
     /// Keys this node itself provides; `dht` says which.
     own: HashSet<Key>,
@@ -44,8 +50,9 @@ pub(super) struct Saved {
 }
 
 impl Records {
-    pub(super) fn new(local: PeerId) -> Self {
+    pub(super) fn new(local: PeerId, names: Held) -> Self {
         Self {
+            names,
             local,
             own: HashSet::new(),
             keys: HashMap::new(),
@@ -187,16 +194,21 @@ impl RecordStore for Records {
     type RecordsIter<'a> = std::iter::Empty<Cow<'a, Record>>;
     type ProvidedIter<'a> = std::iter::Empty<Cow<'a, ProviderRecord>>;
 
-    fn get(&self, _: &Key) -> Option<Cow<'_, Record>> {
-        None
+    fn get(&self, key: &Key) -> Option<Cow<'_, Record>> {
+        let record = self.names.get(key, names::wall(SystemTime::now()))?;
+        Some(Cow::Owned(names::entry(key.clone(), record)))
     }
 
-    fn put(&mut self, _: Record) -> Result<()> {
-        Err(Error::MaxRecords)
+    /// Called by Kademlia for what this node puts to others, which it holds: peers' records come through
+    /// [`Held::take`].
+    fn put(&mut self, record: Record) -> Result<()> {
+        if self.names.has(&record.key, &record.value) { Ok(()) } else { Err(Error::ValueTooLarge) }
     }
 
+    /// Names end by themselves.
     fn remove(&mut self, _: &Key) {}
 
+    /// Nothing is republished from here: `names` has its own schedule.
     fn records(&self) -> Self::RecordsIter<'_> {
         std::iter::empty()
     }
@@ -296,6 +308,10 @@ mod tests {
 
     const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
+    fn records(local: PeerId) -> Records {
+        Records::new(local, Held::new(crate::card::index::Scope::Lan))
+    }
+
     fn key(n: u32) -> Key {
         Key::from(n.to_be_bytes().to_vec())
     }
@@ -306,7 +322,7 @@ mod tests {
 
     #[test]
     fn a_record_is_held_until_it_expires_by_the_wall_clock() {
-        let mut records = Records::new(PeerId::random());
+        let mut records = records(PeerId::random());
         let peer = PeerId::random();
         assert!(records.insert(key(1), peer, addr(), NOW));
         let last = NOW + limits::RECORD_TTL - Duration::from_secs(1);
@@ -319,7 +335,7 @@ mod tests {
 
     #[test]
     fn a_flood_displaces_the_flooder_s_own_records_and_nobody_else_s() {
-        let mut records = Records::new(PeerId::random());
+        let mut records = records(PeerId::random());
         let (quiet, flooder) = (PeerId::random(), PeerId::random());
         records.insert(key(0), quiet, addr(), NOW);
         for n in 1..u32::try_from(limits::RECORDS_MAX).unwrap() + 1000 {
@@ -332,7 +348,7 @@ mod tests {
 
     #[test]
     fn one_key_has_a_bounded_number_of_providers_and_long_keys_none() {
-        let mut records = Records::new(PeerId::random());
+        let mut records = records(PeerId::random());
         for _ in 0..limits::RECORD_PROVIDERS + 50 {
             records.insert(key(1), PeerId::random(), addr(), NOW);
         }
@@ -344,7 +360,7 @@ mod tests {
     #[test]
     fn changes_are_told_once_and_come_back_after_a_restart() {
         let local = PeerId::random();
-        let mut records = Records::new(local);
+        let mut records = records(local);
         let (stays, goes) = (PeerId::random(), PeerId::random());
         records.insert(key(1), stays, addr(), NOW);
         records.insert(key(1), goes, addr(), NOW);
@@ -353,7 +369,7 @@ mod tests {
         assert_eq!(changes.len(), 2);
         assert_eq!(records.take_changes(), []);
 
-        let mut again = Records::new(local);
+        let mut again = records(local);
         for saved in changes {
             if let Some((addrs, expires)) = &saved.kept {
                 let decoded = Saved::decode(&saved.encode_key(), &encode_addrs(addrs), *expires);
@@ -369,7 +385,7 @@ mod tests {
     #[test]
     fn only_this_node_s_own_keys_come_in_through_kademlia() {
         let local = PeerId::random();
-        let mut records = Records::new(local);
+        let mut records = records(local);
         assert!(records.add_provider(ProviderRecord::new(key(1), local, Vec::new())).is_ok());
         assert!(
             records.add_provider(ProviderRecord::new(key(1), PeerId::random(), addr())).is_err()

@@ -10,7 +10,7 @@ use super::connect::{self, check_dialable, dial_error};
 use super::dht::{Watcher, key_of};
 use super::event_loop::EventLoop;
 use super::policy::peer_of;
-use super::{Error, Peer, Status};
+use super::{Error, Peer, Status, names};
 use crate::limits;
 
 impl EventLoop {
@@ -41,6 +41,20 @@ impl EventLoop {
             Command::ProvidersHeld { cid, reply } => {
                 let records = self.swarm.behaviour_mut().kad.store_mut();
                 drop(reply.send(records.holders(&key_of(&cid), SystemTime::now())));
+            }
+            Command::PublishName { record, reply } => {
+                let kad = &mut self.swarm.behaviour_mut().kad;
+                self.names.publish(kad, *record, self.dht.table(), reply);
+                self.save_behind();
+            }
+            Command::ResolveName { publisher, reply } => {
+                self.names.resolve(&mut self.swarm.behaviour_mut().kad, publisher, reply);
+            }
+            Command::NameHeld { publisher, reply } => {
+                let held = &self.swarm.behaviour_mut().kad.store_mut().names;
+                let record = held.get(&names::key_of(&publisher), names::wall(SystemTime::now()));
+                // Nobody may wait for it any more.
+                let _ = reply.send(record.cloned());
             }
             Command::Peers { reply } => drop(reply.send(self.peer_list())),
             Command::Status { reply } => drop(reply.send(self.status())),
@@ -161,6 +175,7 @@ impl EventLoop {
             sessions: self.transfer.session_count(),
             announced: (announced.len(), announced.iter().filter(|one| one.at.is_some()).count()),
             records: self.swarm.behaviour_mut().kad.store_mut().len(),
+            names: self.swarm.behaviour_mut().kad.store_mut().names.len(),
             blocks_in: totals.blocks_in,
             bytes_in: totals.bytes_in,
             blocks_out: totals.blocks_out,

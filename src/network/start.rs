@@ -18,6 +18,7 @@ use super::dht::Dht;
 use super::event_loop::EventLoop;
 use super::landing::Landings;
 use super::memory::Budget;
+use super::names::{self, Names};
 use super::peers::Peers;
 use super::policy::{Policy, ip_of, peer_of};
 use super::pool::{Pool, Threads};
@@ -100,6 +101,7 @@ impl Parts {
     ) -> EventLoop {
         EventLoop {
             dht: Dht::new(*self.swarm.local_peer_id()),
+            names: Names::new(Instant::now()),
             transfer: Transfer::new(self.blocks.clone(), self.reports),
             swarm: self.swarm,
             early: self.early,
@@ -150,12 +152,12 @@ async fn assemble(
     let mut swarm = Swarm::new(transport, behaviour, local, config);
 
     let mut peers = Peers::new(policy.clone());
-    let (records, known) = behind::load(&blocks).await;
-    for saved in records {
-        swarm.behaviour_mut().kad.store_mut().restore(saved, SystemTime::now());
-    }
-    let now = Instant::now();
-    peers.restore(known.into_iter().filter(|(peer, _)| *peer != local).collect(), now);
+    let soft = behind::load(&blocks).await;
+    let (now, clock) = (Instant::now(), SystemTime::now());
+    let records = swarm.behaviour_mut().kad.store_mut();
+    soft.records.into_iter().for_each(|saved| records.restore(saved, clock));
+    soft.names.into_iter().for_each(|saved| records.names.restore(saved, now, names::wall(clock)));
+    peers.restore(soft.peers.into_iter().filter(|(peer, _)| *peer != local).collect(), now);
     for addr in bootstrap.iter().filter(|addr| peer_of(addr) != Some(local)) {
         policy.add_by_hand(addr);
         peers.add_by_hand(addr, now);

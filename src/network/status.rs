@@ -49,6 +49,8 @@ pub struct Status {
     pub announced: (usize, usize),
     /// Provider records held for others.
     pub records: usize,
+    /// Records of names held, the own ones among them.
+    pub names: usize,
     /// Blocks and their bytes received and wanted, since the start.
     pub blocks_in: u64,
     /// See `blocks_in`.

@@ -60,6 +60,10 @@ pub(super) async fn answer(
             blocking(library, move |library| library::export_card(library, &reference, &output))
                 .await?,
         ),
+        Request::NamePublish => Answer::Names(library::names::publish(library).await?),
+        Request::NameResolve(resolve) => {
+            Answer::Name(library::names::resolve(library, resolve).await?)
+        }
         Request::Rm { reference } => Answer::Removed(library::remove(library, &reference).await?),
         Request::Pin { reference } => {
             Answer::Shared(library::pin(library, &reference, true).await?)
@@ -180,6 +184,7 @@ impl Node {
             transfers: inner.library.transfers(),
             changed: held.changed,
             announced: 0,
+            names: blocking(&inner.library, library::names::own).await?,
             records_held: 0,
             last_announced: None,
         };

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CardDiff, CardLog, CardShown, Kind, ProvenanceStatus};
+use super::{CardDiff, CardLog, CardShown, Kind, Name, NameLine, Names, ProvenanceStatus};
 use crate::card::statement::Status as Stated;
 use crate::config::Visibility;
 use crate::config::rates::Rates;
@@ -30,6 +30,10 @@ pub enum Answer {
     CardLog(CardLog),
     /// To `card diff`.
     CardDiff(CardDiff),
+    /// To `name publish`.
+    Names(Names),
+    /// To `name resolve`.
+    Name(Name),
     /// To `card export`.
     ExportedCard(ExportedCard),
     /// To `verify`.
@@ -477,6 +481,8 @@ pub struct Status {
     pub changed: Vec<ChangedFile>,
     /// CIDs that peers can find this node by.
     pub announced: u64,
+    /// The home's own names, as they were last published.
+    pub names: Vec<NameLine>,
     /// Provider records that this node keeps for others.
     pub records_held: u64,
     /// When they were last announced, RFC 3339; absent if never.

@@ -30,6 +30,8 @@ pub(super) const JOB: u8 = b'j';
 pub(super) const PROVIDER: u8 = b'r';
 /// `n` key: a peer.
 pub(super) const PEER: u8 = b'n';
+/// `i` key: a name's record (IPNS).
+pub(super) const NAME: u8 = b'i';
 
 fn key(prefix: u8, parts: &[&[u8]]) -> Vec<u8> {
     let mut out = Vec::with_capacity(1 + parts.iter().map(|part| part.len()).sum::<usize>());
@@ -58,7 +60,7 @@ pub(super) fn numbered(prefix: u8, number: u64) -> Vec<u8> {
     key(prefix, &[&number.to_be_bytes()])
 }
 
-/// `PATH`, `PROVIDER`, `PEER`.
+/// `PATH`, `PROVIDER`, `PEER`, `NAME`.
 pub(super) fn named(prefix: u8, name: &[u8]) -> Vec<u8> {
     key(prefix, &[name])
 }

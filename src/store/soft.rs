@@ -1,4 +1,5 @@
-//! Small things kept for others: jobs (flushed), provider records and peers (written behind, lost without harm).
+//! Small things kept for others: jobs (flushed); provider records, peers and names' records (written behind, lost
+//! without harm).
 //!
 //! All opaque here, all bounded; what has a time ends with it.
 
@@ -18,6 +19,37 @@ pub struct SoftEntry {
     /// When it ends; whole seconds.
     pub expires: SystemTime,
 }
+
+/// One kind of [`SoftEntry`].
+struct Table {
+    /// First byte of its keys.
+    prefix: u8,
+    /// Entries at most.
+    max: usize,
+    /// Bytes of a key, and of a value.
+    bytes: usize,
+    /// What has too many of them.
+    what: &'static str,
+}
+
+const PROVIDERS: Table = Table {
+    prefix: keys::PROVIDER,
+    max: limits::STORE_PROVIDER_RECORDS_MAX,
+    bytes: limits::STORE_SOFT_BYTES,
+    what: "bytes in a provider record",
+};
+const PEERS: Table = Table {
+    prefix: keys::PEER,
+    max: limits::STORE_PEERS_MAX,
+    bytes: limits::STORE_SOFT_BYTES,
+    what: "bytes in a peer's addresses",
+};
+const NAMES: Table = Table {
+    prefix: keys::NAME,
+    max: limits::STORE_NAMES_MAX,
+    bytes: limits::STORE_NAME_BYTES,
+    what: "bytes in a name's record",
+};
 
 impl Store {
     /// Keeps a job that a later run resumes, durably.
@@ -61,7 +93,7 @@ impl Store {
     /// # Errors
     /// [`Error::Full`] for an entry above [`limits::STORE_SOFT_BYTES`], and what the index says.
     pub fn save_provider_records(&self, entries: &[SoftEntry]) -> Result<(), Error> {
-        self.save_soft(keys::PROVIDER, entries, limits::STORE_PROVIDER_RECORDS_MAX)
+        self.save_soft(&PROVIDERS, entries)
     }
 
     /// The provider records that have not ended; those that have are deleted.
@@ -69,7 +101,7 @@ impl Store {
     /// # Errors
     /// What the index says.
     pub fn load_provider_records(&self, now: SystemTime) -> Result<Vec<SoftEntry>, Error> {
-        self.load_soft(keys::PROVIDER, limits::STORE_PROVIDER_RECORDS_MAX, now)
+        self.load_soft(&PROVIDERS, now)
     }
 
     /// Keeps or deletes addresses of peers; as [`Store::save_provider_records`], [`limits::STORE_PEERS_MAX`].
@@ -77,7 +109,7 @@ impl Store {
     /// # Errors
     /// As there.
     pub fn save_peers(&self, entries: &[SoftEntry]) -> Result<(), Error> {
-        self.save_soft(keys::PEER, entries, limits::STORE_PEERS_MAX)
+        self.save_soft(&PEERS, entries)
     }
 
     /// The peers that have not ended; those that have are deleted.
@@ -85,16 +117,32 @@ impl Store {
     /// # Errors
     /// What the index says.
     pub fn load_peers(&self, now: SystemTime) -> Result<Vec<SoftEntry>, Error> {
-        self.load_soft(keys::PEER, limits::STORE_PEERS_MAX, now)
+        self.load_soft(&PEERS, now)
     }
 
-    fn save_soft(&self, prefix: u8, entries: &[SoftEntry], max: usize) -> Result<(), Error> {
-        let too_long = |e: &SoftEntry| {
-            e.key.len().max(e.value.as_ref().map_or(0, Vec::len)) > limits::STORE_SOFT_BYTES
-        };
+    /// Keeps or deletes names' records; as [`Store::save_provider_records`], [`limits::STORE_NAMES_MAX`] of at most
+    /// [`limits::STORE_NAME_BYTES`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn save_names(&self, entries: &[SoftEntry]) -> Result<(), Error> {
+        self.save_soft(&NAMES, entries)
+    }
+
+    /// The names' records that have not ended; those that have are deleted.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn load_names(&self, now: SystemTime) -> Result<Vec<SoftEntry>, Error> {
+        self.load_soft(&NAMES, now)
+    }
+
+    fn save_soft(&self, table: &Table, entries: &[SoftEntry]) -> Result<(), Error> {
+        let &Table { prefix, max, what, bytes } = table;
+        let too_long =
+            |e: &SoftEntry| e.key.len().max(e.value.as_ref().map_or(0, Vec::len)) > bytes;
         if entries.iter().any(too_long) {
-            let max = limits::STORE_SOFT_BYTES;
-            return Err(Error::Full { what: "bytes in a provider record or a peer", max });
+            return Err(Error::Full { what, max: bytes });
         }
         // Counted once a call: calls come in batches, every few seconds.
         let mut room = max.saturating_sub(self.0.index.scan(&[prefix], None, max)?.len());
@@ -123,7 +171,11 @@ impl Store {
         Ok(())
     }
 
-    fn load_soft(&self, prefix: u8, max: usize, now: SystemTime) -> Result<Vec<SoftEntry>, Error> {
+    fn load_soft(
+        &self,
+        &Table { prefix, max, .. }: &Table,
+        now: SystemTime,
+    ) -> Result<Vec<SoftEntry>, Error> {
         let now = seconds(now);
         let (ended, kept): (Vec<_>, Vec<_>) = self
             .0

@@ -103,7 +103,7 @@ pub(super) struct Job {
 }
 
 impl Job {
-    fn new(name: String) -> Self {
+    pub(super) fn new(name: String) -> Self {
         let (peers, new_peers) = mpsc::channel(limits::FETCH_PEERS);
         Self {
             state: watch::Sender::new(State { name, ..State::default() }),
@@ -136,6 +136,13 @@ impl Job {
                 state.warnings.push(message.into());
             }
         });
+    }
+
+    /// Names one more peer to ask.
+    pub(super) fn add_peer(&self, peer: Multiaddr) -> Result<(), Failure> {
+        self.peers.try_send(peer).map_err(|_| {
+            Failure::new(Code::Usage, format!("more than {} peers were named", limits::FETCH_PEERS))
+        })
     }
 
     /// The next peer that a follower named. Cancel-safe.
@@ -206,9 +213,7 @@ impl Follower {
     }
 
     pub(super) fn add_peer(&self, peer: Multiaddr) -> Result<(), Failure> {
-        self.job.peers.try_send(peer).map_err(|_| {
-            Failure::new(Code::Usage, format!("more than {} peers were named", limits::FETCH_PEERS))
-        })
+        self.job.add_peer(peer)
     }
 }
 

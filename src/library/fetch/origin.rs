@@ -4,7 +4,13 @@
 //! bytes moves, or the fetch is refused. A bare root is unsigned, unless the library already holds a verified card for
 //! it. Design section 5.
 
-use super::source::Source;
+use std::sync::Arc;
+
+use super::{
+    jobs::Job,
+    lookup::{self, Lookup},
+    source::Source,
+};
 use crate::{
     card::{
         PublisherId, Unverified, Verified, oms,
@@ -34,14 +40,27 @@ pub(super) struct Wanted {
     pub publisher: Option<PublisherId>,
     /// Whether that key itself was written by the user.
     pub named: bool,
+    /// What the publisher's index says of the name, if it was asked.
+    lookup: Option<Lookup>,
 }
 
 impl Wanted {
-    /// Reads the REF; names and card ids mean what the library knows.
+    /// Reads the REF. Card ids and names by themselves mean what the library knows; of `PUBLISHER/NAME` the publisher's
+    /// index is asked.
     ///
     /// # Errors
-    /// Usage (2); not found (3) for names that the library does not know.
-    pub(super) fn read(library: &Library, get: &Get) -> Result<Self, Failure> {
+    /// Usage (2); not found (3) for names that nobody knows; as [`lookup::look_up`].
+    pub(super) async fn find(
+        library: &Library,
+        get: &Get,
+        job: &Arc<Job>,
+    ) -> Result<Self, Failure> {
+        let lookup = lookup::look_up(library, get, job).await?;
+        let (library, get) = (library.clone(), get.clone());
+        blocking(move || Self::read(&library, &get, lookup)).await
+    }
+
+    fn read(library: &Library, get: &Get, lookup: Option<Lookup>) -> Result<Self, Failure> {
         let reference = refs::parse(&get.reference)?;
         let asked: Option<PublisherId> = match &get.publisher {
             None => None,
@@ -66,26 +85,29 @@ impl Wanted {
         }
         let known = refs::matching(library, &reference.target)?;
         let known = refs::pick(library, &reference.target, known)?;
-        let (cid, hints) = match (&reference.target, known) {
-            (Target::Cid(cid), known) => {
+        let (cid, hints) = match (&lookup, &reference.target, known) {
+            (Some(Lookup { listed, .. }), ..) => {
+                (listed.release, vec![listed.release, listed.root])
+            }
+            (None, Target::Cid(cid), known) => {
                 let mut hints = vec![*cid];
                 hints.extend(known.iter().flat_map(|held| findable(&held.tree)));
                 (*cid, hints)
             }
-            (_, Some(held)) => (held.tree.release.unwrap_or(held.tree.root), findable(&held.tree)),
-            (_, None) => {
+            (None, _, Some(held)) => {
+                (held.tree.release.unwrap_or(held.tree.root), findable(&held.tree))
+            }
+            (None, _, None) => {
                 return Err(Failure::new(
                     Code::NotFound,
-                    format!(
-                        "{} is not known here: names are what the local library knows",
-                        get.reference
-                    ),
+                    format!("{} is not known here, and no peer has its publisher's index", get.reference),
                 )
-                .hint("ask its publisher for the release CID: modelswarm get CID"));
+                .hint("ask its publisher for the release CID: modelswarm get CID; or name a peer with --peer MULTIADDR"));
             }
         };
         let named = named || asked.is_some();
-        Ok(Self { cid, path: reference.path, hints, publisher: asked.or(publisher), named })
+        let publisher = asked.or(publisher);
+        Ok(Self { cid, path: reference.path, hints, publisher, named, lookup })
     }
 }
 
@@ -108,6 +130,8 @@ pub(super) struct Origin {
     pub path: Option<String>,
     /// Whether the publisher's key was written by the user.
     pub named: bool,
+    /// Whether this very version was asked for, not just the newest of a name.
+    pub explicit: bool,
 }
 
 impl Origin {
@@ -134,16 +158,18 @@ impl Origin {
         let bundle = entries.iter().find(|entry| entry.name == CARD).map(|entry| entry.cid);
         let bundle = bundle.expect("the arm above found the card");
         let (bundle, mut blocks) = source.small_file(bundle, limits::CARD_BUNDLE_MAX).await?;
-        let refused = |why: String| {
-            Failure::new(Code::Refused, format!("the release {} is refused: {why}", wanted.cid))
-                .hint("it was changed, or is not what it says; nothing of it was put in place")
-        };
+        let refused = |why: String| refused(&wanted.cid, &why);
         let card = Unverified::from_bundle(bundle)
             .and_then(Unverified::verify)
             .map_err(|why| refused(why.to_string()))?;
         let names = entries.iter().map(|entry| (entry.name.as_str(), entry.cid));
         let release = release::check(names, &card).map_err(|why| refused(why.to_string()))?;
         expect_publisher(&wanted, Some(&card))?;
+        if let Some(lookup) = &wanted.lookup {
+            lookup.check(&card)?;
+            lookup.fill(library, source).await?;
+            blocks.push(lookup.block.clone());
+        }
         let extras: Vec<(String, Cid)> = entries
             .iter()
             .filter(|entry| entry.cid != release.root)
@@ -176,6 +202,7 @@ impl Origin {
             blocks,
             path: wanted.path,
             named: wanted.named,
+            explicit: !wanted.lookup.is_some_and(|lookup| lookup.head),
         })
     }
 
@@ -194,8 +221,34 @@ impl Origin {
             blocks: vec![first],
             path: wanted.path,
             named: wanted.named,
+            explicit: true,
         })
     }
+}
+
+/// The card of a release, verified, and nothing else of it.
+///
+/// # Errors
+/// Refused (4) for what is no release or bears no valid card; as [`Source::block`].
+pub(super) async fn card_of_release(
+    source: &mut Source,
+    release: Cid,
+) -> Result<Verified, Failure> {
+    let first = source.block(release).await?;
+    let bundle = match unixfs::decode(&first) {
+        Ok(Node::Directory(entries)) => entries.into_iter().find(|entry| entry.name == CARD),
+        _ => None,
+    };
+    let bundle = bundle.ok_or_else(|| refused(&release, &"it has no card"))?;
+    let (bundle, _) = source.small_file(bundle.cid, limits::CARD_BUNDLE_MAX).await?;
+    Unverified::from_bundle(bundle)
+        .and_then(Unverified::verify)
+        .map_err(|why| refused(&release, &why))
+}
+
+fn refused(release: &Cid, why: &dyn std::fmt::Display) -> Failure {
+    Failure::new(Code::Refused, format!("the release {release} is refused: {why}"))
+        .hint("it was changed, or is not what it says; nothing of it was put in place")
 }
 
 fn expect_publisher(wanted: &Wanted, card: Option<&Verified>) -> Result<(), Failure> {

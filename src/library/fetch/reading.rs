@@ -115,7 +115,7 @@ pub(in crate::library) async fn open(
 }
 
 fn begin(library: &Library, get: &Get) -> Result<Follower, Failure> {
-    let peers = parse_peers(get)?;
+    let peers = parse_peers(&get.peers)?;
     let job = library.inner.fetches.join_or_start(Key::reading(get), || {
         let library = library.clone();
         let get = get.clone();
@@ -149,10 +149,7 @@ struct Prepared {
 
 /// Opens the file, and when the first reader needs what is not here, plans its fetch.
 async fn prepare(library: &Library, get: &Get, job: &Arc<Job>) -> Result<Prepared, Failure> {
-    let wanted = {
-        let (library, get) = (library.clone(), get.clone());
-        blocking(move || Wanted::read(&library, &get)).await?
-    };
+    let wanted = Wanted::find(library, get, job).await?;
     let hints = wanted.hints.clone();
     let mut source = Source::open(library, &get.reference, get.timeout, hints, job);
     let origin = Origin::find(library, wanted, &mut source).await?;

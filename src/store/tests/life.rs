@@ -159,7 +159,7 @@ fn a_block_that_contradicts_itself_is_refused() {
 }
 
 #[test]
-fn jobs_provider_records_and_peers_are_kept_bounded_and_end_with_their_time() {
+fn jobs_provider_records_peers_and_names_are_kept_bounded_and_end_with_their_time() {
     let home = Home::new();
     let store = home.open();
     store.save_job(4, b"{\"get\":1}").expect("save");
@@ -177,6 +177,11 @@ fn jobs_provider_records_and_peers_are_kept_bounded_and_end_with_their_time() {
         .expect("save");
     let too_long = [entry(b"c", Some(&[0; 5000]), 20)];
     assert!(matches!(store.save_provider_records(&too_long), Err(Error::Full { .. })));
+    let largest = vec![7; limits::STORE_NAME_BYTES];
+    let names = [entry(b"a", Some(&largest), 10), entry(b"b", Some(&largest), 20)];
+    store.save_names(&names).expect("save");
+    let too_long = [entry(b"c", Some(&[&largest[..], &[7]].concat()), 20)];
+    assert!(matches!(store.save_names(&too_long), Err(Error::Full { .. })));
     drop(store);
 
     let store = home.open();
@@ -184,6 +189,7 @@ fn jobs_provider_records_and_peers_are_kept_bounded_and_end_with_their_time() {
     store.remove_job(4).expect("remove");
     assert!(store.jobs().expect("jobs").is_empty());
     assert_eq!(store.load_peers(at(50)).expect("peers").len(), limits::STORE_PEERS_MAX);
+    assert_eq!(store.load_names(at(10)).expect("names"), names[1..]);
     let left = store.load_provider_records(at(10)).expect("records");
     assert_eq!(left, [entry(b"b", Some(b"2"), 20)]);
     store.save_provider_records(&[entry(b"b", None, 0)]).expect("delete");

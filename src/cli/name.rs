@@ -1,0 +1,62 @@
+//! `name publish`, `name resolve`.
+
+use super::{
+    args::{NameAction, ResolveArgs},
+    output::{Screen, count, print_text},
+};
+use crate::{
+    card::statement::Status,
+    rpc::{Name, Names, Request, Resolve},
+};
+
+pub(super) fn request(action: NameAction) -> Request {
+    match action {
+        NameAction::Publish => Request::NamePublish,
+        NameAction::Resolve(args) => {
+            let ResolveArgs { publisher, peer, timeout } = args;
+            Request::NameResolve(Resolve { publisher, peers: peer, timeout })
+        }
+    }
+}
+
+pub(super) fn print_published(answer: &Names, screen: &Screen) {
+    let mut text = format!("  {}\n  {}\n", answer.publisher, answer.name);
+    for line in &answer.names {
+        text += &format!(
+            "  {}  {}, number {}, until {}{}\n",
+            line.scope,
+            count(line.repos, "repo"),
+            line.sequence,
+            line.valid_until,
+            line.peers.map(|peers| format!(", told {}", count(peers, "peer"))).unwrap_or_default()
+        );
+    }
+    print_text(&text);
+    if answer.names.is_empty() {
+        screen.hint("nothing is shared yet: modelswarm seed ./my-model");
+    } else if answer.names.iter().all(|line| line.peers.unwrap_or(0) == 0) {
+        screen.hint("keep `modelswarm daemon` running: it tells peers as soon as there are some");
+    }
+}
+
+pub(super) fn print_resolved(answer: &Name) {
+    let mut text = format!(
+        "  {}\n  {}, number {}, until {}; its publisher says:\n",
+        answer.publisher, answer.name, answer.sequence, answer.valid_until
+    );
+    for repo in &answer.repos {
+        let status = match repo.status {
+            Status::Active => "",
+            Status::Deprecated => "  DEPRECATED",
+            Status::Withdrawn => "  WITHDRAWN",
+        };
+        text += &format!(
+            "  {}@{}{status}  {}\n    {}\n",
+            repo.name,
+            repo.version,
+            count(repo.versions, "version"),
+            repo.release
+        );
+    }
+    print_text(&text);
+}

@@ -1,0 +1,274 @@
+//! Names: what `PUBLISHER/NAME` stands for beyond this machine.
+//!
+//! A publisher's index lists its repos; a record under the publisher's key points to the index, and the DHT holds it. Both
+//! are made anew whenever what they say changes: after `seed`, `share`, `rm`, `card withdraw`, by `name publish`, and by a
+//! daemon in time before the record ends. There is one of each for every DHT ([`Scope`]); private repos are in none. The
+//! last index and record of the home's own are kept as plain documents, so that a sequence never falls.
+//!
+//! The index is a hint: it says which release to fetch, and the card in there is verified like any other.
+
+use std::time::{Duration, SystemTime};
+
+use super::{Library, Watch, blocking, blocks, fetch::index_of_publisher, refs, sign};
+use crate::{
+    card::{
+        Index, PublisherId, RepoName,
+        index::{self, Listed, Scope},
+        ipns::{self, Record, Unsigned},
+        name,
+        reference::Publisher,
+        statement::Timestamp,
+    },
+    dag::{
+        Block,
+        block::{DAG_JSON, cid_v1, sha256},
+    },
+    limits,
+    rpc::{Code, Failure, Name, NameLine, NameRepo, Names, Resolve},
+    store::{Tree, TreeId},
+};
+
+/// What was last published for one DHT.
+struct Published {
+    index: Index,
+    record: Option<Record>,
+}
+
+/// Publishes what the home's own key shares: signs index and record anew where they differ from the last ones or end soon,
+/// and tells the DHT.
+///
+/// # Errors
+/// As the store and the network fail.
+pub async fn publish(library: &Library) -> Result<Names, Failure> {
+    let made = {
+        let library = library.clone();
+        blocking(move || Scope::ALL.map(|scope| renew(&library, scope)).into_iter().collect())
+            .await?
+    };
+    let made: Vec<Option<(Index, Record)>> = made;
+    let mut names = Vec::new();
+    for (scope, made) in Scope::ALL.into_iter().zip(made) {
+        let Some((index, record)) = made else { continue };
+        let mut peers = None;
+        // The public DHT comes with its preset.
+        if let (Some(network), Scope::Lan) = (&library.inner.network, scope) {
+            network.announce(vec![*index.to_block().cid()]).await?;
+            peers = Some(network.publish_name(record.clone()).await? as u64);
+        }
+        names.push(NameLine { peers, ..line(scope, &index, &record) });
+    }
+    Ok(Names {
+        name: ipns::name::text(library.publisher()),
+        publisher: library.publisher().to_string(),
+        names,
+    })
+}
+
+/// Publishes after something changed; what goes wrong there does not undo what was done before.
+pub(super) async fn publish_after(library: &Library, watch: Option<&Watch>) {
+    if let Err(failure) = publish(library).await {
+        let said = format!("the publisher's names were not published: {failure}");
+        match watch {
+            Some(watch) => watch.warn(said),
+            None => tracing::warn!("{said}"),
+        }
+    }
+}
+
+/// Keeps the home's own names alive until dropped.
+pub async fn keep_published(library: &Library) {
+    loop {
+        publish_after(library, None).await;
+        tokio::time::sleep(limits::NAMES_RENEW_PAUSE).await;
+    }
+}
+
+/// What a publisher's record and index say, out of the DHT.
+///
+/// # Errors
+/// Usage (2) for a publisher that is none; not found (3) if no peer has its record; as the network fails.
+pub async fn resolve(library: &Library, resolve: Resolve) -> Result<Name, Failure> {
+    let publisher = {
+        let (library, text) = (library.clone(), resolve.publisher.clone());
+        blocking(move || publisher_of(&library, &text)).await?
+    };
+    let found = index_of_publisher(library, &publisher, &resolve).await?;
+    let (index, record) = found.ok_or_else(|| {
+        Failure::new(
+            Code::NotFound,
+            format!("no peer that was asked has a record of the names of {publisher}"),
+        )
+        .hint("name a peer that may with --peer MULTIADDR or --bootstrap MULTIADDR")
+    })?;
+    Ok(Name {
+        name: ipns::name::text(&publisher),
+        publisher: publisher.to_string(),
+        sequence: record.sequence(),
+        valid_until: record.valid_until().to_string(),
+        index: index.to_block().cid().to_string(),
+        repos: repos(&index),
+    })
+}
+
+/// The home's own names, as they were last published.
+///
+/// # Errors
+/// As the store fails.
+pub fn own(library: &Library) -> Result<Vec<NameLine>, Failure> {
+    let mut lines = Vec::new();
+    for scope in Scope::ALL {
+        let Published { index, record } = load(library, scope)?;
+        lines.extend(record.map(|record| line(scope, &index, &record)));
+    }
+    Ok(lines)
+}
+
+fn line(scope: Scope, index: &Index, record: &Record) -> NameLine {
+    NameLine {
+        scope: scope.as_str().to_owned(),
+        index: index.to_block().cid().to_string(),
+        sequence: record.sequence(),
+        valid_until: record.valid_until().to_string(),
+        ends_soon: record.is_expired(after(limits::NAMES_WARN)),
+        repos: index.repos().count() as u64,
+        peers: None,
+    }
+}
+
+/// Index and record of the home's own for one DHT, signed anew where that is needed. None: there is nothing to publish, and
+/// never was.
+fn renew(library: &Library, scope: Scope) -> Result<Option<(Index, Record)>, Failure> {
+    let Published { index: before, record } = load(library, scope)?;
+    let (index, tree) = current(library, scope, &before)?;
+    let block = index.to_block();
+    if let Some(tree) = tree {
+        blocks::add_nodes(library.store(), tree, std::slice::from_ref(&block))?;
+    }
+    let stands = |record: &Record| {
+        record.index() == Some(*block.cid()) && !record.is_expired(after(limits::NAMES_RENEW))
+    };
+    let record = match record {
+        Some(record) if stands(&record) => record,
+        None if index.repos().next().is_none() => return Ok(None),
+        old => {
+            let sequence = old.map_or(0, |old| old.sequence() + 1);
+            let record =
+                Unsigned::new(&index, sequence, after(limits::IPNS_LIFETIME), limits::IPNS_TTL)
+                    .and_then(|unsigned| unsigned.sign(&library.inner.key))
+                    .map_err(|why| {
+                        Failure::new(Code::Failure, format!("the name is not signed: {why}"))
+                    })?;
+            let store = library.store();
+            // The index first: a record without it would point to what nobody has.
+            store.save_document(&document("index", scope), block.data())?;
+            store.save_document(&document("name", scope), record.bytes())?;
+            record
+        }
+    };
+    Ok(Some((index, record)))
+}
+
+/// The index as it should be now, after `before`, and a tree of the library that its block can be served with.
+fn current(
+    library: &Library,
+    scope: Scope,
+    before: &Index,
+) -> Result<(Index, Option<TreeId>), Failure> {
+    let publisher = library.publisher().to_string();
+    let mut trees: Vec<(TreeId, Tree)> = library.store().trees()?;
+    trees.retain(|(_, tree)| {
+        tree.repo.as_ref().is_some_and(|repo| repo.publisher == publisher)
+            && scope.lists(tree.visibility)
+            && tree.release.is_some()
+    });
+    trees.sort_by_key(|(_, tree)| tree.seq);
+    let mut index = before.clone();
+    let gone: Vec<_> = index
+        .repos()
+        .map(|(name, _)| name.clone())
+        .filter(|name| !trees.iter().any(|(_, tree)| is_of(tree, name.as_str())))
+        .collect();
+    for name in gone {
+        index = index.without(&name);
+    }
+    for (_, tree) in &trees {
+        let (Some(card), Some(release)) = (sign::card_of(library, tree)?, tree.release) else {
+            continue;
+        };
+        match index.with(&card, release, tree.visibility) {
+            Ok(next) => index = next,
+            // A version that came to light again after newer ones were listed.
+            Err(index::Error::Behind { .. }) => {}
+            Err(why) => tracing::warn!(%why, "a version is not listed in the index"),
+        }
+    }
+    Ok((index, trees.pop().map(|(id, _)| id)))
+}
+
+fn is_of(tree: &Tree, name: &str) -> bool {
+    tree.repo.as_ref().is_some_and(|repo| repo.name == name)
+}
+
+/// The documents as they were last written; damaged ones count as none, and the record's sequence goes on above what the
+/// clock says then, so that it does not fall.
+fn load(library: &Library, scope: Scope) -> Result<Published, Failure> {
+    let publisher = library.publisher();
+    let store = library.store();
+    let index = store.document(&document("index", scope))?.and_then(|bytes| {
+        let block = Block::verify(cid_v1(DAG_JSON, sha256(&bytes)), bytes).ok()?;
+        Index::from_block(publisher, scope, &block).ok()
+    });
+    let record = store.document(&document("name", scope))?.map(|bytes| {
+        Record::verify(publisher, bytes).map_err(|why| {
+            Failure::new(Code::Failure, format!("the home's own record of names is damaged: {why}"))
+                .hint("put the home's store/records folder back from a backup")
+        })
+    });
+    Ok(Published {
+        index: index.unwrap_or_else(|| Index::new(*publisher, scope)),
+        record: record.transpose()?,
+    })
+}
+
+fn document(kind: &str, scope: Scope) -> String {
+    format!("{kind}-{}", scope.as_str())
+}
+
+/// The time in so long.
+fn after(span: Duration) -> Timestamp {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_unix((now + span).as_secs() as i64)
+        .unwrap_or_else(|_| Timestamp::from_unix(0).expect("1970 is a time"))
+}
+
+/// The lines of an index, for people.
+fn repos(index: &Index) -> Vec<NameRepo> {
+    let line = |(name, versions): (&RepoName, &[Listed])| {
+        let head = versions.first()?;
+        Some(NameRepo {
+            name: name.to_string(),
+            kind: head.kind,
+            version: head.version.to_string(),
+            seq: head.seq,
+            status: head.status,
+            card: head.card.to_string(),
+            release: head.release.to_string(),
+            root: head.root.to_string(),
+            versions: versions.len() as u64,
+        })
+    };
+    index.repos().filter_map(line).collect()
+}
+
+/// Who is meant by a publisher as written.
+fn publisher_of(library: &Library, text: &str) -> Result<PublisherId, Failure> {
+    match text.parse::<PublisherId>() {
+        Ok(id) => Ok(id),
+        Err(_) => {
+            let alias = text.parse().map_err(|why: name::Error| {
+                Failure::new(Code::Usage, format!("{text} is no publisher: {why}"))
+            })?;
+            refs::publisher_id(library, &Publisher::Alias(alias))
+        }
+    }
+}
