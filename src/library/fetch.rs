@@ -147,6 +147,11 @@ async fn run(library: Library, get: Get, job: Arc<Job>) -> Result<Outcome, Failu
     library.announce(plan.id(), &plan.tree(&origin)).await?;
     transfer::run(&library, &mut plan, &mut source, &job).await?;
     plan.complete(&library, &origin).await?;
+    if let (Some(index), Some(network), true) =
+        (origin.index, &library.inner.network, library.inner.serving)
+    {
+        network.announce(vec![index]).await?;
+    }
     if let Some(card) = &origin.card {
         let (library, card) = (library.clone(), card.clone());
         blocking(move || chain::accept(&library, &card)).await?;

@@ -12,8 +12,8 @@ use std::time::{Duration, SystemTime};
 use super::{Library, Watch, blocking, blocks, fetch::index_of_publisher, refs, sign};
 use crate::{
     card::{
-        Index, PublisherId, RepoName,
-        index::{self, Listed, Scope},
+        PublisherId, RepoName,
+        index::{self, Index, Listed, Scope},
         ipns::{self, Record, Unsigned},
         name,
         reference::Publisher,

@@ -14,6 +14,7 @@ mod hostile_peer;
 mod inline;
 mod lan;
 mod layers;
+mod names;
 mod rates;
 mod real_model;
 mod round_trips;

@@ -11,8 +11,8 @@ use tokio::time::{Instant, sleep};
 use super::{jobs::Job, origin, parse_peers, source::Source};
 use crate::{
     card::{
-        Index, PublisherId, RepoName, Verified,
-        index::{Listed, Scope},
+        PublisherId, RepoName, Verified,
+        index::{Index, Listed, Scope},
         ipns::Record,
         reference::{Revision, Target},
     },

@@ -132,6 +132,8 @@ pub(super) struct Origin {
     pub named: bool,
     /// Whether this very version was asked for, not just the newest of a name.
     pub explicit: bool,
+    /// The publisher's index that led here: served on with the files.
+    pub index: Option<Cid>,
 }
 
 impl Origin {
@@ -202,7 +204,8 @@ impl Origin {
             blocks,
             path: wanted.path,
             named: wanted.named,
-            explicit: !wanted.lookup.is_some_and(|lookup| lookup.head),
+            explicit: !wanted.lookup.as_ref().is_some_and(|lookup| lookup.head),
+            index: wanted.lookup.map(|lookup| *lookup.block.cid()),
         })
     }
 
@@ -222,6 +225,7 @@ impl Origin {
             path: wanted.path,
             named: wanted.named,
             explicit: true,
+            index: None,
         })
     }
 }
