@@ -11,7 +11,7 @@ struct World {
     rendezvous: Daemon,
     _rendezvous_home: Home,
     lab: Home,
-    daemon: Daemon,
+    daemon: Option<Daemon>,
     publisher: String,
 }
 
@@ -22,7 +22,7 @@ impl World {
         let lab = Home::new();
         let daemon = lab.daemon(&["--bootstrap", rendezvous.addr()]);
         let publisher = text(&lab.ask(&["id"]), "publisher").to_owned();
-        Self { rendezvous, _rendezvous_home: rendezvous_home, lab, daemon, publisher }
+        Self { rendezvous, _rendezvous_home: rendezvous_home, lab, daemon: Some(daemon), publisher }
     }
 
     /// Seeds a model of one small file, kept in the library so that every version can be served.
@@ -81,7 +81,7 @@ fn a_name_is_found_and_followed_by_a_node_that_knows_only_the_key_and_a_rendezvo
 
 #[test]
 fn names_outlive_their_publisher_s_daemon_and_a_restart() {
-    let world = World::new();
+    let mut world = World::new();
     let seeded = world.seed("tiny", "one", &[]);
     let before = world.resolve(&Home::new());
     assert_eq!(before["repos"][0]["release"], seeded["release"]);
@@ -90,7 +90,7 @@ fn names_outlive_their_publisher_s_daemon_and_a_restart() {
     let reference = format!("{}/tiny", world.publisher);
     fetcher.get(&reference, &[]).ok();
     fetcher.announced(3);
-    world.daemon.stop();
+    world.daemon.take().expect("it runs").kill();
     // The rendezvous has the record, the fetcher the index and the files.
     let got = world.get(&Home::new(), &reference).ok();
     assert_eq!(got["release"], seeded["release"]);
