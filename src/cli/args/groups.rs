@@ -1,0 +1,127 @@
+//! Commands that are groups of commands: `card`, `name`, `trust`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+/// What to do with cards.
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum CardAction {
+    /// Print the signed statement
+    #[command(after_help = "Examples:
+  modelswarm card show all-MiniLM-L6-v2
+  modelswarm card show bafybei… --json | jq .statement.predicate")]
+    Show {
+        /// A CID or a name in the library
+        #[arg(value_name = "REF")]
+        reference: String,
+    },
+    /// List the versions of a repo that are known here, the newest first
+    #[command(after_help = "Examples:
+  modelswarm card log all-MiniLM-L6-v2")]
+    Log {
+        /// A CID or a name in the library
+        #[arg(value_name = "REF")]
+        reference: String,
+    },
+    /// Show what differs between two versions: files and statements
+    #[command(after_help = "Examples:
+  modelswarm card diff tiny-7b@1.0 tiny-7b@1.1")]
+    Diff {
+        /// The first one
+        #[arg(value_name = "REF")]
+        from: String,
+        /// The second one
+        #[arg(value_name = "REF")]
+        to: String,
+    },
+    /// Say that a version of yours is not to be used: signs the next card of its repo
+    #[command(after_help = "Examples:
+  modelswarm card withdraw tiny-7b@1.0 --reason 'wrong tokenizer'
+  modelswarm card withdraw tiny-7b@1.0 --replaced-by baguqee…")]
+    Withdraw(StatusArgs),
+    /// Say that a version of yours is better not used for anything new
+    #[command(after_help = "Examples:
+  modelswarm card deprecate tiny-7b@1.0 --reason 'tiny-7b@1.1 is better in every way'")]
+    Deprecate(StatusArgs),
+    /// Write a card and how to check it with OpenSSL alone (VERIFY.md) into a folder
+    #[command(after_help = "Examples:
+  modelswarm card export all-MiniLM-L6-v2 -o ./proof
+  modelswarm card export bafybei… -o ./proof")]
+    Export {
+        /// A CID or a name in the library
+        #[arg(value_name = "REF")]
+        reference: String,
+        /// Write here
+        #[arg(short, long, value_name = "DIR")]
+        output: PathBuf,
+    },
+}
+
+/// Arguments of `card withdraw` and `card deprecate`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct StatusArgs {
+    /// A CID or a name in the library
+    #[arg(value_name = "REF")]
+    pub reference: String,
+    /// Why, in one line; it is signed
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// The card to use instead
+    #[arg(long, value_name = "CARD")]
+    pub replaced_by: Option<String>,
+}
+
+/// What to do with names.
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum NameAction {
+    /// Publish what you share under your key (seed, share and the daemon do it by themselves)
+    #[command(after_help = "Examples:
+  modelswarm name publish")]
+    Publish,
+    /// Show which repos a publisher lists
+    #[command(after_help = "Examples:
+  modelswarm name resolve sbert
+  modelswarm name resolve did:key:z6Mk… --peer /ip4/192.168.1.7/tcp/8643/p2p/12D3…")]
+    Resolve(ResolveArgs),
+}
+
+/// Arguments of `name resolve`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ResolveArgs {
+    /// Your alias for the publisher, or its key
+    #[arg(value_name = "PUBLISHER")]
+    pub publisher: String,
+    /// Ask this peer too; may be given several times
+    #[arg(long, value_name = "MULTIADDR")]
+    pub peer: Vec<String>,
+    /// Give up after so many seconds without progress
+    #[arg(long, value_name = "SECS", default_value_t = 30)]
+    pub timeout: u64,
+}
+
+/// What to do with the list of trusted publishers.
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum TrustAction {
+    /// Trust a key under a name of your own
+    #[command(after_help = "Examples:
+  modelswarm trust add sbert did:key:z6Mk…")]
+    Add {
+        /// Your name for the publisher
+        alias: String,
+        /// The publisher's key
+        #[arg(value_name = "DID")]
+        publisher: String,
+    },
+    /// List them
+    #[command(after_help = "Examples:
+  modelswarm trust list --json")]
+    List,
+    /// Trust a key no longer
+    #[command(after_help = "Examples:
+  modelswarm trust rm sbert")]
+    Rm {
+        /// Your name for the publisher
+        alias: String,
+    },
+}
