@@ -104,6 +104,8 @@ pub const NAMES_HINTED: usize = 8;
 
 /// How long a name is looked for by a node that may just have started and know nobody yet, and the pause between attempts.
 pub const NAME_WAIT: Duration = Duration::from_secs(10);
+/// The same where a version of it is here, which will do if no peer turns up.
+pub const NAME_WAIT_HELD: Duration = Duration::from_secs(3);
 /// See [`NAME_WAIT`].
 pub const NAME_RETRY: Duration = Duration::from_millis(250);
 

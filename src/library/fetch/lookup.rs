@@ -4,7 +4,7 @@
 //! there is where no peer knows the name. The index is a hint: the release's card is verified, must be the one that was
 //! listed, and must follow from what was accepted before.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
@@ -14,11 +14,13 @@ use crate::{
         PublisherId, RepoName, Verified,
         index::{Index, Listed, Scope},
         ipns::Record,
+        policy::Mark,
         reference::{Revision, Target},
     },
     dag::{Block, Cid},
     library::{Library, blocking, refs},
     limits,
+    network::Network,
     rpc::{Code, Failure, Get, Resolve},
 };
 
@@ -50,31 +52,30 @@ pub(super) async fn look_up(
     let reference = refs::parse(&get.reference)?;
     let Target::Repo { publisher, name, revision } = &reference.target else { return Ok(None) };
     let publisher = refs::publisher_id(library, publisher)?;
-    let held = {
+    let (held, mark) = {
         let (library, target) = (library.clone(), reference.target.clone());
-        blocking(move || {
-            Ok(refs::matching(&library, &target)?.pop().and_then(|held| held.tree.seq))
-        })
+        let (publisher, name) = (publisher.to_string(), name.to_string());
+        let known = move || {
+            let held = !refs::matching(&library, &target)?.is_empty();
+            Ok((held, library.store().mark(&publisher, &name)?))
+        };
+        blocking(known).await?
     };
-    let held = held.await?;
     let head = *revision == Revision::Head;
-    if publisher == *library.publisher()
-        || library.inner.network.is_none()
-        || !head && held.is_some()
-    {
+    if publisher == *library.publisher() || library.inner.network.is_none() || !head && held {
         return Ok(None);
     }
-    let wait = if held.is_some() { None } else { Some(get.timeout) };
+    let wait = if held { limits::NAME_WAIT_HELD } else { limits::NAME_WAIT };
     let found = index_of(library, &publisher, &get.reference, wait, job).await;
     let (index, block) = match found {
         Ok(Some((index, block, _))) => (index, block),
         Ok(None) => return Ok(None),
         // What is here is used where the rest of the world is out of reach.
-        Err(_) if held.is_some() => return Ok(None),
+        Err(_) if held => return Ok(None),
         Err(failure) => return Err(failure),
     };
     let Some(listed) = index.find(name, revision).cloned() else {
-        if held.is_some() {
+        if held {
             return Ok(None);
         }
         let listed: Vec<&str> =
@@ -85,7 +86,10 @@ pub(super) async fn look_up(
         )
         .hint(format!("listed are: {}", listed.join(", "))));
     };
-    if held.is_some_and(|seq| seq >= listed.seq) {
+    // What was accepted is as new, or the record is an old one.
+    let as_new =
+        |mark: &Mark| listed.seq < mark.seq || listed.card == mark.card && mark.twins.is_empty();
+    if held && mark.as_ref().is_some_and(as_new) {
         return Ok(None);
     }
     let versions = index.versions(name).to_vec();
@@ -93,36 +97,24 @@ pub(super) async fn look_up(
     Ok(Some(Lookup { publisher, name, listed, versions, head, index, block }))
 }
 
-/// A publisher's index, and the record that led to it. `wait`: keep trying so many seconds, since a node that has just
-/// started knows nobody yet; otherwise once. None: no peer has a record.
+/// A publisher's index, and the record that led to it. For so long as `wait` a node that knows nobody, or whose peers have
+/// no record, asks again: it may just have started. None: no peer has a record.
 ///
 /// # Errors
-/// As [`Source::block`]; refused (4) for a block that is no index.
+/// Network (6) if there is nobody to ask; as [`Source::block`]; refused (4) for a block that is no index.
 async fn index_of(
     library: &Library,
     publisher: &PublisherId,
     asked: &str,
-    wait: Option<u64>,
+    wait: Duration,
     job: &Arc<Job>,
 ) -> Result<Option<(Index, Block, Record)>, Failure> {
     let Some(network) = &library.inner.network else { return Ok(None) };
-    let timeout = wait.unwrap_or(limits::NAME_WAIT.as_secs());
-    let mut dialling = Source::open(library, asked, timeout, Vec::new(), job);
-    let began = Instant::now();
-    let attempts = async {
-        loop {
-            match network.resolve_name(*publisher).await? {
-                None if wait.is_some() && began.elapsed() < limits::NAME_WAIT => {
-                    sleep(limits::NAME_RETRY).await;
-                }
-                found => return Ok::<_, Failure>(found),
-            }
-        }
-    };
+    let timeout = limits::NAME_WAIT.as_secs();
     let record = tokio::select! {
-        found = attempts => found?,
-        // Nothing is wanted of it yet but to dial the peers that were given.
-        nobody = dialling.arrived() => nobody.map(|_| None)?,
+        found = ask(network, publisher, asked, wait) => found?,
+        // Nothing is wanted of it but to dial the peers that were given.
+        () = dial(Source::open(library, asked, timeout, Vec::new(), job)) => None,
     };
     let Some(record) = record else { return Ok(None) };
     let refused = |why: &dyn std::fmt::Display| {
@@ -133,6 +125,36 @@ async fn index_of(
     let block = source.block(cid).await?;
     let index = Index::from_block(publisher, Scope::Lan, &block).map_err(|why| refused(&why))?;
     Ok(Some((index, block, record)))
+}
+
+/// Asks the DHT, again and again for so long.
+async fn ask(
+    network: &Network,
+    publisher: &PublisherId,
+    asked: &str,
+    wait: Duration,
+) -> Result<Option<Record>, Failure> {
+    let began = Instant::now();
+    loop {
+        if let Some(record) = network.resolve_name(*publisher).await? {
+            return Ok(Some(record));
+        }
+        if began.elapsed() >= wait {
+            break;
+        }
+        sleep(limits::NAME_RETRY).await;
+    }
+    if network.status().await?.dht_peers > 0 {
+        return Ok(None);
+    }
+    Err(Failure::new(Code::Network, format!("no peer could be reached to ask for {asked}"))
+        .hint("name one with --peer MULTIADDR or --bootstrap MULTIADDR"))
+}
+
+/// Dials the peers that a job was given, until dropped.
+async fn dial(mut source: Source) {
+    while source.arrived().await.is_ok() {}
+    std::future::pending().await
 }
 
 /// What peers know of a publisher's names; the request may name peers to ask.
@@ -148,8 +170,9 @@ pub(in crate::library) async fn index_of_publisher(
     for peer in parse_peers(&resolve.peers)? {
         job.add_peer(peer)?;
     }
-    let asked = &resolve.publisher;
-    let found = index_of(library, publisher, asked, Some(resolve.timeout), &job).await?;
+    let (asked, wait) = (&resolve.publisher, Duration::from_secs(resolve.timeout));
+    let wait = wait.min(limits::NAME_WAIT);
+    let found = index_of(library, publisher, asked, wait, &job).await?;
     Ok(found.map(|(index, _, record)| (index, record)))
 }
 
