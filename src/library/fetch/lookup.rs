@@ -136,16 +136,16 @@ async fn ask(
 ) -> Result<Option<Record>, Failure> {
     let began = Instant::now();
     loop {
-        if let Some(record) = network.resolve_name(*publisher).await? {
-            return Ok(Some(record));
+        let found = network.resolve_name(*publisher).await?;
+        let (waited, met) = (began.elapsed(), network.status().await?.dht_peers > 0);
+        // What this node itself remembers may be old: it counts only once others were asked, or none turn up.
+        let enough = if met { found.is_some() } else { waited >= limits::NAME_WAIT_HELD };
+        match found {
+            Some(record) if enough => return Ok(Some(record)),
+            None if waited >= wait && met => return Ok(None),
+            None if waited >= wait => break,
+            _ => sleep(limits::NAME_RETRY).await,
         }
-        if began.elapsed() >= wait {
-            break;
-        }
-        sleep(limits::NAME_RETRY).await;
-    }
-    if network.status().await?.dht_peers > 0 {
-        return Ok(None);
     }
     Err(Failure::new(Code::Network, format!("no peer could be reached to ask for {asked}"))
         .hint("name one with --peer MULTIADDR or --bootstrap MULTIADDR"))
