@@ -14,6 +14,7 @@
 
 mod held;
 mod resolve;
+mod saved;
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant, SystemTime};
@@ -31,8 +32,10 @@ use crate::card::did::PublisherId;
 use crate::card::ipns::{Record, name};
 use crate::limits;
 
-pub(super) use held::{Held, Refused, Saved, Source, key_of, wall};
+pub(super) use held::{Held, key_of, wall};
+use held::{Refused, Source};
 use resolve::{Reply, Resolve};
+pub(super) use saved::Saved;
 
 type Kademlia = Behaviour<Records>;
 

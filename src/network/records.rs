@@ -308,7 +308,7 @@ mod tests {
 
     const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
-    fn records(local: PeerId) -> Records {
+    fn map(local: PeerId) -> Records {
         Records::new(local, Held::new(crate::card::index::Scope::Lan))
     }
 
@@ -322,7 +322,7 @@ mod tests {
 
     #[test]
     fn a_record_is_held_until_it_expires_by_the_wall_clock() {
-        let mut records = records(PeerId::random());
+        let mut records = map(PeerId::random());
         let peer = PeerId::random();
         assert!(records.insert(key(1), peer, addr(), NOW));
         let last = NOW + limits::RECORD_TTL - Duration::from_secs(1);
@@ -335,7 +335,7 @@ mod tests {
 
     #[test]
     fn a_flood_displaces_the_flooder_s_own_records_and_nobody_else_s() {
-        let mut records = records(PeerId::random());
+        let mut records = map(PeerId::random());
         let (quiet, flooder) = (PeerId::random(), PeerId::random());
         records.insert(key(0), quiet, addr(), NOW);
         for n in 1..u32::try_from(limits::RECORDS_MAX).unwrap() + 1000 {
@@ -348,7 +348,7 @@ mod tests {
 
     #[test]
     fn one_key_has_a_bounded_number_of_providers_and_long_keys_none() {
-        let mut records = records(PeerId::random());
+        let mut records = map(PeerId::random());
         for _ in 0..limits::RECORD_PROVIDERS + 50 {
             records.insert(key(1), PeerId::random(), addr(), NOW);
         }
@@ -360,7 +360,7 @@ mod tests {
     #[test]
     fn changes_are_told_once_and_come_back_after_a_restart() {
         let local = PeerId::random();
-        let mut records = records(local);
+        let mut records = map(local);
         let (stays, goes) = (PeerId::random(), PeerId::random());
         records.insert(key(1), stays, addr(), NOW);
         records.insert(key(1), goes, addr(), NOW);
@@ -369,7 +369,7 @@ mod tests {
         assert_eq!(changes.len(), 2);
         assert_eq!(records.take_changes(), []);
 
-        let mut again = records(local);
+        let mut again = map(local);
         for saved in changes {
             if let Some((addrs, expires)) = &saved.kept {
                 let decoded = Saved::decode(&saved.encode_key(), &encode_addrs(addrs), *expires);
@@ -385,7 +385,7 @@ mod tests {
     #[test]
     fn only_this_node_s_own_keys_come_in_through_kademlia() {
         let local = PeerId::random();
-        let mut records = records(local);
+        let mut records = map(local);
         assert!(records.add_provider(ProviderRecord::new(key(1), local, Vec::new())).is_ok());
         assert!(
             records.add_provider(ProviderRecord::new(key(1), PeerId::random(), addr())).is_err()

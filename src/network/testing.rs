@@ -2,18 +2,24 @@
 
 use std::time::Duration;
 
+use ed25519_dalek::SigningKey;
 use libp2p::tcp::tokio::TcpStream;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream as Socket};
 use tokio::time::timeout;
 
 use super::{Error, Event, Keypair, Multiaddr, Network, Options, Session, spawn};
-use crate::card::statement::Kind;
+use crate::card::did::PublisherId;
+use crate::card::index::{Index, Scope};
+use crate::card::ipns;
+use crate::card::statement::{Kind, Timestamp};
 use crate::config::Visibility;
 use crate::config::network::{Preset, Settings};
 use crate::config::rates::Rates;
 use crate::dag::block::RAW;
+use crate::dag::block::sha256;
 use crate::dag::{Block, Cid};
+use crate::limits;
 use crate::store::{self, NewBlock, Owner, Store, Tree, TreeState};
 
 /// Long enough for a loaded machine; a test that needs it has failed.
@@ -132,6 +138,27 @@ pub(super) fn blocks(count: usize, len: usize) -> Vec<Block> {
 /// What a session wants for blocks.
 pub(super) fn wants(blocks: &[Block]) -> Vec<(Cid, usize)> {
     blocks.iter().map(|block| (*block.cid(), block.data().len())).collect()
+}
+
+/// A publisher.
+pub(super) fn publisher(n: u32) -> PublisherId {
+    PublisherId::try_from(&publisher_key(n).verifying_key()).unwrap()
+}
+
+fn publisher_key(n: u32) -> SigningKey {
+    SigningKey::from_bytes(&sha256(&n.to_be_bytes()))
+}
+
+/// A record of that publisher's name, which ends at `end`; what it points to nobody looks at here.
+pub(super) fn record_until(n: u32, scope: Scope, sequence: u64, end: Timestamp) -> ipns::Record {
+    let index = Index::new(publisher(n), scope);
+    let unsigned = ipns::Unsigned::new(&index, sequence, end, limits::IPNS_TTL).unwrap();
+    unsigned.sign(&publisher_key(n)).unwrap()
+}
+
+/// A record for the LAN's DHT that does not end while a test runs.
+pub(super) fn record(n: u32, sequence: u64) -> ipns::Record {
+    record_until(n, Scope::Lan, sequence, "2126-11-22T18:00:00Z".parse().unwrap())
 }
 
 /// Receives until all these blocks are there, and checks each.

@@ -1,7 +1,7 @@
 //! The names' records that this node holds for one DHT: a bounded map in memory.
 //!
 //! Kademlia asks it inside the swarm's poll, so nothing here touches the disk: changes are collected and written
-//! behind ([`Saved`]). Expiry is by the wall clock. Both clocks are arguments.
+//! behind (`saved`). Expiry is by the wall clock. Both clocks are arguments.
 //!
 //! Invariants: every record was verified under the name that it is held for, fits the map's [`Scope`], and takes the
 //! place of older ones only. Whoever first brought a name is charged with it, and nobody else later: a peer that
@@ -10,19 +10,18 @@
 //! many peers (the same holds for provider records).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
 use libp2p::PeerId;
 use libp2p::kad::RecordKey as Key;
 
+use super::saved::Saved;
 use crate::card::did::PublisherId;
 use crate::card::index::Scope;
 use crate::card::ipns::{Record, name};
 use crate::card::statement::Timestamp;
 use crate::limits;
 use crate::network::schedule::Schedule;
-use crate::store::SoftEntry;
 
 /// Who brought a name. The first ones keep it from those below.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -267,81 +266,12 @@ impl Source {
     fn keeps_from(&self, other: &Self) -> bool {
         matches!((self, other), (Self::Peer(_), Self::Peer(_))) || self <= other
     }
-
-    fn encode(&self) -> Vec<u8> {
-        match self {
-            Self::Own => vec![0],
-            Self::Asked => vec![1],
-            Self::Peer(peer) => {
-                let peer = peer.to_bytes();
-                let len = u8::try_from(peer.len()).expect("peer ids have at most 42 bytes");
-                [&[2, len], &peer[..]].concat()
-            }
-        }
-    }
-
-    /// Reads it, and gives back what follows.
-    fn decode(bytes: &[u8]) -> Option<(Self, &[u8])> {
-        match bytes.split_first()? {
-            (0, rest) => Some((Self::Own, rest)),
-            (1, rest) => Some((Self::Asked, rest)),
-            (2, rest) => {
-                let (&len, rest) = rest.split_first()?;
-                let (peer, rest) = rest.split_at_checked(usize::from(len))?;
-                Some((Self::Peer(PeerId::from_bytes(peer).ok()?), rest))
-            }
-            _ => None,
-        }
-    }
 }
 
 impl Name {
     /// Bytes of memory, about: the record is held as it came and as it was read.
     fn weight(&self) -> usize {
         self.record.bytes().len() + self.record.value().len() + limits::NAME_OVERHEAD
-    }
-}
-
-/// A record as it is written behind and loaded again. Both DHTs' lie in one table, apart by their keys.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::network) struct Saved {
-    scope: Scope,
-    /// The DHT's key for the name.
-    key: Vec<u8>,
-    /// `None`: gone.
-    kept: Option<(Source, Record)>,
-}
-
-impl Saved {
-    /// The entry to save.
-    pub(in crate::network) fn encode(&self) -> SoftEntry {
-        let (value, expires) = match &self.kept {
-            None => (None, UNIX_EPOCH),
-            Some((source, record)) => {
-                let end = u64::try_from(record.valid_until().unix()).unwrap_or(0);
-                let value = [&source.encode()[..], record.bytes()].concat();
-                // Fractions of its last second count.
-                (Some(value), UNIX_EPOCH + Duration::from_secs(end + 1))
-            }
-        };
-        SoftEntry { key: [&[mark(self.scope)], &self.key[..]].concat(), value, expires }
-    }
-
-    /// Reads an entry back; `None` if it is damaged: the record is verified anew.
-    pub(in crate::network) fn decode(entry: &SoftEntry) -> Option<Self> {
-        let (scope, key) = entry.key.split_first()?;
-        let scope = Scope::ALL.into_iter().find(|one| mark(*one) == *scope)?;
-        let publisher = name::from_dht_key(key)?;
-        let (source, record) = Source::decode(entry.value.as_ref()?)?;
-        let record = Record::verify(&publisher, Bytes::copy_from_slice(record)).ok()?;
-        Some(Self { scope, key: key.to_vec(), kept: Some((source, record)) })
-    }
-}
-
-fn mark(scope: Scope) -> u8 {
-    match scope {
-        Scope::Lan => b'l',
-        Scope::Public => b'p',
     }
 }
 

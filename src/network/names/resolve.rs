@@ -98,3 +98,92 @@ impl Resolve {
         newer
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::testing::{publisher, record, record_until};
+
+    const NOW: i64 = 1_000_000;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_unix(seconds).unwrap()
+    }
+
+    /// What comes of these answers, one of each peer: the newest, and the numbers of those to be told.
+    fn outcome(answers: &[Vec<u8>], held: Option<&Record>) -> (Option<Record>, Vec<usize>) {
+        let (reply, _) = oneshot::channel();
+        let mut resolve = Resolve::new(publisher(1), Scope::Lan, reply, Instant::now());
+        let peers: Vec<PeerId> = answers.iter().map(|_| PeerId::random()).collect();
+        for (peer, bytes) in peers.iter().zip(answers) {
+            resolve.answer(*peer, bytes.clone(), at(NOW));
+        }
+        if let Some(held) = held {
+            resolve.hold(held);
+        }
+        let (best, told, watchers) = resolve.end([]);
+        assert_eq!(watchers.len(), 1);
+        let number = |peer| peers.iter().position(|one| one == peer).unwrap();
+        let mut told: Vec<usize> = told.iter().map(number).collect();
+        told.sort_unstable();
+        (best, told)
+    }
+
+    fn bytes(record: &Record) -> Vec<u8> {
+        record.bytes().to_vec()
+    }
+
+    #[test]
+    fn the_newest_wins_in_whatever_order_and_all_others_are_told() {
+        let [old, newer, newest] = [1, 2, 3].map(|sequence| record(1, sequence));
+        let [one, two, three] = [&old, &newer, &newest].map(bytes);
+        for (answers, stale) in [
+            ([&one, &two, &three, &three], [0, 1].as_slice()),
+            ([&three, &one, &three, &two], &[1, 3]),
+            ([&two, &two, &three, &two], &[0, 1, 3]),
+        ] {
+            let (best, told) = outcome(&answers.map(Clone::clone), None);
+            assert_eq!((best.as_ref(), &told[..]), (Some(&newest), stale));
+        }
+        let (best, told) = outcome(&[two.clone(), one], Some(&newest));
+        assert_eq!((best, told), (Some(newest), vec![0, 1]), "the newest is held here");
+        let (best, told) = outcome(std::slice::from_ref(&two), Some(&old));
+        assert_eq!((best, told), (Some(newer), vec![]), "the one held here is older");
+    }
+
+    #[test]
+    fn junk_counts_as_nothing_and_its_senders_are_told_better() {
+        let good = record(1, 1);
+        let junk = [
+            b"junk".to_vec(),
+            Vec::new(),
+            bytes(&record(2, 9)),
+            bytes(&record_until(1, Scope::Public, 9, at(2 * NOW))),
+            bytes(&record_until(1, Scope::Lan, 9, at(NOW))),
+            vec![0; limits::IPNS_RECORD_MAX + 1],
+        ];
+        assert_eq!(outcome(&junk, None), (None, (0..junk.len()).collect()));
+        let answers = [&junk[..], &[bytes(&good)]].concat();
+        assert_eq!(outcome(&answers, None), (Some(good), (0..junk.len()).collect()));
+    }
+
+    #[test]
+    fn no_more_is_verified_and_nobody_more_is_told_than_the_bounds_say() {
+        let mut answers = vec![b"junk".to_vec(); limits::NAME_RESOLVE_CHECKS];
+        answers.push(bytes(&record(1, 1)));
+        let (best, told) = outcome(&answers, None);
+        assert_eq!((best, told.len()), (None, limits::NAME_CORRECTED));
+        let (best, _) = outcome(&answers[1..], None);
+        assert_eq!(best, Some(record(1, 1)));
+    }
+
+    #[test]
+    fn peers_without_a_record_are_told_after_those_with_a_wrong_one() {
+        let (reply, _) = oneshot::channel();
+        let mut resolve = Resolve::new(publisher(1), Scope::Lan, reply, Instant::now());
+        let [wrong, right, without] = [0; 3].map(|_| PeerId::random());
+        resolve.answer(wrong, b"junk".to_vec(), at(NOW));
+        resolve.answer(right, bytes(&record(1, 1)), at(NOW));
+        assert_eq!(resolve.end([without]).1, [wrong, without]);
+    }
+}
