@@ -323,3 +323,6 @@ fn width(kind: u64) -> Option<u64> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests;

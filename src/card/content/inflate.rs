@@ -70,7 +70,6 @@ mod tests {
     use super::*;
     use crate::card::content::pieces::View;
 
-    /// `x\x9c…` by Python 3.11's `zlib.compress(b"a" * 100_000)`.
     fn zlib() -> Vec<u8> {
         miniz_oxide::deflate::compress_to_vec_zlib(&[b'a'; 100_000], 6)
     }

@@ -374,3 +374,6 @@ fn is_name(bytes: &[u8]) -> bool {
     let named = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-<>".contains(byte) || !byte.is_ascii();
     (1..=512).contains(&bytes.len()) && bytes.iter().all(named)
 }
+
+#[cfg(test)]
+mod tests;

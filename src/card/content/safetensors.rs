@@ -237,3 +237,6 @@ impl<'de> Deserialize<'de> for Text {
         deserializer.deserialize_str(Read)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -113,3 +113,6 @@ fn size(field: &[u8]) -> Option<u64> {
     }
     octal(field)
 }
+
+#[cfg(test)]
+mod tests;

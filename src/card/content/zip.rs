@@ -190,3 +190,6 @@ pub(super) fn beginning<'a>(view: &View<'a>, member: &Member, len: u64) -> Resul
     }
     view.range(member.offset + LOCAL_LEN + name_len + extra_len, len.min(member.packed))
 }
+
+#[cfg(test)]
+mod tests;
