@@ -122,7 +122,9 @@ pub fn examine(path: &str, size: u64, pieces: &Pieces) -> Examination {
     let (verdict, facts) = match judge::judge(path, &view) {
         Ok(judged) => judged,
         Err(Stop::Need(range)) => return Examination::Needs(range),
-        Err(Stop::Flaw(why)) => (Verdict::Code { what: "unreadable file", why: format!("it {why}") }, None),
+        Err(Stop::Flaw(why)) => {
+            (Verdict::Code { what: "unreadable file", why: format!("it {why}") }, None)
+        }
     };
     Examination::Done(Finding { path: path.to_owned(), verdict, facts })
 }

@@ -45,7 +45,9 @@ pub fn admit(findings: &[Finding], trust: &Trust, allow_code: bool) -> Result<Ad
                 refused.push(&finding.path[..]);
             }
             Verdict::Invalid { format, why } => {
-                admitted.warnings.push(format!("{}: invalid {format}: it {why}", escape(&finding.path)));
+                admitted
+                    .warnings
+                    .push(format!("{}: invalid {format}: it {why}", escape(&finding.path)));
                 refused.push(&finding.path[..]);
             }
         }
@@ -88,7 +90,10 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = self.files.len();
         let s = if count == 1 { " that" } else { "s that" };
-        write!(f, "{count} file{s} can carry code or cannot be checked, from a publisher you do not trust")?;
+        write!(
+            f,
+            "{count} file{s} can carry code or cannot be checked, from a publisher you do not trust"
+        )?;
         for file in self.files.iter().take(limits::REFUSAL_LISTED_MAX) {
             write!(f, "\n  {file}")?;
         }
@@ -101,7 +106,11 @@ impl fmt::Display for Refusal {
 
 /// In single quotes for a shell, safe to print.
 fn quoted(glob: &str) -> String {
-    if glob.contains('\'') { format!("'{}'", glob.replace('\'', r"'\''")) } else { format!("'{glob}'") }
+    if glob.contains('\'') {
+        format!("'{}'", glob.replace('\'', r"'\''"))
+    } else {
+        format!("'{glob}'")
+    }
 }
 
 /// `*.ext` where all files of that extension are refused, or too many to name; else the paths themselves.

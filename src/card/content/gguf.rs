@@ -75,7 +75,12 @@ pub(super) fn check(view: &View<'_>) -> Result<Facts, Stop> {
 }
 
 /// Checks that the tensors lie in the file's data apart from each other, and nothing behind them.
-fn cover(size: u64, header: u64, alignment: u64, mut ranges: Vec<(u64, Option<u64>)>) -> Result<(), Stop> {
+fn cover(
+    size: u64,
+    header: u64,
+    alignment: u64,
+    mut ranges: Vec<(u64, Option<u64>)>,
+) -> Result<(), Stop> {
     let Some(start) = header.checked_next_multiple_of(alignment) else {
         return flaw("has a header without an end");
     };
@@ -273,7 +278,11 @@ impl<'a> Reader<'a> {
     }
 
     /// Where a tensor's data lie: offset, and length if the type is known.
-    fn tensor(&mut self, header: &mut Header, seen: &mut HashSet<String>) -> Result<(u64, Option<u64>), Stop> {
+    fn tensor(
+        &mut self,
+        header: &mut Header,
+        seen: &mut HashSet<String>,
+    ) -> Result<(u64, Option<u64>), Stop> {
         let name = self.name("tensor name", limits::TENSOR_NAME_MAX as u64)?;
         let flawed = |why: &str| flaw(format!("has a tensor {} {why}", fact_text(name)));
         if !seen.insert(name.to_owned()) {

@@ -42,14 +42,16 @@ pub(super) fn judge(path: &str, view: &View<'_>) -> Result<Judged, Stop> {
             Ok(facts) => (Verdict::Plain, Some(Facts::Safetensors(facts))),
             Err(why) => plainly(Verdict::Invalid { format: "safetensors", why }),
         }),
-        Class::Zip => Ok(plainly(code("archive", "it is named as a zip and does not begin as one"))),
+        Class::Zip => {
+            Ok(plainly(code("archive", "it is named as a zip and does not begin as one")))
+        }
         Class::Template => Ok(plainly(Verdict::Template)),
         Class::TokenizerConfig if contains(view, &[b"\"chat_template\""])? => {
             Ok(plainly(Verdict::Template))
         }
-        Class::Yaml if contains(view, &[b"!!python/", b"yaml.org,2002:python/"])? => {
-            Ok(plainly(code("YAML with Python objects", "unsafe loaders build the objects it names")))
-        }
+        Class::Yaml if contains(view, &[b"!!python/", b"yaml.org,2002:python/"])? => Ok(plainly(
+            code("YAML with Python objects", "unsafe loaders build the objects it names"),
+        )),
         _ => Ok(plainly(Verdict::Plain)),
     }
 }
@@ -83,7 +85,9 @@ fn content(path: &str, view: &View<'_>) -> Result<Verdict, Stop> {
     let Some(magic) = magic(head) else { return pickled(path, view) };
     match magic {
         Magic::Executable(what) => Ok(code("program", format!("it is {what}"))),
-        Magic::Archive(what) => Ok(unlisted(format!("it is a {what} archive, which cannot be listed before it is fetched"))),
+        Magic::Archive(what) => Ok(unlisted(format!(
+            "it is a {what} archive, which cannot be listed before it is fetched"
+        ))),
         Magic::RData => Ok(code("R data", "R runs promises in it when it is read")),
         Magic::JavaObjects => Ok(code("Java objects", "reading them calls what they name")),
         Magic::Zip => match flawed(zipped(view))? {
@@ -104,7 +108,9 @@ fn content(path: &str, view: &View<'_>) -> Result<Verdict, Stop> {
         Magic::Npy => match flawed(npy::has_objects(view, 0))? {
             Ok(false) => Ok(Verdict::Plain),
             Ok(true) => Ok(code("pickle", "it is an array of Python objects, which are pickled")),
-            Err(why) => Ok(code("pickle", format!("it is an array whose type cannot be told: it {why}"))),
+            Err(why) => {
+                Ok(code("pickle", format!("it is an array whose type cannot be told: it {why}")))
+            }
         },
         Magic::Gguf => Ok(Verdict::Plain),
     }
@@ -118,7 +124,9 @@ fn pickled(path: &str, view: &View<'_>) -> Result<Verdict, Stop> {
     match flawed(pickle::scan(view))? {
         Ok(pickle::Scan::No) => Ok(Verdict::Plain),
         Ok(pickle::Scan::Lines) if matches!(class(path), Class::Lines) => Ok(Verdict::Plain),
-        Ok(pickle::Scan::Lines) => Ok(code("pickle", "it may be one: its beginning is valid as a pickle")),
+        Ok(pickle::Scan::Lines) => {
+            Ok(code("pickle", "it may be one: its beginning is valid as a pickle"))
+        }
         Ok(pickle::Scan::Pickle(why)) => Ok(code("pickle", why)),
         Err(why) => Ok(code("pickle", format!("its beginning is valid as a pickle, and it {why}"))),
     }
@@ -141,7 +149,9 @@ fn packed_inside(path: &str, head: &[u8], wrapper: Wrapper) -> Result<Verdict, S
     let nested = matches!(class(inner), Class::Zip | Class::Tar | Class::Packed(_))
         || matches!(inside, Some(Magic::Zip | Magic::Tar | Magic::Gzip | Magic::Packed(_)));
     if nested {
-        return Ok(unlisted("it is a compressed archive, which cannot be listed before it is fetched".into()));
+        return Ok(unlisted(
+            "it is a compressed archive, which cannot be listed before it is fetched".into(),
+        ));
     }
     if matches!(class(inner), Class::Safetensors | Class::Gguf) {
         return Ok(Verdict::Plain);
@@ -158,9 +168,9 @@ fn packed(path: &str, how: &str) -> Verdict {
         Class::Chunk => Verdict::Plain,
         Class::Packed(inner) => match class(inner) {
             Class::Code { what, why } => code(what, why),
-            Class::Zip | Class::Tar | Class::Packed(_) => {
-                unlisted("it is a compressed archive, which cannot be listed before it is fetched".into())
-            }
+            Class::Zip | Class::Tar | Class::Packed(_) => unlisted(
+                "it is a compressed archive, which cannot be listed before it is fetched".into(),
+            ),
             _ => Verdict::Plain,
         },
         _ => unlisted(format!("it is compressed ({how}), and its name does not say so")),
@@ -182,7 +192,9 @@ fn member(name: &str) -> Option<Verdict> {
     match class(name) {
         Class::Code { what, .. } => Some(holds(what)),
         Class::Zip | Class::Tar | Class::Packed(_) => Some(holds("an archive or compressed data")),
-        _ if name.to_ascii_lowercase().ends_with(".bin") => Some(holds("which is a pickle in many models")),
+        _ if name.to_ascii_lowercase().ends_with(".bin") => {
+            Some(holds("which is a pickle in many models"))
+        }
         _ => None,
     }
 }
@@ -192,7 +204,8 @@ fn tarred(view: &View<'_>) -> Result<Verdict, Stop> {
     let old = ["sys_info", "pickle", "storages", "tensors"];
     let found = tar::members(view, |name| {
         let is_old = old.contains(&name.trim_start_matches("./"));
-        let old = is_old.then(|| code("pickle", "it is a tar of torch's first format, which is pickled"));
+        let old =
+            is_old.then(|| code("pickle", "it is a tar of torch's first format, which is pickled"));
         old.or_else(|| member(name))
     })?;
     Ok(found.unwrap_or(Verdict::Plain))
@@ -204,7 +217,8 @@ fn zipped(view: &View<'_>) -> Result<Verdict, Stop> {
         let found = member(&entry.name);
         if entry.name.ends_with(".npy") {
             if arrays.len() >= limits::CONTENT_READS_MAX {
-                return found.or_else(|| Some(unlisted("it holds more arrays than are looked at".into())));
+                return found
+                    .or_else(|| Some(unlisted("it holds more arrays than are looked at".into())));
             }
             arrays.push(entry);
         }
@@ -241,6 +255,9 @@ fn array_inside(view: &View<'_>, entry: &zip::Member) -> Result<Option<Verdict>,
     }
     match npy::has_objects(&inner, 0) {
         Ok(false) => Ok(None),
-        _ => Ok(Some(code("pickle", format!("it holds {name}, an array of Python objects, which are pickled")))),
+        _ => Ok(Some(code(
+            "pickle",
+            format!("it holds {name}, an array of Python objects, which are pickled"),
+        ))),
     }
 }

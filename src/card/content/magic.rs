@@ -1,7 +1,7 @@
 //! What a file's first bytes say it is, whatever its name.
 
-use super::{npy, tar};
 use super::pieces::le;
+use super::{npy, tar};
 
 /// A format that first bytes tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,10 @@ const PREFIXES: [(&[u8], Magic); 36] = [
     (b"\x1bLJ", Magic::Executable("compiled Lua")),
     (b"BC\xc0\xde", Magic::Executable("LLVM bitcode")),
     (b"L\0\0\0\x01\x14\x02\0", Magic::Executable("a Windows shortcut")),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", Magic::Executable("an installer or document that may hold macros")),
+    (
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+        Magic::Executable("an installer or document that may hold macros"),
+    ),
     (b"7z\xbc\xaf\x27\x1c", Magic::Archive("7z")),
     (b"Rar!\x1a\x07", Magic::Archive("RAR")),
     (b"MSCF\0\0\0\0", Magic::Archive("cabinet")),
@@ -75,9 +78,11 @@ pub(super) fn magic(head: &[u8]) -> Option<Magic> {
         return Some(Magic::Packed("bzip2"));
     }
     // LZMA alone, with the properties that every tool writes.
-    if head.starts_with(b"\x5d\0\0") && head.get(5..13).is_some_and(|size| {
-        le(size, 0, 8) == u64::MAX || le(size, 0, 8) < 1 << 40
-    }) {
+    if head.starts_with(b"\x5d\0\0")
+        && head
+            .get(5..13)
+            .is_some_and(|size| le(size, 0, 8) == u64::MAX || le(size, 0, 8) < 1 << 40)
+    {
         return Some(Magic::Packed("LZMA"));
     }
     if head.starts_with(b"#!") && matches!(head[2..].trim_ascii_start().first(), Some(b'/')) {

@@ -7,7 +7,10 @@
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Class<'a> {
     /// Software runs or unpickles files of this name.
-    Code { what: &'static str, why: &'static str },
+    Code {
+        what: &'static str,
+        why: &'static str,
+    },
     /// An archive that is listed by its content.
     Zip,
     Tar,
@@ -29,8 +32,10 @@ pub(super) enum Class<'a> {
     Other,
 }
 
-const PICKLE: Class<'static> =
-    Class::Code { what: "pickle", why: "loaders of this name unpickle, and a pickle can run anything" };
+const PICKLE: Class<'static> = Class::Code {
+    what: "pickle",
+    why: "loaders of this name unpickle, and a pickle can run anything",
+};
 const SOURCE: Class<'static> =
     Class::Code { what: "source code", why: "interpreters and loaders run files of this name" };
 const BINARY: Class<'static> =
@@ -39,16 +44,20 @@ const GRAPH: Class<'static> = Class::Code {
     what: "TensorFlow graph",
     why: "its operations can read and write files; TensorFlow calls it a program",
 };
-const KERAS: Class<'static> =
-    Class::Code { what: "Keras model", why: "its configuration names functions to call (Lambda layers)" };
+const KERAS: Class<'static> = Class::Code {
+    what: "Keras model",
+    why: "its configuration names functions to call (Lambda layers)",
+};
 const R_DATA: Class<'static> =
     Class::Code { what: "R data", why: "R runs promises in it when it is read (CVE-2024-27322)" };
 const ARCHIVE: Class<'static> =
     Class::Code { what: "archive", why: "what it holds cannot be listed before it is fetched" };
 const NOTEBOOK: Class<'static> =
     Class::Code { what: "notebook", why: "its cells are code that readers run" };
-const ENGINE: Class<'static> =
-    Class::Code { what: "inference engine", why: "it holds machine code for a GPU and may load plugins" };
+const ENGINE: Class<'static> = Class::Code {
+    what: "inference engine",
+    why: "it holds machine code for a GPU and may load plugins",
+};
 
 /// What `path` says by its last part.
 pub(super) fn class(path: &str) -> Class<'_> {
@@ -70,13 +79,13 @@ pub(super) fn class(path: &str) -> Class<'_> {
     let Some((stem, extension)) = lower.rsplit_once('.') else { return Class::Other };
     match extension {
         "pkl" | "pickle" | "pck" | "pcl" | "dill" | "cloudpickle" | "joblib" | "pt" | "pth"
-        | "ckpt" | "pdparams" | "pdopt" | "pdiparams" | "t7" | "skops" | "mar" | "ser"
-        | "p" => PICKLE,
+        | "ckpt" | "pdparams" | "pdopt" | "pdiparams" | "t7" | "skops" | "mar" | "ser" | "p" => {
+            PICKLE
+        }
         "py" | "pyw" | "pyx" | "pyz" | "pyc" | "pyo" | "sh" | "bash" | "zsh" | "fish" | "csh"
         | "ksh" | "bat" | "cmd" | "ps1" | "psm1" | "psd1" | "vbs" | "vbe" | "wsf" | "hta"
-        | "js" | "mjs" | "cjs" | "jse" | "rb" | "pl" | "pm" | "php" | "lua" | "r"
-        | "rmd" | "jl" | "scpt" | "applescript" | "command" | "desktop" | "lnk"
-        | "ipy" => SOURCE,
+        | "js" | "mjs" | "cjs" | "jse" | "rb" | "pl" | "pm" | "php" | "lua" | "r" | "rmd"
+        | "jl" | "scpt" | "applescript" | "command" | "desktop" | "lnk" | "ipy" => SOURCE,
         "so" | "dll" | "dylib" | "pyd" | "exe" | "com" | "scr" | "msi" | "sys" | "node"
         | "wasm" | "class" | "jar" | "war" | "elf" | "ko" | "cubin" | "ptx" | "hsaco" | "app"
         | "appimage" => BINARY,
@@ -95,9 +104,7 @@ pub(super) fn class(path: &str) -> Class<'_> {
         "gguf" => Class::Gguf,
         "jinja" | "jinja2" | "j2" => Class::Template,
         "yaml" | "yml" => Class::Yaml,
-        "h5ad" | "h5mu" | "loom" | "nc" | "nc4" | "mat" | "cool" | "mcool" => {
-            Class::ScientificHdf5
-        }
+        "h5ad" | "h5mu" | "loom" | "nc" | "nc4" | "mat" | "cool" | "mcool" => Class::ScientificHdf5,
         "csv" | "tsv" | "txt" | "json" | "jsonl" | "ndjson" | "md" | "xml" | "html" | "vec"
         | "fasta" | "fa" | "fastq" | "fq" | "conll" | "conllu" | "tab" | "vocab" | "merges"
         | "lst" | "list" | "log" | "srt" | "vtt" => Class::Lines,

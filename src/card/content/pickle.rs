@@ -54,7 +54,15 @@ impl From<Stop> for End {
 
 /// Follows the stream that begins the file.
 pub(super) fn scan(view: &View<'_>) -> Result<Scan, Stop> {
-    let mut machine = Machine { view, at: 0, stack: Vec::new(), headed: false, imports: None, live: false, lines_only: true };
+    let mut machine = Machine {
+        view,
+        at: 0,
+        stack: Vec::new(),
+        headed: false,
+        imports: None,
+        live: false,
+        lines_only: true,
+    };
     for ops in 0..limits::PICKLE_OPS_MAX {
         if machine.at >= view.size() {
             return Ok(Scan::No);
@@ -371,7 +379,8 @@ impl<'a> Machine<'a> {
 
 /// Whether it can be a module's or an attribute's name.
 fn is_name(bytes: &[u8]) -> bool {
-    let named = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-<>".contains(byte) || !byte.is_ascii();
+    let named =
+        |byte: &u8| byte.is_ascii_alphanumeric() || b"._-<>".contains(byte) || !byte.is_ascii();
     (1..=512).contains(&bytes.len()) && bytes.iter().all(named)
 }
 

@@ -27,7 +27,11 @@ impl Pieces {
         {
             return;
         }
-        match self.pieces.iter_mut().find(|(at, held)| at.checked_add(held.len() as u64) == Some(offset)) {
+        match self
+            .pieces
+            .iter_mut()
+            .find(|(at, held)| at.checked_add(held.len() as u64) == Some(offset))
+        {
             Some((_, held)) => held.extend_from_slice(bytes),
             None => self.pieces.push((offset, bytes.to_vec())),
         }
@@ -127,9 +131,11 @@ impl<'a> View<'a> {
 
     /// The bytes held from `offset` on, perhaps none.
     pub(super) fn held_from(&self, offset: u64) -> &'a [u8] {
-        let found = self.pieces.pieces.iter().find(|(at, bytes)| {
-            (*at..*at + bytes.len() as u64).contains(&offset)
-        });
+        let found = self
+            .pieces
+            .pieces
+            .iter()
+            .find(|(at, bytes)| (*at..*at + bytes.len() as u64).contains(&offset));
         found.map_or(&[], |(at, bytes)| &bytes[(offset - at) as usize..])
     }
 }

@@ -130,7 +130,9 @@ impl<'de> Deserialize<'de> for Header {
 
 impl Header {
     fn add<E: de::Error>(&mut self, name: &str, tensor: &Tensor) -> Result<(), E> {
-        let flawed = |why: &str| Err(E::custom(format!("tensor {}: {why}", super::fact_text(name))));
+        // Room is for the flaw, too, in a message that is cut.
+        let short: String = name.chars().take(60).collect();
+        let flawed = |why: &str| Err(E::custom(format!("tensor {short}: {why}")));
         if name.len() > limits::TENSOR_NAME_MAX {
             return flawed("its name is too long");
         }
@@ -178,7 +180,8 @@ impl<'de> Deserialize<'de> for Count {
                 while let Some(size) = seq.next_element::<u64>()? {
                     dims += 1;
                     let product = count.checked_mul(size);
-                    count = product.ok_or_else(|| de::Error::custom("a shape is beyond counting"))?;
+                    count =
+                        product.ok_or_else(|| de::Error::custom("a shape is beyond counting"))?;
                     if dims > limits::TENSOR_DIMS_MAX {
                         return Err(de::Error::custom("a shape has too many dimensions"));
                     }

@@ -55,7 +55,9 @@ pub(super) fn members<T>(
             b'K' => {}
             b'S' | b'M' => return flaw("has sparse or split tar members, which cannot be listed"),
             // Only some readers pass over the content of what has none.
-            b'1'..=b'6' if size > 0 => return flaw("has tar entries with content where none may be"),
+            b'1'..=b'6' if size > 0 => {
+                return flaw("has tar entries with content where none may be");
+            }
             b'5' => long_name = None,
             _ => {
                 let name = long_name.take().unwrap_or_else(|| short_name(header));

@@ -96,7 +96,8 @@ fn what_tools_write_is_told_by_content_under_any_name() {
 
 #[test]
 fn a_name_never_makes_code_safe() {
-    let disguises = ["model.safetensors", "model.gguf", "train.csv", "README.md", "a.jinja", "x.npz"];
+    let disguises =
+        ["model.safetensors", "model.gguf", "train.csv", "README.md", "a.jinja", "x.npz"];
     for fixture in [PICKLE_EVIL_0, PICKLE_EVIL_2, PICKLE_EVIL_4, TORCH_LEGACY, JOBLIB] {
         for path in disguises {
             assert_eq!(sort(path, &bytes(fixture)), "pickle", "{path}");
@@ -113,9 +114,24 @@ fn a_name_never_makes_code_safe() {
 #[test]
 fn names_that_loaders_run_are_code_without_a_read() {
     for path in [
-        "pytorch_model.pt", "a/b.PKL", "x.joblib", "modeling.py", "setup.sh", "lib.so", "lib.so.6",
-        "saved_model.pb", "model.ckpt-12.meta", "model.h5", "m.keras", "a.ipynb", "x.rds", "m.engine",
-        "x.7z", "data.tgz", "evil.py.", "evil.py ",
+        "pytorch_model.pt",
+        "a/b.PKL",
+        "x.joblib",
+        "modeling.py",
+        "setup.sh",
+        "lib.so",
+        "lib.so.6",
+        "saved_model.pb",
+        "model.ckpt-12.meta",
+        "model.h5",
+        "m.keras",
+        "a.ipynb",
+        "x.rds",
+        "m.engine",
+        "x.7z",
+        "data.tgz",
+        "evil.py.",
+        "evil.py ",
     ] {
         let (finding, reads) = judged(path, b"harmless");
         assert!(matches!(finding.verdict, Verdict::Code { .. }), "{path}");
@@ -173,7 +189,10 @@ fn templates_are_shown_and_yaml_with_python_objects_is_code() {
     let config = format!("{{{}\"chat_template\": \"x\"}}", " ".repeat(2 << 20));
     let (finding, reads) = judged("tokenizer_config.json", config.as_bytes());
     assert_eq!((finding.verdict, reads), (Verdict::Template, 2));
-    assert_eq!(sort("a.yml", b"x: !!python/object/apply:os.system [id]"), "YAML with Python objects");
+    assert_eq!(
+        sort("a.yml", b"x: !!python/object/apply:os.system [id]"),
+        "YAML with Python objects"
+    );
 }
 
 #[test]
@@ -190,7 +209,10 @@ fn a_repo_is_let_in_by_its_content_and_by_whose_it_is() {
         let admitted = admit(&findings, &trust, false).unwrap();
         assert_eq!(admitted.warnings.len(), 2);
         assert_eq!(admitted.templates, ["a.jinja"]);
-        assert!(admitted.warnings[0].starts_with("pytorch_model.bin: archive: it holds archive/data.pkl"));
+        assert!(
+            admitted.warnings[0]
+                .starts_with("pytorch_model.bin: archive: it holds archive/data.pkl")
+        );
         assert!(admitted.warnings[1].starts_with("broken.safetensors: invalid safetensors: it "));
     }
     for trust in [Trust::Named, Trust::New] {
@@ -228,8 +250,19 @@ fn ends(path: &str, size: u64, bytes: &[u8]) -> Result<(), TestCaseError> {
 
 fn path() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec![
-        "a", "a.bin", "a.safetensors", "a.gguf", "a.zip", "a.npz", "a.tar", "a.csv.gz", "a.yaml",
-        "tokenizer_config.json", "a.jinja", "a.h5ad", "a.zst",
+        "a",
+        "a.bin",
+        "a.safetensors",
+        "a.gguf",
+        "a.zip",
+        "a.npz",
+        "a.tar",
+        "a.csv.gz",
+        "a.yaml",
+        "tokenizer_config.json",
+        "a.jinja",
+        "a.h5ad",
+        "a.zst",
     ])
 }
 

@@ -84,7 +84,8 @@ fn directory(view: &View<'_>) -> Result<Directory, Stop> {
     if le(end, 4, 2) != 0 && le(end, 4, 2) != 0xffff || le(end, 8, 2) != small.entries {
         return flaw("is one part of several");
     }
-    let is_64 = at >= LOCATOR_LEN as usize && tail[at - LOCATOR_LEN as usize..].starts_with(b"PK\x06\x07");
+    let is_64 =
+        at >= LOCATOR_LEN as usize && tail[at - LOCATOR_LEN as usize..].starts_with(b"PK\x06\x07");
     let (found, found_end) = if is_64 {
         (directory_64(view, end_at, &small)?, end_at - LOCATOR_LEN - END64_LEN)
     } else {
@@ -109,11 +110,8 @@ fn directory_64(view: &View<'_>, end_at: u64, small: &Directory) -> Result<Direc
     if !plain || le(locator, 8, 8) != at || le(record, 24, 8) != le(record, 32, 8) {
         return flaw("has a ZIP64 end record that contradicts itself");
     }
-    let found = Directory {
-        entries: le(record, 32, 8),
-        len: le(record, 40, 8),
-        start: le(record, 48, 8),
-    };
+    let found =
+        Directory { entries: le(record, 32, 8), len: le(record, 40, 8), start: le(record, 48, 8) };
     let agree = |small: u64, found: u64, none: u64| small == found || small == none;
     if !agree(small.entries, found.entries, 0xffff)
         || !agree(small.len, found.len, 0xffff_ffff)
@@ -165,7 +163,9 @@ fn entry(bytes: &[u8], at: usize) -> Result<(Member, Vec<String>, usize), Stop> 
                 offset = wide(offset)?;
             }
             // A Unicode name, which some readers prefer.
-            0x7075 if field.len() > 5 => names.push(String::from_utf8_lossy(&field[5..]).into_owned()),
+            0x7075 if field.len() > 5 => {
+                names.push(String::from_utf8_lossy(&field[5..]).into_owned())
+            }
             _ => {}
         }
         extra = rest;

@@ -130,7 +130,9 @@ fn counts_and_lengths_that_the_file_cannot_hold_are_refused_before_use() {
         (1..levels).fold(inner, |inner, _| array(9, 1, &inner))
     };
     assert!(with_keys(&[key("a", 9, &nested(limits::GGUF_DEPTH_MAX))]).check().is_ok());
-    assert!(with_keys(&[key("a", 9, &nested(100_000))]).check().unwrap_err().contains("too deeply"));
+    assert!(
+        with_keys(&[key("a", 9, &nested(100_000))]).check().unwrap_err().contains("too deeply")
+    );
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::card::content::Pieces;
+use crate::card::content::{Pieces, Verdict};
 use proptest::prelude::*;
 
 fn scanned(bytes: &[u8]) -> Scan {
@@ -87,9 +87,8 @@ fn what_no_unpickler_gets_through_is_no_pickle() {
 
 #[test]
 fn code_behind_a_long_argument_is_found() {
-    let far = |head: &[u8], len: usize| {
-        [head, &vec![b'a'; len], b"0cos\nsystem\n(S'id'\ntR."].concat()
-    };
+    let far =
+        |head: &[u8], len: usize| [head, &vec![b'a'; len], b"0cos\nsystem\n(S'id'\ntR."].concat();
     assert!(is_pickle(&far(b"X\0\0\x30\0", 3 << 20)));
     assert!(is_pickle(&far(b"\x8e\0\0\x30\0\0\0\0\0", 3 << 20)));
     let line = [&b"I"[..], &vec![b'1'; 3 << 20], b"\n0cos\nsystem\n(S'id'\ntR."].concat();
@@ -103,23 +102,27 @@ fn code_behind_a_long_argument_is_found() {
 
 #[test]
 fn a_valid_safetensors_that_is_also_a_pickle_is_found() {
-    // The length of the header reads as BINUNICODE of 16 bytes and more; the rest lies in a tensor.
-    let header = |len: usize| format!("{:len$}", r#"{"a":{"dtype":"U8","shape":[40000],"data_offsets":[0,40000]}}"#);
-    let len = 0x2058_usize;
-    let mut bytes = [&(len as u64).to_le_bytes()[..], header(len).as_bytes(), &[b'N'; 40_000]].concat();
-    assert_eq!(bytes[0], b'X');
-    let skipped = 5 + u32::from_le_bytes(bytes[1..5].try_into().unwrap()) as usize;
-    assert_eq!(scanned(&bytes), Scan::No);
-    // Only with a longer skip does it reach the tensor.
-    bytes[2] = 0x40;
-    let len = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
-    let mut bytes = [&(len as u64).to_le_bytes()[..], header(len).as_bytes(), &[b'N'; 40_000]].concat();
-    let skipped_to = 5 + u32::from_le_bytes(bytes[1..5].try_into().unwrap()) as usize;
-    assert!(skipped < skipped_to && skipped_to < 8 + len);
-    assert_eq!(scanned(&bytes), Scan::No);
-    let evil = b"0cos\nsystem\n(S'id'\ntR.";
-    bytes[skipped_to..skipped_to + evil.len()].copy_from_slice(evil);
-    assert!(is_pickle(&bytes));
+    // The header's length reads as BINUNICODE of 138 bytes; that ends in a metadata text, from where SHORT_BINSTRING
+    // leads in steps of 128 bytes through the header into a tensor.
+    let len = 0x8a58;
+    let (start, end) = (
+        r#"{"__metadata__":{"x":""#,
+        r#""},"a":{"dtype":"U8","shape":[999],"data_offsets":[0,999]}}"#,
+    );
+    let mut bytes = [&(len as u64).to_le_bytes()[..], &vec![b'z'; len], &[b'N'; 999]].concat();
+    bytes[8..8 + start.len()].copy_from_slice(start.as_bytes());
+    bytes[8 + len - end.len()..8 + len].copy_from_slice(end.as_bytes());
+    let mut at = 5 + 138;
+    while at < 8 + len {
+        bytes[at..at + 2].copy_from_slice(b"U~");
+        at += 128;
+    }
+    let sort = |bytes: &[u8]| crate::card::content::tests::judged("m.safetensors", bytes).0.verdict;
+    assert_eq!(sort(&bytes), Verdict::Plain);
+    let evil = b"cos\nsystem\n(S'id'\ntR.";
+    bytes[at..at + evil.len()].copy_from_slice(evil);
+    let expected = Verdict::Code { what: "pickle", why: "it imports os.system".into() };
+    assert_eq!(sort(&bytes), expected);
 }
 
 #[test]

@@ -52,14 +52,34 @@ fn each_flaw_is_refused_and_named() {
         (format!(r#"{{"a":{}}}"#, tensor("F32", "[4]", 0, 4)), 4, "do not fit"),
         (format!(r#"{{"a":{}}}"#, tensor("F4", "[3]", 0, 1)), 1, "do not fit"),
         (format!(r#"{{"a":{}}}"#, tensor("U8", "[4]", 4, 0)), 4, "do not fit"),
-        (format!(r#"{{"a":{}}}"#, tensor("U8", "[9223372036854775808,4]", 0, 4)), 4, "beyond counting"),
-        (format!(r#"{{"a":{}}}"#, tensor("F64", "[4611686018427387904]", 0, 0)), 0, "beyond counting"),
+        (
+            format!(r#"{{"a":{}}}"#, tensor("U8", "[9223372036854775808,4]", 0, 4)),
+            4,
+            "beyond counting",
+        ),
+        (
+            format!(r#"{{"a":{}}}"#, tensor("F64", "[4611686018427387904]", 0, 0)),
+            0,
+            "beyond counting",
+        ),
         (format!(r#"{{"a":{}}}"#, tensor("U8", "[-1]", 0, 4)), 4, "broken header"),
         (format!(r#"{{"a":{}}}"#, tensor("U8", "[4.0]", 0, 4)), 4, "broken header"),
-        (format!(r#"{{"a":{}}}"#, tensor("U8", &format!("[{}1]", "1,".repeat(64)), 0, 1)), 1, "dimensions"),
+        (
+            format!(r#"{{"a":{}}}"#, tensor("U8", &format!("[{}1]", "1,".repeat(64)), 0, 1)),
+            1,
+            "dimensions",
+        ),
         (format!(r#"{{"{}":{one}}}"#, "n".repeat(4097)), 4, "too long"),
-        (r#"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4],"x":1}}"#.into(), 4, "unknown field"),
-        (r#"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4],"dtype":"I8"}}"#.into(), 4, "duplicate"),
+        (
+            r#"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4],"x":1}}"#.into(),
+            4,
+            "unknown field",
+        ),
+        (
+            r#"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4],"dtype":"I8"}}"#.into(),
+            4,
+            "duplicate",
+        ),
         (r#"{"__metadata__":{"a":1}}"#.into(), 0, "a text"),
         (r#"{"__metadata__":{"a":"1","a":"2"}}"#.into(), 0, "twice"),
         (r#"{"__metadata__":{},"__metadata__":{}}"#.into(), 0, "twice"),
@@ -96,7 +116,10 @@ fn a_header_longer_than_the_first_read_is_asked_for_and_no_more() {
     assert_eq!(finding.verdict, Verdict::Plain);
     assert_eq!(finding.facts, Some(AnyFacts::Safetensors(Facts::default())));
     let mut pieces = Pieces::default();
-    pieces.insert(0, &[&(limits::SAFETENSORS_HEADER_MAX + 1).to_le_bytes()[..], &vec![b' '; 1 << 20]].concat());
+    pieces.insert(
+        0,
+        &[&(limits::SAFETENSORS_HEADER_MAX + 1).to_le_bytes()[..], &vec![b' '; 1 << 20]].concat(),
+    );
     let Examination::Done(finding) = examine("m.safetensors", 1 << 40, &pieces) else { panic!() };
     assert!(matches!(finding.verdict, Verdict::Invalid { format: "safetensors", .. }));
 }
@@ -109,12 +132,16 @@ fn headers() -> impl Strategy<Value = (String, usize)> {
     (tensors, 0usize..3).prop_map(|(tensors, more)| {
         let (mut at, mut parts) = (0i64, Vec::new());
         for (name, dtype, shape, shift) in tensors {
-            let bits = DTYPES.iter().find(|(known, _)| *known == dtype).map_or(8, |(_, bits)| *bits);
+            let bits =
+                DTYPES.iter().find(|(known, _)| *known == dtype).map_or(8, |(_, bits)| *bits);
             let len = (shape.iter().product::<u64>() * bits / 8) as i64;
             // Rarely wrong: most headers are to be valid.
             let shift = if len == 3 { shift } else { 0 };
             let from = (at + shift).max(0);
-            parts.push(format!(r#""{name}":{}"#, tensor(dtype, &format!("{shape:?}"), from as u64, (from + len) as u64)));
+            parts.push(format!(
+                r#""{name}":{}"#,
+                tensor(dtype, &format!("{shape:?}"), from as u64, (from + len) as u64)
+            ));
             at = from + len;
         }
         (format!("{{{}}}", parts.join(",")), at as usize + more / 2)

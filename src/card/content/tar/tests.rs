@@ -44,7 +44,9 @@ fn names_of_every_length_are_listed() {
 
 #[test]
 fn what_readers_see_differently_is_not_listed() {
-    for (kind, content) in [(b'x', &b"20 size=1\n"[..]), (b'g', b"25 GNU.sparse.major=1\n"), (b'S', b""), (b'5', b"x")] {
+    for (kind, content) in
+        [(b'x', &b"20 size=1\n"[..]), (b'g', b"25 GNU.sparse.major=1\n"), (b'S', b""), (b'5', b"x")]
+    {
         assert!(listed(&old("a", kind, content)).is_err(), "{kind}");
     }
     let mut broken = [old("a", b'0', b"x"), old("b.pkl", b'0', b"x")].concat();
@@ -66,5 +68,8 @@ fn a_tar_too_long_to_be_seen_whole_counts_as_code() {
     let many: Vec<u8> = (0..80).flat_map(member).collect();
     let Verdict::Code { why, .. } = judged("shard.tar", &many).0.verdict else { panic!() };
     assert!(why.contains("too far"), "{why}");
-    assert!(matches!(judged("old.bin", &old("pickle", b'0', b"x")).0.verdict, Verdict::Code { what: "pickle", .. }));
+    assert!(matches!(
+        judged("old.bin", &old("pickle", b'0', b"x")).0.verdict,
+        Verdict::Code { what: "pickle", .. }
+    ));
 }

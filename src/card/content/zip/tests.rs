@@ -154,7 +154,9 @@ fn an_array_whose_own_header_differs_from_the_directory_is_code() {
         zip[at] ^= 1;
         let mut pieces = Pieces::default();
         pieces.insert(0, &zip);
-        let Examination::Done(finding) = examine("x.npz", zip.len() as u64, &pieces) else { panic!() };
+        let Examination::Done(finding) = examine("x.npz", zip.len() as u64, &pieces) else {
+            panic!()
+        };
         assert!(matches!(finding.verdict, Verdict::Code { .. }), "{at}");
     }
 }
