@@ -20,10 +20,10 @@
 //! | `.rds .rda`, R data by content | code | promises run on reading (CVE-2024-27322) |
 //! | `.plan .engine .trt` | code | TensorRT engines hold GPU code and load plugins |
 //! | Java's serialized objects | code | reading them calls |
-//! | pickle by content, protocols 0 to 5, any name | code | opcodes are followed ([`pickle`]); torch's legacy format and joblib are pickles |
+//! | pickle by content, protocols 0 to 5, any name | code | opcodes are followed; torch's legacy format and joblib are pickles |
 //! | `.npy` with objects | code | they are a pickle; other arrays are plain |
 //! | zip (torch, npz, wheels …) | by its members' names; `.npy` members by their header, inflated if need be | the directory is at the end; a `.bin`, an archive or compressed data among them count as code, as they cannot be judged by name; so does a zip that contradicts itself |
-//! | tar | by its members' names | if its first block and some 60 hops show them all; a longer one (WebDataset shards too) counts as code: what comes later may be a pickle, which its readers load by name |
+//! | tar | by its members' names | if its first block and some 60 single reads show them all; a longer one (WebDataset shards too) counts as code: what comes later may be a pickle, which its readers load by name |
 //! | 7z, RAR, cabinet, ar, cpio, RPM, OLE …, `.tgz` | code | cannot be listed |
 //! | gzip, zlib | by what inflates from the first block | an archive inside counts as code |
 //! | bzip2, xz, Zstandard, LZ4, LZMA | by the name without `.xz` …; under a name that does not say so, code | no unpacking here for the sake of a few names; `.csv.bz2`, `.jsonl.zst` are plain; zarr chunks (only digits) too |

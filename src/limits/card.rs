@@ -72,7 +72,7 @@ pub const TRUSTED_PUBLISHERS_MAX: usize = 100_000;
 /// Bytes of a file's first range: one leaf of profile `unixfs-v1-2025`, so that it costs one block.
 pub const CONTENT_HEAD: u64 = MIB as u64;
 
-/// Bytes that are read of one file to judge it. GGUF headers hold whole tokenizers: the largest in use have 16 MiB.
+/// Bytes that are read of one file to judge it. GGUF headers hold whole tokenizers, of about ten MiB.
 pub const CONTENT_READ_MAX: u64 = 64 * MIB as u64;
 
 /// Ranges that are read of one file to judge it. Each may cost a round trip and a block.
@@ -112,7 +112,7 @@ pub const FACT_TEXT_MAX: usize = 200;
 /// Different things of one sort (dtypes, named templates) that are kept as facts of one file.
 pub const FACT_LIST_MAX: usize = 64;
 
-/// Opcodes of a stream that are followed to tell a pickle from a text: no text was seen to pass for one beyond ten.
+/// Opcodes of a stream that are followed to tell a pickle from a text or raw numbers; those fail within a few.
 pub const PICKLE_OPS_MAX: usize = 65_536;
 
 /// Bytes of the largest zip directory that is listed, about 200,000 names.

@@ -21,28 +21,24 @@ pub(super) fn judge(path: &str, view: &View<'_>) -> Result<Judged, Stop> {
     if let Class::Code { what, why } = class(path) {
         return Ok(plainly(code(what, why)));
     }
-    let head = view.head()?;
-    if magic(head) == Some(Magic::Gguf) || class(path) == Class::Gguf {
-        // A GGUF cannot be a pickle: G takes eight bytes, and then a zero is no opcode.
-        return Ok(match flawed(gguf::check(view))? {
-            Ok(facts) if facts.templates.is_empty() => (Verdict::Plain, Some(Facts::Gguf(facts))),
-            Ok(facts) => (Verdict::Template, Some(Facts::Gguf(facts))),
-            Err(why) => match content(path, view)? {
-                Verdict::Plain => plainly(Verdict::Invalid { format: "GGUF", why }),
-                other => plainly(other),
-            },
-        });
-    }
     let verdict = content(path, view)?;
     if verdict != Verdict::Plain {
         return Ok(plainly(verdict));
+    }
+    let magic = magic(view.head()?);
+    if magic == Some(Magic::Gguf) || class(path) == Class::Gguf {
+        return Ok(match flawed(gguf::check(view))? {
+            Ok(facts) if facts.templates.is_empty() => (Verdict::Plain, Some(Facts::Gguf(facts))),
+            Ok(facts) => (Verdict::Template, Some(Facts::Gguf(facts))),
+            Err(why) => plainly(Verdict::Invalid { format: "GGUF", why }),
+        });
     }
     match class(path) {
         Class::Safetensors => Ok(match flawed(safetensors::check(view))? {
             Ok(facts) => (Verdict::Plain, Some(Facts::Safetensors(facts))),
             Err(why) => plainly(Verdict::Invalid { format: "safetensors", why }),
         }),
-        Class::Zip => {
+        Class::Zip if magic != Some(Magic::Zip) => {
             Ok(plainly(code("archive", "it is named as a zip and does not begin as one")))
         }
         Class::Template => Ok(plainly(Verdict::Template)),
@@ -112,7 +108,7 @@ fn content(path: &str, view: &View<'_>) -> Result<Verdict, Stop> {
                 Ok(code("pickle", format!("it is an array whose type cannot be told: it {why}")))
             }
         },
-        Magic::Gguf => Ok(Verdict::Plain),
+        Magic::Gguf => pickled(path, view),
     }
 }
 
@@ -125,7 +121,7 @@ fn pickled(path: &str, view: &View<'_>) -> Result<Verdict, Stop> {
         Ok(pickle::Scan::No) => Ok(Verdict::Plain),
         Ok(pickle::Scan::Lines) if matches!(class(path), Class::Lines) => Ok(Verdict::Plain),
         Ok(pickle::Scan::Lines) => {
-            Ok(code("pickle", "it may be one: its beginning is valid as a pickle"))
+            Ok(code("pickle", "it may be one: an unpickler would take its beginning"))
         }
         Ok(pickle::Scan::Pickle(why)) => Ok(code("pickle", why)),
         Err(why) => Ok(code("pickle", format!("its beginning is valid as a pickle, and it {why}"))),

@@ -22,7 +22,7 @@ pub(super) enum Scan {
     No,
     /// A pickle: what was seen that says so.
     Pickle(String),
-    /// Nothing but unquoted lines, as far as was read: a table whose every line begins with V is one, too.
+    /// What a text may be, too: all lines begin with V as far as was read, or names in a row are added to each other.
     Lines,
 }
 
@@ -61,18 +61,19 @@ pub(super) fn scan(view: &View<'_>) -> Result<Scan, Stop> {
         headed: false,
         imports: None,
         live: false,
+        words: false,
         lines_only: true,
     };
     for ops in 0..limits::PICKLE_OPS_MAX {
         if machine.at >= view.size() {
-            return Ok(Scan::No);
+            return Ok(machine.failed());
         }
         match machine.step() {
             Ok(()) if machine.headed && ops >= HEADED_OPS => {
                 return Ok(Scan::Pickle("it goes on as a valid pickle".into()));
             }
             Ok(()) => {}
-            Err(End::Fails) => return Ok(Scan::No),
+            Err(End::Fails) => return Ok(machine.failed()),
             Err(End::Pickle(why)) => return Ok(Scan::Pickle(why)),
             Err(End::Stop(_)) if machine.lines_only && machine.at > 0 => return Ok(Scan::Lines),
             Err(End::Stop(stop)) => return Err(stop),
@@ -97,11 +98,18 @@ struct Machine<'a> {
     imports: Option<String>,
     /// It has made or imported something; only then can its memo hold what can be called.
     live: bool,
+    /// Names were put into names.
+    words: bool,
     /// No opcode but UNICODE so far.
     lines_only: bool,
 }
 
 impl<'a> Machine<'a> {
+    /// What it is if the unpickler fails now.
+    fn failed(&self) -> Scan {
+        if self.words { Scan::Lines } else { Scan::No }
+    }
+
     fn take(&mut self, len: u64) -> Result<&'a [u8], End> {
         if len > self.view.size().saturating_sub(self.at) {
             return Err(End::Fails);
@@ -125,16 +133,14 @@ impl<'a> Machine<'a> {
     /// An argument up to the line's end, without it.
     fn line(&mut self) -> Result<&'a [u8], End> {
         let mut held = self.view.held_from(self.at);
-        let mut end = held.iter().position(|byte| *byte == b'\n');
-        if end.is_none() {
-            if self.at + held.len() as u64 >= self.view.size() {
-                return Err(End::Fails);
-            }
+        let is_end = |byte: &u8| *byte == b'\n';
+        let last = |held: &[u8], at: u64| at + held.len() as u64 >= self.view.size();
+        if !held.iter().any(is_end) && !last(held, self.at) {
             self.view.ahead(self.at, held.len() as u64 + 1, limits::CONTENT_HEAD)?;
             held = self.view.held_from(self.at);
-            end = held.iter().position(|byte| *byte == b'\n');
         }
-        let end = end.ok_or(End::Fails)?;
+        // At the file's end CPython takes the last byte for the line's end, whatever it is.
+        let end = held.iter().position(is_end).or(held.len().checked_sub(1)).ok_or(End::Fails)?;
         self.at += end as u64 + 1;
         Ok(&held[..end])
     }
@@ -142,9 +148,10 @@ impl<'a> Machine<'a> {
     /// A number written out.
     fn number(&mut self) -> Result<(), End> {
         let held = self.view.held_from(self.at);
-        let digits = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-_. \t\r".contains(byte);
-        // A line of text must not make a far line's end be looked for.
-        if held.iter().take_while(|byte| **byte != b'\n').any(|byte| !digits(byte)) {
+        let digits =
+            |byte: &u8| byte.is_ascii_alphanumeric() || b"+-_. \t\r\x0b\x0c".contains(byte);
+        // A line of text must not make a far line's end be looked for. C ends a number at a zero, whatever follows.
+        if held.iter().take_while(|byte| !matches!(byte, b'\n' | 0)).any(|byte| !digits(byte)) {
             return Err(End::Fails);
         }
         self.line().map(|_| self.stack.push(Item::Data))
@@ -206,8 +213,11 @@ impl<'a> Machine<'a> {
     fn change(&mut self, operands: &[Item]) -> Result<(), End> {
         match self.stack.last().ok_or(End::Fails)? {
             Item::Data | Item::Mark => Ok(()),
-            // Nothing but names in a row: a list of words can look so, and nothing comes of it.
-            Item::Global if operands.iter().all(|item| *item == Item::Global) => Ok(()),
+            // A list of words can look so: c, b and a begin some.
+            Item::Global if operands.iter().all(|item| *item == Item::Global) => {
+                self.words = true;
+                Ok(())
+            }
             Item::Global | Item::Any => Err(self.acts()),
         }
     }

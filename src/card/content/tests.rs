@@ -103,6 +103,7 @@ fn a_name_never_makes_code_safe() {
             assert_eq!(sort(path, &bytes(fixture)), "pickle", "{path}");
         }
     }
+    assert_eq!(sort("m.gguf", b"GGUF\x03\0\0\0\0cos\nsystem\n(S'id'\ntR."), "pickle");
     for path in disguises {
         assert_ne!(sort(path, &bytes(TORCH_ZIP)), "plain", "{path}");
         assert_ne!(sort(path, &bytes(SEVEN_ZIP)), "plain", "{path}");
@@ -150,6 +151,10 @@ fn what_honest_repos_are_full_of_is_plain() {
         ("data.jsonl.zst", &bytes(JSONL_ZSTD)),
         ("c/0/0/1", &bytes(JSONL_ZSTD)),
         ("cells.h5ad", &bytes(HDF5_PLAIN)),
+        ("x.npz", &bytes(NPZ_STORED_PLAIN)),
+        ("x.npz", &bytes(NPZ_DEFLATED_PLAIN)),
+        ("images.zip", &bytes(ZIP_IMAGES)),
+        ("shard-00000.tar", &bytes(TAR_PLAIN)),
         ("train.parquet", b"PAR1\x15\x04"),
         ("data.arrow", b"ARROW1\0\0"),
         ("model.onnx", b"\x08\x0a\x12\x07pytorch"),

@@ -47,6 +47,9 @@ fn every_way_to_act_is_found_in_every_protocol() {
         b"(\x80\x02cos\nsystem\n.",
         // It has run when it breaks off.
         b"cos\nsystem\n(S'id'\ntR\xff\xff",
+        b"I\0!\n0cos\nsystem\n(S'id'\ntR.",
+        // The last byte of all ends a line.
+        b"(S'id'\nios\nsystem\xff",
         b"\x80\x02cos\nsystem\n\xff",
         b"\x82\x01)R.",
         b"NQ)R.",
@@ -76,8 +79,7 @@ fn what_no_unpickler_gets_through_is_no_pickle() {
         b"T\xff\xff\xff\xff",
         b"Psome id\n.",
         b"Version 1.0\nVery\n.",
-        b"click\ncolorama\ncryptography\ncython\nboto3\nrequests\n",
-        b"cat\ndog\ncow\nhen\nbird\nant\nsnake\n",
+        b"click\ncolorama\ncryptography\ncython\nnumpy\nrequests\n",
         b"(c) 2024 A. Nonymous\n",
         b"{\"a\": 1}\n",
     ] {
@@ -123,6 +125,17 @@ fn a_valid_safetensors_that_is_also_a_pickle_is_found() {
     bytes[at..at + evil.len()].copy_from_slice(evil);
     let expected = Verdict::Code { what: "pickle", why: "it imports os.system".into() };
     assert_eq!(sort(&bytes), expected);
+}
+
+#[test]
+fn what_a_list_of_words_may_be_too_stays_undecided() {
+    let words = b"cat\ndog\ncow\nhen\nbird\nsnake\n";
+    assert_eq!(scanned(words), Scan::Lines);
+    assert_eq!(scanned(b"cgc\ncallbacks\ncrunpy\nrun_path\na\xff"), Scan::Lines);
+    assert!(is_pickle(b"cgc\ncallbacks\ncrunpy\nrun_path\na."));
+    let sort = |path| crate::card::content::tests::judged(path, words).0.verdict;
+    assert_eq!(sort("vocab.txt"), Verdict::Plain);
+    assert!(matches!(sort("model.bin"), Verdict::Code { what: "pickle", .. }));
 }
 
 #[test]
