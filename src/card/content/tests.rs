@@ -113,6 +113,60 @@ fn a_name_never_makes_code_safe() {
 }
 
 #[test]
+fn programs_and_packings_are_told_by_their_first_bytes() {
+    let mut windows = [&b"MZ"[..], &[0; 126]].concat();
+    windows[0x3c] = 0x70;
+    assert_eq!(sort("setup", &windows), "plain");
+    windows[0x70..0x74].copy_from_slice(b"PE\0\0");
+    assert_eq!(sort("setup", &windows), "program");
+    let behind_a_user_block = [&[b' '; 512][..], &bytes(HDF5_PLAIN)].concat();
+    assert_eq!(sort("model", &behind_a_user_block), "Keras model");
+    for (start, expected) in [
+        (&b"\xcf\xfa\xed\xfe"[..], "program"),
+        (b"\xca\xfe\xba\xbe\0\0", "program"),
+        (b"\0asm\x01\0\0\0", "program"),
+        (b"#! /usr/bin/env python3\n", "program"),
+        (b"#!not a path", "plain"),
+        (b"Rar!\x1a\x07\x01\0", "archive"),
+        (b"!<arch>\n", "archive"),
+        (b"\x04\x22\x4d\x18", "archive"),
+        (b"X\n\0\0\0\x03\0\x04", "R data"),
+        (b"RDX3\nX\n", "R data"),
+        (b"\xac\xed\0\x05sr", "Java objects"),
+        (b"\x1f\x8b\x08\0", "archive"),
+        (b"x\x9c is not zlib", "plain"),
+        (b"\x93NUMPY\x09\0\0\0\0\0\0\0", "pickle"),
+    ] {
+        assert_eq!(sort("weights", start), expected, "{}", start.escape_ascii());
+    }
+}
+
+#[test]
+fn names_inside_archives_decide() {
+    let zip = bytes(ZIP_IMAGES);
+    let renamed = |name: &[u8; 9]| -> Vec<u8> {
+        let mut zip = zip.clone();
+        for at in 0..zip.len() - 9 {
+            if zip[at..at + 9] == *b"img/1.jpg" {
+                zip[at..at + 9].copy_from_slice(name);
+            }
+        }
+        zip
+    };
+    assert_eq!(sort("a.zip", &renamed(b"img/2.jpg")), "plain");
+    for name in [b"img/1.bin", b"img/a.pkl", b"image1.py", b"im/1.tgz!", b"x/1.py/.."] {
+        let expected =
+            if name.ends_with(b"!") || name.ends_with(b"..") { "plain" } else { "archive" };
+        assert_eq!(sort("a.zip", &renamed(name)), expected, "{}", name.escape_ascii());
+    }
+    for name in [b"img/1.zip", b"img/1.npz", b"img/1.tar", b"img/x1.gz", b"im/1.jar ", b"im/s1.so."]
+    {
+        assert_eq!(sort("a.zip", &renamed(name)), "archive", "{}", name.escape_ascii());
+    }
+    assert_eq!(sort("a.zip", b"not a zip"), "archive");
+}
+
+#[test]
 fn names_that_loaders_run_are_code_without_a_read() {
     for path in [
         "pytorch_model.pt",
