@@ -35,3 +35,37 @@ fn is_object(word: &[u8]) -> bool {
     let code: Vec<u8> = word.iter().copied().filter(|byte| !is_digit(byte)).collect();
     code == b"O" || code.eq_ignore_ascii_case(b"object") || code == b"object_"
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::card::content::Pieces;
+
+    fn objects(dtype: &str) -> Result<bool, Stop> {
+        let header = format!("{{'descr': {dtype}, 'fortran_order': False, 'shape': (3,), }}\n");
+        let start = [MAGIC, b"\x01\0", &(header.len() as u16).to_le_bytes()].concat();
+        let bytes = [&start[..], header.as_bytes()].concat();
+        let mut pieces = Pieces::default();
+        pieces.insert(0, &bytes);
+        has_objects(&View::of_file(&pieces, bytes.len() as u64), 0)
+    }
+
+    #[test]
+    fn every_spelling_of_objects_is_seen_and_fields_are_not_taken_for_one() {
+        for dtype in
+            ["'O'", "'|O'", "'O8'", "'f4,3O'", "[('a', '|O')]", "'object'", "r'' 'O'", "'\\x4f'"]
+        {
+            assert_eq!(objects(dtype), Ok(true), "{dtype}");
+        }
+        for dtype in ["'<f8'", "[('Open', '<f8'), ('O_i', '<i4')]", "'|S5'", "'<M8[ns]'"] {
+            assert_eq!(objects(dtype), Ok(false), "{dtype}");
+        }
+    }
+
+    #[test]
+    fn a_header_of_any_length_is_not_read() {
+        let mut pieces = Pieces::default();
+        pieces.insert(0, b"\x93NUMPY\x02\0\xff\xff\xff\x7f");
+        assert!(matches!(has_objects(&View::of_file(&pieces, 1 << 40), 0), Err(Stop::Flaw(_))));
+    }
+}
