@@ -4,6 +4,7 @@
 //! which is which and what the process's exit code is.
 
 mod args;
+mod card;
 mod cat;
 mod converse;
 mod daemon;
@@ -129,6 +130,7 @@ fn request(command: Command) -> Result<Request, Failure> {
         Command::Repair => Request::Repair,
         Command::Ls => Request::Ls,
         Command::Show { reference } => Request::Show { reference },
+        Command::Card { action } => card::request(action)?,
         Command::Verify { target } => verify::request(&target)?,
         Command::Rm { reference } => Request::Rm { reference },
         Command::Gc => Request::Gc,
@@ -154,6 +156,10 @@ fn print(context: &Context, request: &Request, answer: &Answer, screen: &Screen)
         Answer::Printed(_) => {}
         Answer::Repos(answer) => listing::print_repos(answer, screen),
         Answer::Shown(answer) => listing::print_shown(answer),
+        Answer::CardShown(answer) => card::print_shown(answer),
+        Answer::CardLog(answer) => card::print_log(answer, screen),
+        Answer::CardDiff(answer) => card::print_diff(answer),
+        Answer::ExportedCard(answer) => card::print_exported(answer, screen),
         Answer::Verified(answer) => verify::print(answer),
         Answer::Removed(answer) => keep::print_removed(answer),
         Answer::Collected(answer) => keep::print_collected(answer),

@@ -7,6 +7,9 @@
 //! Order of durability: bytes, then the index, then the card, then the announcement; see `store`.
 
 mod blocks;
+pub mod cards;
+mod chain;
+mod export;
 mod failure;
 mod fetch;
 mod figures;
@@ -51,6 +54,7 @@ use crate::{
 };
 
 pub use self::{
+    export::export_card,
     fetch::{get, resume},
     figures::{Figures, figures},
     keep::{gc, pin, remove, share},

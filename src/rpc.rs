@@ -6,6 +6,7 @@
 //! them as they stand), so fields are added here and never renamed.
 
 mod answer;
+mod cards;
 
 use std::path::PathBuf;
 
@@ -18,10 +19,12 @@ use crate::config::{Config, Visibility};
 pub use crate::card::{policy::Provenance as ProvenanceStatus, statement::Kind};
 
 pub use answer::{
-    Answer, ChangedFile, Collected, Fetched, FileLine, Health, Identity, Initialised, PeerLine,
-    Peers, Printed, Provenance, Rebuilt, Removed, RepoLine, Repos, Seeded, Shared, Shown, Status,
-    StoreFigures, TransferLine, TrustLine, TrustedPublishers, Verified,
+    Answer, ChangedFile, Collected, ExportedCard, Fetched, FileLine, Health, Identity, Initialised,
+    PeerLine, Peers, Printed, Provenance, Rebuilt, Removed, RepoLine, Repos, Seeded, Shared, Shown,
+    Status, StoreFigures, TransferLine, TrustLine, TrustedPublishers, Verified,
 };
+
+pub use cards::{CardDiff, CardLine, CardLog, CardShown, FieldChange, Restate};
 
 /// The first line of a daemon on its control socket.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,6 +53,32 @@ pub enum Request {
     Show {
         /// The REF as typed.
         reference: String,
+    },
+    /// The signed statement.
+    CardShow {
+        /// The REF as typed.
+        reference: String,
+    },
+    /// The versions of a repo that are known.
+    CardLog {
+        /// The REF as typed.
+        reference: String,
+    },
+    /// What differs between two cards.
+    CardDiff {
+        /// The REF as typed.
+        from: String,
+        /// The other one.
+        to: String,
+    },
+    /// Sign a later word on a version.
+    Restate(Restate),
+    /// Write what others' tools check a card with.
+    CardExport {
+        /// The REF as typed.
+        reference: String,
+        /// The folder to write into. Absolute.
+        output: PathBuf,
     },
     /// Read every file where it lies and recompute all digests.
     Verify {
@@ -161,6 +190,10 @@ pub struct Seed {
     pub copy: bool,
     /// No card, no release.
     pub unsigned: bool,
+    /// The card to sign after, as typed; the newest that is known if absent.
+    pub onto: Option<String>,
+    /// Add `model.sig`, the OpenSSF Model Signing companion of the card; once asked for, later versions have one too.
+    pub oms: bool,
 }
 
 /// Arguments of [`Request::Get`].

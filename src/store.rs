@@ -17,7 +17,7 @@
 //! | [`Store::set_visibility`], [`Store::set_pinned`] | flush; plain record synced |
 //! | [`Store::remove_tree`] | plain record gone: synced; index: flush; files deleted |
 //! | [`Store::save_job`] | flush |
-//! | [`Store::save_card`], [`Store::save_mark`], [`Store::save_document`] | synced |
+//! | [`Store::save_card`], [`Store::save_companion`], [`Store::save_mark`], [`Store::save_document`] | synced |
 //! | [`Store::save_provider_records`], [`Store::save_peers`] | with the next flush of anything |
 //!
 //! A flush covers every batch applied before it, whoever applied it. It is sled's flush and an fsync of sled's file,
@@ -75,7 +75,7 @@ pub use disk::{WriteMode, free_space};
 pub use error::Error;
 pub use files::{FileRecord, FileStat, FileState, Look, NewFile, Recheck, Suspect};
 pub use gc::Swept;
-pub use records::{Mark, TreeRecord};
+pub use records::TreeRecord;
 pub use soft::SoftEntry;
 pub use trees::{Owner, Repo, Reservation, Tree, TreeFile, TreeFiles, TreeState};
 

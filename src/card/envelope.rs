@@ -21,9 +21,9 @@ use super::json::shortened;
 use super::statement::{self, Files, Statement};
 
 /// DSSE payload type of an in-toto statement.
-const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
+pub(super) const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 /// Media type of a Sigstore bundle v0.3.
-const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
+pub(super) const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 
 /// Why bytes are no card of the key that they name, or a statement cannot be signed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -135,7 +135,7 @@ fn encode(payload: &[u8], signature: &[u8; 64], signer: &PublisherId) -> Bytes {
 }
 
 /// DSSE's pre-authentication encoding: the bytes that are signed.
-fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
+pub(super) fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
     let head = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len());
     [head.as_bytes(), payload].concat()
 }

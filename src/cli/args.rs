@@ -174,6 +174,18 @@ pub(super) enum Command {
         #[arg(value_name = "REF")]
         reference: String,
     },
+    /// Signed cards: what they say, how they follow one another, a publisher's later word
+    #[command(after_help = "Examples:
+  modelswarm card show all-MiniLM-L6-v2
+  modelswarm card log all-MiniLM-L6-v2
+  modelswarm card diff all-MiniLM-L6-v2@1 all-MiniLM-L6-v2@2
+  modelswarm card withdraw all-MiniLM-L6-v2@1 --reason 'trained on the test set'
+  modelswarm card export all-MiniLM-L6-v2 -o ./proof")]
+    Card {
+        /// What to do
+        #[command(subcommand)]
+        action: CardAction,
+    },
     /// Read every file where it lies and recompute all digests
     #[command(after_help = "Examples:
   modelswarm verify all-MiniLM-L6-v2
@@ -273,6 +285,74 @@ For good: write max_up = \"25MiB\" under [rates] into config.toml.")]
     },
 }
 
+/// What to do with cards.
+#[derive(Debug, Subcommand)]
+pub(super) enum CardAction {
+    /// Print the signed statement
+    #[command(after_help = "Examples:
+  modelswarm card show all-MiniLM-L6-v2
+  modelswarm card show bafybei… --json | jq .statement.predicate")]
+    Show {
+        /// A CID or a name in the library
+        #[arg(value_name = "REF")]
+        reference: String,
+    },
+    /// List the versions of a repo that are known here, the newest first
+    #[command(after_help = "Examples:
+  modelswarm card log all-MiniLM-L6-v2")]
+    Log {
+        /// A CID or a name in the library
+        #[arg(value_name = "REF")]
+        reference: String,
+    },
+    /// Show what differs between two versions: files and statements
+    #[command(after_help = "Examples:
+  modelswarm card diff tiny-7b@1.0 tiny-7b@1.1")]
+    Diff {
+        /// The first one
+        #[arg(value_name = "REF")]
+        from: String,
+        /// The second one
+        #[arg(value_name = "REF")]
+        to: String,
+    },
+    /// Say that a version of yours is not to be used: signs the next card of its repo
+    #[command(after_help = "Examples:
+  modelswarm card withdraw tiny-7b@1.0 --reason 'wrong tokenizer'
+  modelswarm card withdraw tiny-7b@1.0 --replaced-by baguqee…")]
+    Withdraw(StatusArgs),
+    /// Say that a version of yours is better not used for anything new
+    #[command(after_help = "Examples:
+  modelswarm card deprecate tiny-7b@1.0 --reason 'tiny-7b@1.1 is better in every way'")]
+    Deprecate(StatusArgs),
+    /// Write a card and how to check it with OpenSSL alone (VERIFY.md) into a folder
+    #[command(after_help = "Examples:
+  modelswarm card export all-MiniLM-L6-v2 -o ./proof
+  modelswarm card export bafybei… -o ./proof")]
+    Export {
+        /// A CID or a name in the library
+        #[arg(value_name = "REF")]
+        reference: String,
+        /// Write here
+        #[arg(short, long, value_name = "DIR")]
+        output: PathBuf,
+    },
+}
+
+/// Arguments of `card withdraw` and `card deprecate`.
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// A CID or a name in the library
+    #[arg(value_name = "REF")]
+    pub reference: String,
+    /// Why, in one line; it is signed
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// The card to use instead
+    #[arg(long, value_name = "CARD")]
+    pub replaced_by: Option<String>,
+}
+
 /// What to do with the list of trusted publishers.
 #[derive(Debug, Subcommand)]
 pub(super) enum TrustAction {
@@ -334,6 +414,12 @@ pub(super) struct SeedArgs {
     /// No card: share the bare files
     #[arg(long)]
     pub unsigned: bool,
+    /// Sign after this card, and settle between it and those that contradict it
+    #[arg(long, value_name = "CARD")]
+    pub onto: Option<String>,
+    /// Add an OpenSSF Model Signing signature (model.sig), now and to later versions
+    #[arg(long, conflicts_with = "unsigned")]
+    pub oms: bool,
 }
 
 /// Arguments of `cat`.

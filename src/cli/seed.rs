@@ -45,6 +45,8 @@ pub(super) fn request(args: SeedArgs) -> Result<Request, Failure> {
         follow_symlinks: args.follow_symlinks,
         copy: args.copy,
         unsigned: args.unsigned,
+        onto: args.onto,
+        oms: args.oms,
     }))
 }
 

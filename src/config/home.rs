@@ -36,7 +36,7 @@ impl Home {
         self.config.join("trust.toml")
     }
 
-    /// The folder of both keys.
+    /// The folder of the keys.
     pub fn keys(&self) -> PathBuf {
         self.config.join("keys")
     }
@@ -49,6 +49,11 @@ impl Home {
     /// The publisher's key: what signs cards.
     pub fn publisher_key(&self) -> PathBuf {
         self.keys().join("publisher.key")
+    }
+
+    /// The companion key: what signs `model.sig`, if that was ever asked for.
+    pub fn oms_key(&self) -> PathBuf {
+        self.keys().join("oms.key")
     }
 
     /// Index, lock and plain records.

@@ -186,7 +186,7 @@ pub(super) fn varint_len(value: u64) -> usize {
 }
 
 /// Appends `value` as a varint.
-pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -201,7 +201,7 @@ pub(super) fn put_bytes_head(out: &mut Vec<u8>, field: u8, len: usize) {
 }
 
 /// Appends a length-delimited field.
-pub(super) fn put_bytes(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
+pub(crate) fn put_bytes(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
     put_bytes_head(out, field, bytes.len());
     out.extend_from_slice(bytes);
 }

@@ -26,7 +26,7 @@ use self::{
     source::Source,
     unfinished::Unfinished,
 };
-use super::{Library, Watch, blocking, sign, watch};
+use super::{Library, Watch, blocking, chain, sign, watch};
 use crate::card::Verified;
 use crate::network::Multiaddr;
 use crate::rpc::{Code, Failure, Fetched, Get, Progress, Stage};
@@ -130,6 +130,12 @@ async fn run(library: Library, get: Get, job: Arc<Job>) -> Result<Outcome, Failu
     job.update(|state| state.root = Some(origin.root));
     if let Some(card) = &origin.card {
         warn_of_namesakes(&library, card, &job).await?;
+        let (library, card) = (library.clone(), card.clone());
+        let remarks = blocking(move || {
+            let admission = chain::check(&library, &card, true)?;
+            Ok(chain::remarks(&card, &admission))
+        });
+        remarks.await?.into_iter().for_each(|remark| job.warn(remark));
     }
     let mut plan = Plan::make(&library, &get, Purpose::Keep, &origin, &mut source).await?;
     let outcome = plan.outcome(&origin);
@@ -144,7 +150,7 @@ async fn run(library: Library, get: Get, job: Arc<Job>) -> Result<Outcome, Failu
     plan.complete(&library, &origin).await?;
     if let Some(card) = &origin.card {
         let (library, card) = (library.clone(), card.clone());
-        blocking(move || sign::remember(&library, &card)).await?;
+        blocking(move || chain::accept(&library, &card)).await?;
     }
     Ok(outcome)
 }

@@ -2,12 +2,19 @@
 
 use std::ops::ControlFlow;
 
-use super::{Library, Watch, blocking, fetch::forget_unfinished, note::Note, refs};
+use super::{
+    Library, Watch, blocking,
+    fetch::forget_unfinished,
+    note::Note,
+    refs::{self, Held},
+    sign,
+};
 use crate::{
+    card::license::{self, Lack},
     config::{Audience, Visibility, allows},
     dag::Cid,
-    rpc::{Collected, Failure, Removed, Shared},
-    store::{Owner, Tree},
+    rpc::{Code, Collected, Failure, Removed, Shared},
+    store::{Owner, Tree, TreeFile},
 };
 
 /// Forgets what a REF means: all versions of a name, or the one that a CID or version names.
@@ -79,6 +86,25 @@ pub async fn pin(library: &Library, reference: &str, pinned: bool) -> Result<Sha
     .await
 }
 
+/// What goes to everybody must say what everybody may do with it: the card does, and so unsigned content does not.
+fn check_licenses(library: &Library, held: &[Held]) -> Result<(), Failure> {
+    for one in held {
+        let card = sign::card_of(library, &one.tree)?;
+        let stated = card.as_ref().and_then(|card| card.statement().license.as_deref());
+        let files: Result<Vec<TreeFile>, _> = library.store().tree_files(one.id)?.collect();
+        let files = files?;
+        license::check(stated, files.iter().map(|file| file.path.as_str()))
+            .map_err(|lack| lacks_license(&name_of(&one.tree), &lack))?;
+    }
+    Ok(())
+}
+
+/// Nothing goes to everybody without a licence.
+pub(super) fn lacks_license(name: &str, lack: &Lack) -> Failure {
+    Failure::new(Code::Permission, format!("{name} can't be public: {lack}"))
+        .hint("seed it with --license ID, such as apache-2.0, or put the licence's text into a LICENSE file")
+}
+
 /// Sets how far what a REF means may go, and tells the DHT.
 ///
 /// # Errors
@@ -93,6 +119,9 @@ pub async fn share(
         let (library, reference) = (library.clone(), reference.to_owned());
         blocking(move || {
             let held = refs::versions(&library, &reference)?;
+            if license::is_required(to) {
+                check_licenses(&library, &held)?;
+            }
             for one in &held {
                 library.store().set_visibility(one.id, to)?;
             }

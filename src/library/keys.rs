@@ -1,7 +1,8 @@
-//! The two keys of a home: the node's, which peers know it by, and the publisher's, which signs cards. They are
-//! separate so that a machine can be lost without losing the name, and neither ever leaves its file.
+//! The keys of a home: the node's, which peers know it by, and the publisher's, which signs cards. They are separate
+//! so that a machine can be lost without losing the name, and neither ever leaves its file. A third one, P-256, signs
+//! companions of cards (`model.sig`); it is made when one is first asked for.
 //!
-//! Both are PKCS#8 PEM files, 0600, that `openssl pkey` reads. A key is made where there is none; an unreadable or
+//! All are PKCS#8 PEM files, 0600, that `openssl pkey` reads. A key is made where there is none; an unreadable or
 //! damaged one is an error and is never replaced: the publisher key IS the publisher.
 
 use std::{
@@ -17,6 +18,7 @@ use ed25519_dalek::{
 };
 
 use crate::{
+    card::oms,
     config::Home,
     rpc::{Code, Failure},
 };
@@ -64,26 +66,66 @@ fn make(path: &Path) -> Result<SigningKey, Failure> {
     let text = key.to_pkcs8_pem(LineEnding::LF).map_err(|why| {
         Failure::new(Code::Failure, format!("cannot write {}: {why}", path.display()))
     })?;
-    let partial = path.with_extension("new");
-    let write = || -> io::Result<()> {
-        if partial.exists() {
-            fs::remove_file(&partial)?;
-        }
-        let mut file =
-            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        // A link, unlike a rename, never replaces a key that another process made meanwhile.
-        fs::hard_link(&partial, path)?;
-        fs::remove_file(&partial)
-    };
-    match write() {
+    match put(path, &text) {
         Ok(()) => Ok(key),
         Err(why) if why.kind() == io::ErrorKind::AlreadyExists => {
             load_or_make(path).map(|(key, _)| key)
         }
         Err(why) => Err(failed(path, &why)),
     }
+}
+
+/// The companion key, made if there is none.
+///
+/// # Errors
+/// As [`load`].
+pub fn companion(home: &Home) -> Result<oms::SigningKey, Failure> {
+    if let Some(key) = held_companion(home)? {
+        return Ok(key);
+    }
+    let key = loop {
+        if let Some(key) = oms::SigningKey::from_random(&rand::random()) {
+            break key;
+        }
+    };
+    let path = home.oms_key();
+    match put(&path, &key.to_pem()) {
+        Ok(()) => Ok(key),
+        Err(why) if why.kind() == io::ErrorKind::AlreadyExists => {
+            held_companion(home)?.ok_or_else(|| failed(&path, &why))
+        }
+        Err(why) => Err(failed(&path, &why)),
+    }
+}
+
+/// The companion key, if there is one.
+///
+/// # Errors
+/// As [`load`].
+pub fn held_companion(home: &Home) -> Result<Option<oms::SigningKey>, Failure> {
+    let path = home.oms_key();
+    match fs::read_to_string(&path) {
+        Ok(text) => oms::SigningKey::from_pem(&text).map(Some).map_err(|why| {
+            Failure::new(Code::Failure, format!("{}: {why}", path.display()))
+                .hint("put your backup of it in its place, or move it away: the next --oms makes a new one")
+        }),
+        Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(why) => Err(failed(&path, &why)),
+    }
+}
+
+/// Writes a key's file whole, or not at all.
+fn put(path: &Path, text: &str) -> io::Result<()> {
+    let partial = path.with_extension("new");
+    if partial.exists() {
+        fs::remove_file(&partial)?;
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    // A link, unlike a rename, never replaces a key that another process made meanwhile.
+    fs::hard_link(&partial, path)?;
+    fs::remove_file(&partial)
 }
 
 fn failed(path: &Path, why: &io::Error) -> Failure {

@@ -1,6 +1,6 @@
 //! What a REF means in this library.
 
-use super::{Library, note::Note, trust};
+use super::{Library, chain, note::Note, trust};
 use crate::{
     card::{
         CommitId, PublisherId, Reference,
@@ -44,8 +44,43 @@ pub(super) fn versions(library: &Library, text: &str) -> Result<Vec<Held>, Failu
 
 /// The newest version that a REF means.
 pub(super) fn newest(library: &Library, text: &str) -> Result<Held, Failure> {
-    let mut found = versions(library, text)?;
-    Ok(found.pop().expect("`versions` gives at least one"))
+    let reference = parse(text)?;
+    let found = versions(library, text)?;
+    let newest = pick(library, &reference.target, found)?;
+    Ok(newest.expect("`versions` gives at least one"))
+}
+
+/// Of the versions that a REF means, the one it stands for: the newest; of a repo's name the newest that was accepted.
+///
+/// # Errors
+/// Refused (4) if two cards contradict each other and nothing before them is here.
+pub(super) fn pick(
+    library: &Library,
+    target: &Target,
+    mut found: Vec<Held>,
+) -> Result<Option<Held>, Failure> {
+    let head = matches!(
+        target,
+        Target::Local { revision: Revision::Head, .. }
+            | Target::Repo { revision: Revision::Head, .. }
+    );
+    if head && !found.is_empty() {
+        let mut accepted = Vec::with_capacity(found.len());
+        for held in &found {
+            if chain::is_accepted(library, &held.tree)? {
+                accepted.push(held.clone());
+            }
+        }
+        if accepted.is_empty() {
+            return Err(Failure::new(
+                Code::Refused,
+                "its publisher signed cards that contradict each other, or its newest version was never accepted here",
+            )
+            .hint("name the version that you want by its CID: modelswarm ls shows them"));
+        }
+        found = accepted;
+    }
+    Ok(found.pop())
 }
 
 /// All versions of this target, the newest last; none is no error.

@@ -106,7 +106,7 @@ fn bring_back(
         return Ok(Err("its files have changed, or it was built by other rules".into()));
     }
     if let Some(card) = sign::card_of(library, tree)? {
-        let (release, nodes) = sign::rebuild(&card, &read)?;
+        let (release, nodes) = sign::rebuild(library, &card, &read)?;
         if Some(release) == tree.release {
             blocks::add_nodes(store, reservation.id(), &nodes)?;
         }

@@ -14,8 +14,9 @@ use crate::{
         self, Manifest, PublisherId, RepoName, Statement, Unverified, Verified, Version,
         json::Map,
         manifest::FileEntry,
+        oms,
         policy::{self, Trust},
-        release::{CARD, MODEL},
+        release::{CARD, MODEL, MODEL_SIG},
         statement::{FILES_LIST, Files, Status, Timestamp},
     },
     dag::{
@@ -25,11 +26,11 @@ use crate::{
     },
     limits,
     rpc::{Code, Failure, Kind, Provenance, ProvenanceStatus},
-    store::{Mark, Tree},
+    store::Tree,
 };
 
 /// What a new version says besides its files.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Draft {
     pub name: RepoName,
     pub kind: Kind,
@@ -38,6 +39,10 @@ pub(super) struct Draft {
     pub prev: Option<Cid>,
     pub license: Option<String>,
     pub metadata: Map,
+    /// Contradicting cards that it settles.
+    pub resolves: Vec<Cid>,
+    /// What signs `model.sig`, if there is to be one.
+    pub companion: Option<oms::SigningKey>,
 }
 
 /// A signed release: its card, and the blocks that make up everything but the files.
@@ -45,6 +50,8 @@ pub(super) struct Draft {
 pub(super) struct Release {
     pub cid: Cid,
     pub card: Verified,
+    /// The bytes of `model.sig`.
+    pub companion: Option<Vec<u8>>,
     pub blocks: Vec<Block>,
 }
 
@@ -55,11 +62,6 @@ pub(super) fn release(
     tree: &ReadTree,
 ) -> Result<Release, Failure> {
     let manifest = manifest(&tree.files)?;
-    let created_at = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .ok()
-        .and_then(|since| Timestamp::from_unix(since.as_secs() as i64).ok())
-        .ok_or_else(|| Failure::new(Code::Failure, "this machine's clock is wrong by centuries"))?;
     let mut statement = Statement {
         publisher: *library.publisher(),
         name: draft.name,
@@ -67,7 +69,7 @@ pub(super) fn release(
         version: draft.version,
         seq: draft.seq,
         prev: draft.prev,
-        created_at,
+        created_at: now()?,
         expires: None,
         status: Status::Active,
         license: draft.license,
@@ -77,8 +79,8 @@ pub(super) fn release(
         tree: manifest.digests(),
         files: Files::Inline(manifest.clone()),
         metadata: draft.metadata,
-        companion_keys: Vec::new(),
-        resolves: Vec::new(),
+        companion_keys: draft.companion.iter().map(|key| key.public().to_string()).collect(),
+        resolves: draft.resolves,
         other: Map::new(),
         unread: Vec::new(),
     };
@@ -97,31 +99,75 @@ pub(super) fn release(
         });
         entries.push(entry(FILES_LIST, &built));
     }
-    let card =
-        card::envelope::sign(statement, &library.inner.key).map_err(|why| cannot_sign(&why))?;
-    entries.extend(with_card(&card, &tree.built, &mut blocks));
+    let card = sign(library, statement)?;
+    let companion = draft
+        .companion
+        .map(|key| oms::sign(&card.statement().name, &manifest, &key))
+        .transpose()
+        .map_err(|why| {
+            Failure::new(Code::Usage, format!("model.sig cannot be made: {why}"))
+                .hint("seed without --oms")
+        })?;
+    entries.extend(with_card(&card, &tree.built, companion.as_deref(), &mut blocks));
     let built = build::directory(entries, &mut |node| blocks.push(node))
         .map_err(|why| cannot_sign(&why))?;
-    Ok(Release { cid: built.cid, card, blocks })
+    Ok(Release { cid: built.cid, card, companion, blocks })
 }
 
-/// The release of a card that exists: the same card over the same tree gives the same release.
-pub(super) fn rebuild(card: &Verified, tree: &ReadTree) -> Result<(Cid, Vec<Block>), Failure> {
+/// The time, as cards state it.
+pub(super) fn now() -> Result<Timestamp, Failure> {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .ok()
+        .and_then(|since| Timestamp::from_unix(since.as_secs() as i64).ok())
+        .ok_or_else(|| Failure::new(Code::Failure, "this machine's clock is wrong by centuries"))
+}
+
+/// Signs a statement with the home's key.
+pub(super) fn sign(library: &Library, statement: Statement) -> Result<Verified, Failure> {
+    card::envelope::sign(statement, &library.inner.key).map_err(|why| cannot_sign(&why))
+}
+
+/// A release like another one, of these entries, with this card in the place of the one there.
+pub(super) fn over(card: &Verified, beside: Vec<Entry>) -> Result<(Cid, Vec<Block>), Failure> {
+    let mut blocks = Vec::new();
+    let mut entries: Vec<Entry> = beside.into_iter().filter(|entry| entry.name != CARD).collect();
+    entries.push(entry(CARD, &small_file(card.bundle(), &mut blocks)));
+    let built = build::directory(entries, &mut |node| blocks.push(node))
+        .map_err(|why| cannot_sign(&why))?;
+    Ok((built.cid, blocks))
+}
+
+/// The release of a card that exists: the same card over the same tree, with the companion that was kept with it, gives
+/// the same release.
+pub(super) fn rebuild(
+    library: &Library,
+    card: &Verified,
+    tree: &ReadTree,
+) -> Result<(Cid, Vec<Block>), Failure> {
+    let companion = library.store().companion(card.id())?;
     let mut blocks = Vec::new();
     let mut entries = Vec::new();
     if let Files::List(_) = &card.statement().files {
         let list = manifest(&tree.files)?.to_jsonl();
         entries.push(entry(FILES_LIST, &small_file(&list, &mut blocks)));
     }
-    entries.extend(with_card(card, &tree.built, &mut blocks));
+    entries.extend(with_card(card, &tree.built, companion.as_deref(), &mut blocks));
     let built = build::directory(entries, &mut |node| blocks.push(node))
         .map_err(|why| cannot_sign(&why))?;
     Ok((built.cid, blocks))
 }
 
-fn with_card(card: &Verified, root: &Built, blocks: &mut Vec<Block>) -> [Entry; 2] {
+fn with_card(
+    card: &Verified,
+    root: &Built,
+    companion: Option<&[u8]>,
+    blocks: &mut Vec<Block>,
+) -> Vec<Entry> {
     let bundle = small_file(card.bundle(), blocks);
-    [entry(CARD, &bundle), entry(MODEL, root)]
+    let mut entries = vec![entry(CARD, &bundle), entry(MODEL, root)];
+    entries.extend(companion.map(|bytes| entry(MODEL_SIG, &small_file(bytes, blocks))));
+    entries
 }
 
 fn entry(name: &str, built: &Built) -> Entry {
@@ -171,6 +217,16 @@ pub(super) fn card_by_id(library: &Library, id: &Cid) -> Result<Option<Verified>
     Ok(Some(card))
 }
 
+/// The bytes of the list of files that lies beside a card; none if the card lists them itself, or it is not here.
+pub(super) fn files_list(library: &Library, card: &Verified) -> Result<Option<Vec<u8>>, Failure> {
+    match &card.statement().files {
+        Files::Inline(_) => Ok(None),
+        Files::List(list) => {
+            blocks::small_file(library.store(), list.cid, limits::FETCH_SMALL_FILE)
+        }
+    }
+}
+
 /// The card of a version, verified again.
 pub(super) fn card_of(library: &Library, tree: &Tree) -> Result<Option<Verified>, Failure> {
     let Some(id) = &tree.card else { return Ok(None) };
@@ -215,6 +271,7 @@ pub(super) fn provenance(
             trust: None,
             publisher: None,
             alias: None,
+            stated: None,
         });
     };
     let publisher: PublisherId = *card.publisher();
@@ -232,6 +289,7 @@ pub(super) fn provenance(
         trust: Some(trust.as_str().to_owned()),
         publisher: Some(publisher.to_string()),
         alias,
+        stated: Some(card.statement().status).filter(|status| *status != Status::Active),
     })
 }
 
@@ -257,16 +315,4 @@ pub(super) fn namesakes(library: &Library, card: &Verified) -> Result<Vec<String
     others.sort_unstable();
     others.dedup();
     Ok(others)
-}
-
-/// Remembers that a card was accepted: its publisher can't go back behind it unnoticed.
-pub(super) fn remember(library: &Library, card: &Verified) -> Result<(), Failure> {
-    let statement = card.statement();
-    let (publisher, name) = (statement.publisher.to_string(), statement.name.to_string());
-    let known = library.store().mark(&publisher, &name)?;
-    if known.is_none_or(|mark| mark.seq < statement.seq) {
-        let mark = Mark { seq: statement.seq, card: *card.id() };
-        library.store().save_mark(&publisher, &name, mark)?;
-    }
-    Ok(())
 }

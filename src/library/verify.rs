@@ -8,7 +8,7 @@ mod foreign;
 
 use std::{
     collections::HashMap,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -24,8 +24,8 @@ use super::{
 };
 use crate::{
     card::{
-        Manifest, Unverified, Verified as VerifiedCard,
-        release::{self, CARD, MODEL},
+        Manifest, Unverified, Verified as VerifiedCard, oms,
+        release::{self, CARD, MODEL, MODEL_SIG},
         statement::{FILES_LIST, Files},
     },
     dag::{Cid, name::escape},
@@ -156,7 +156,27 @@ fn release_folder(library: &Library, path: &Path, watch: &Watch) -> Result<Verif
         bad.push(why.to_string());
     }
     bad.extend(against_card(&card, &read.files)?);
+    bad.extend(companion(&path.join(MODEL_SIG), &card, &read.files)?);
     answer(library, read.root, &read.files, bad, Some(&card))
+}
+
+/// What is wrong with a release's `model.sig`, if it has one. It is compared with the files as they were read.
+fn companion(
+    path: &Path,
+    card: &VerifiedCard,
+    files: &[Imported],
+) -> Result<Option<String>, Failure> {
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(why) => return Err(scan::unreadable(path, &why)),
+    };
+    if metadata.len() > limits::OMS_BUNDLE_MAX as u64 {
+        return Ok(Some(format!("{MODEL_SIG} is too large to be one")));
+    }
+    let bytes = fs::read(path).map_err(|why| scan::unreadable(path, &why))?;
+    let checked = oms::verify_companion(&bytes, card, &sign::manifest(files)?);
+    Ok(checked.err().map(|why| why.to_string()))
 }
 
 fn read(scan: &Scan, watch: &Watch) -> Result<Reading, Failure> {

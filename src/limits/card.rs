@@ -1,5 +1,7 @@
 //! Bounds of signed statements: `card`.
 
+use std::time::Duration;
+
 use super::{KIB, MIB};
 
 /// Bytes of the largest card payload that is read; provenance section 6 ("non-canonical JSON").
@@ -135,3 +137,39 @@ pub const REFUSAL_LISTED_MAX: usize = 10;
 
 /// Files that a README skeleton lists; it counts the rest.
 pub const SKELETON_FILES_MAX: usize = 50;
+
+// OpenSSF Model Signing: `card::oms`.
+
+/// Bytes of the largest `model.sig` that is read or written: about 80,000 files, and what a plain record may have. Its
+/// tools hold it in memory several times over, and it is of use for models, which have thousands of files at most.
+pub const OMS_BUNDLE_MAX: usize = 16 * MIB;
+
+/// Paths that an OMS signature may name as left out: its tool writes four and those that its user gave by hand.
+pub const OMS_IGNORED_MAX: usize = 1024;
+
+/// Bytes of a public key in PEM: one of P-384 has 215, and text may stand before it.
+pub const PUBLIC_KEY_PEM_MAX: usize = 16 * KIB;
+
+// Names: `card::ipns` and `card::index`.
+
+/// Bytes of the largest IPNS record (IPNS specification, "Record Size Limit"). Ours have about 430.
+pub const IPNS_RECORD_MAX: usize = 10 * KIB;
+
+/// How long a record of ours is valid: a publisher may be off for a month while others re-broadcast it (issue on
+/// provenance). Not longer, since that is how long a withheld newer record can go unnoticed.
+pub const IPNS_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// How long a record of ours may be used before it is asked for again: the IPNS specification's default.
+pub const IPNS_TTL: Duration = Duration::from_secs(5 * 60);
+
+/// Bytes of the largest index of a publisher: half of [`BLOCK_MAX`](super::BLOCK_MAX), so that every Bitswap peer
+/// carries it as one block, and Kubo's tools, which stop at 1 MiB, too.
+pub const INDEX_MAX: usize = MIB;
+
+/// Repos in one index: with names and versions of full length each takes 451 bytes for its newest version, so that
+/// all the newest fit in [`INDEX_MAX`].
+pub const INDEX_REPOS_MAX: usize = 2048;
+
+/// Versions of one repo in an index. Older ones are reached through their cards' `prev`; so many cover years of
+/// weekly releases, in at most 90 KB.
+pub const INDEX_VERSIONS_MAX: usize = 256;

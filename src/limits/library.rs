@@ -102,6 +102,9 @@ pub const RELEASE_ENTRIES: usize = 8;
 /// Names of a folder's files in a hint.
 pub const NAMES_HINTED: usize = 8;
 
+/// Cards of one repo that are walked back along `prev`, or listed: a version a day for ten years.
+pub const CHAIN_WALK: usize = 4096;
+
 /// Files that one fetch has open: with a descriptor each, far below the usual limit of 1,024.
 pub const FETCH_OPEN_FILES: usize = 512;
 

@@ -44,6 +44,22 @@ pub(super) async fn answer(
         Request::Show { reference } => Answer::Shown(
             blocking(library, move |library| library::show(library, &reference)).await?,
         ),
+        Request::CardShow { reference } => Answer::CardShown(
+            blocking(library, move |library| library::cards::show(library, &reference)).await?,
+        ),
+        Request::CardLog { reference } => Answer::CardLog(
+            blocking(library, move |library| library::cards::log(library, &reference)).await?,
+        ),
+        Request::CardDiff { from, to } => Answer::CardDiff(
+            blocking(library, move |library| library::cards::diff(library, &from, &to)).await?,
+        ),
+        Request::Restate(restate) => {
+            Answer::CardLog(library::cards::restate(library, restate).await?)
+        }
+        Request::CardExport { reference, output } => Answer::ExportedCard(
+            blocking(library, move |library| library::export_card(library, &reference, &output))
+                .await?,
+        ),
         Request::Rm { reference } => Answer::Removed(library::remove(library, &reference).await?),
         Request::Pin { reference } => {
             Answer::Shared(library::pin(library, &reference, true).await?)

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, ProvenanceStatus};
+use super::{CardDiff, CardLog, CardShown, Kind, ProvenanceStatus};
+use crate::card::statement::Status as Stated;
 use crate::config::Visibility;
 use crate::config::rates::Rates;
 
@@ -23,6 +24,14 @@ pub enum Answer {
     Repos(Repos),
     /// To `show`.
     Shown(Shown),
+    /// To `card show`.
+    CardShown(CardShown),
+    /// To `card log`, `card withdraw` and `card deprecate`.
+    CardLog(CardLog),
+    /// To `card diff`.
+    CardDiff(CardDiff),
+    /// To `card export`.
+    ExportedCard(ExportedCard),
     /// To `verify`.
     Verified(Verified),
     /// To `rm`.
@@ -72,6 +81,9 @@ pub struct Provenance {
     /// The user's alias for the key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alias: Option<String>,
+    /// What the publisher says of the version now, if it is not in use any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stated: Option<Stated>,
 }
 
 /// Answer to `seed`.
@@ -223,6 +235,23 @@ pub struct Shown {
     pub predicate: Option<serde_json::Value>,
     /// The files.
     pub entries: Vec<FileLine>,
+}
+
+/// Answer to `card export`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExportedCard {
+    /// Card id.
+    pub card: String,
+    /// Who signed it.
+    pub publisher: String,
+    /// Repo name.
+    pub name: String,
+    /// Version.
+    pub version: String,
+    /// The folder.
+    pub path: PathBuf,
+    /// Names of the files in it that are the card's.
+    pub files: Vec<String>,
 }
 
 /// Answer to `verify`.

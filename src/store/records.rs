@@ -5,6 +5,7 @@
 //! records/trees/ID.json            one tree: what `Tree` holds, and which list of files counts
 //! records/trees/ID-LIST.jsonl      its files, one a line
 //! records/cards/CID.json           a card's bundle, as it came
+//! records/cards/CID.model.sig      its companion, as it came
 //! records/marks/HASH.json          highest seq seen for a (publisher, name)
 //! records/documents/NAME           whatever `library` keeps that a rebuild needs (trust)
 //! ```
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::trees::StoredTree;
 use super::{Error, Inner, Store, Tree, TreeFile, TreeId, disk};
+use crate::card::policy::Mark;
 use crate::dag::Cid;
 use crate::dag::block::sha256;
 use crate::limits;
@@ -35,21 +37,12 @@ pub struct TreeRecord {
     list: u64,
 }
 
-/// The highest version seen of a repo: stops rollback, and a publisher's key from signing one number twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark {
-    /// Number of the version.
-    pub seq: u64,
-    /// Its card.
-    pub card: Cid,
-}
-
 #[derive(Serialize, Deserialize)]
 struct MarkRecord {
     publisher: String,
     name: String,
-    seq: u64,
-    card: String,
+    #[serde(flatten)]
+    mark: Mark,
 }
 
 fn json<T: Serialize>(record: &T) -> Vec<u8> {
@@ -231,6 +224,24 @@ impl Store {
         disk::read_small(&path, limits::STORE_RECORD_BYTES)
     }
 
+    /// Keeps a card's companion as a plain file, durably: without it the card's release can't be built again.
+    ///
+    /// # Errors
+    /// As [`Store::save_card`].
+    pub fn save_companion(&self, card: &Cid, bundle: &[u8]) -> Result<(), Error> {
+        small(bundle)?;
+        disk::write_small(&self.0.records("cards").join(format!("{card}.model.sig")), bundle)
+    }
+
+    /// A card's companion.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn companion(&self, card: &Cid) -> Result<Option<Vec<u8>>, Error> {
+        let path = self.0.records("cards").join(format!("{card}.model.sig"));
+        disk::read_small(&path, limits::STORE_RECORD_BYTES)
+    }
+
     /// Ids of all cards kept.
     ///
     /// # Errors
@@ -240,24 +251,30 @@ impl Store {
         Ok(names.iter().filter_map(|name| name.strip_suffix(".json")?.parse().ok()).collect())
     }
 
-    /// Raises the high-water mark of a repo, durably. `false`, and nothing is written, if the mark is higher, or as
-    /// high with another card.
+    /// Changes the high-water mark of a repo, durably: `next` gets the one that is there. `false`, and nothing is written,
+    /// if it gives the same again, or one that is lower, or as high with another card or less proof against it.
     ///
     /// # Errors
     /// What the disk says, or [`Error::Damaged`] if the mark there is not readable: it is never lowered unread.
-    pub fn save_mark(&self, publisher: &str, name: &str, mark: Mark) -> Result<bool, Error> {
+    pub fn change_mark(
+        &self,
+        publisher: &str,
+        name: &str,
+        next: impl FnOnce(Option<&Mark>) -> Mark,
+    ) -> Result<bool, Error> {
         let _one_at_a_time = self.0.tree_changes();
-        if let Some(known) = self.mark(publisher, name)?
-            && (known.seq > mark.seq || known.seq == mark.seq && known.card != mark.card)
-        {
+        let known = self.mark(publisher, name)?;
+        let mark = next(known.as_ref());
+        let falls = known.is_some_and(|known| {
+            let kept = known.twins.iter().all(|twin| mark.twins.contains(twin));
+            known == mark
+                || known.seq > mark.seq
+                || known.seq == mark.seq && (known.card != mark.card || !kept)
+        });
+        if falls {
             return Ok(false);
         }
-        let record = MarkRecord {
-            publisher: publisher.to_owned(),
-            name: name.to_owned(),
-            seq: mark.seq,
-            card: mark.card.to_string(),
-        };
+        let record = MarkRecord { publisher: publisher.to_owned(), name: name.to_owned(), mark };
         disk::write_small(&self.mark_path(publisher, name), &json(&record))?;
         Ok(true)
     }
@@ -298,8 +315,7 @@ impl Store {
             why: format!("the record {} is not readable ({e})", path.display()),
         };
         let record: MarkRecord = serde_json::from_slice(&bytes).map_err(|e| why(&e))?;
-        let card = record.card.parse().map_err(|e| why(&e))?;
-        Ok(Some((record.publisher, record.name, Mark { seq: record.seq, card })))
+        Ok(Some((record.publisher, record.name, record.mark)))
     }
 
     /// Keeps a document of `library`'s as a plain file, durably. `name`: lower-case letters and `-`.

@@ -13,7 +13,7 @@ use crate::common::{
     number, text, until,
 };
 
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 20] = [
     "init",
     "daemon",
     "seed",
@@ -28,6 +28,7 @@ const COMMANDS: [&str; 19] = [
     "unpin",
     "share",
     "trust",
+    "card",
     "id",
     "status",
     "peers",
@@ -185,6 +186,7 @@ fn every_help_ends_with_examples() {
     for action in ["add", "list", "rm"] {
         help(&["trust", action]);
     }
+    help(&["card", "export"]);
     assert!(!home.path().exists() && !home.beside("user").exists(), "help makes nothing");
 }
 

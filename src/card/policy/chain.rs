@@ -1,9 +1,13 @@
 //! The chain of a repo's cards and the high-water mark that stops rollback.
+//!
+//! The mark is the highest card that was accepted. Two cards of one place are proof that the publisher's key says
+//! different things to different people: both are kept, neither is the head, and only a card that names both heals it.
 
 use serde::{Deserialize, Serialize};
 
 use crate::card::envelope::Verified;
 use crate::dag::Cid;
+use crate::limits;
 
 /// The highest card of one publisher's repo that was accepted as its head. It never falls.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +17,35 @@ pub struct Mark {
     /// Its id, as text: what keeps two cards of one `seq` apart.
     #[serde(with = "cid_text")]
     pub card: Cid,
+    /// Other cards of that place, by the same key; empty in an honest chain. At most [`limits::RESOLVES_MAX`], as many as
+    /// one card can settle.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "cid_list")]
+    pub twins: Vec<Cid>,
+}
+
+impl Mark {
+    /// The mark that a card makes.
+    pub fn of(card: &Verified) -> Self {
+        Self { seq: card.statement().seq, card: *card.id(), twins: Vec::new() }
+    }
+
+    /// The highest place that `main` may stand for: all cards up to there are agreed upon. 0: none is.
+    pub fn head(&self) -> u64 {
+        if self.twins.is_empty() { self.seq } else { self.seq - 1 }
+    }
+
+    /// The mark with the proof that `other` is a second card of its place; the same one if that is known, or no room.
+    #[must_use]
+    pub fn with_twin(&self, other: Cid) -> Self {
+        let mut mark = self.clone();
+        if other != mark.card
+            && !mark.twins.contains(&other)
+            && mark.twins.len() + 1 < limits::RESOLVES_MAX
+        {
+            mark.twins.push(other);
+        }
+        mark
+    }
 }
 
 mod cid_text {
@@ -28,6 +61,25 @@ mod cid_text {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cid, D::Error> {
         let text = String::deserialize(deserializer)?;
         parse_cid(&text).ok_or_else(|| de::Error::custom("not a CID"))
+    }
+}
+
+mod cid_list {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer, de};
+
+    use crate::card::json::parse_cid;
+    use crate::dag::Cid;
+
+    pub(super) fn serialize<S: Serializer>(cids: &[Cid], serializer: S) -> Result<S::Ok, S::Error> {
+        cids.iter().map(ToString::to_string).collect::<Vec<_>>().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<Cid>, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        let cids: Option<Vec<Cid>> = texts.iter().map(|text| parse_cid(text)).collect();
+        cids.ok_or_else(|| de::Error::custom("not a CID"))
     }
 }
 
@@ -100,7 +152,7 @@ pub fn admit(card: &Verified, mark: Option<&Mark>, explicit: bool) -> Result<Adm
     let statement = card.statement();
     let seq = statement.seq;
     let Some(mark) = mark else { return Ok(Admission::First { unseen: seq - 1 }) };
-    if mark.card == *card.id() {
+    if mark.card == *card.id() && mark.twins.is_empty() {
         return Ok(Admission::Known);
     }
     let fork =
@@ -108,20 +160,26 @@ pub fn admit(card: &Verified, mark: Option<&Mark>, explicit: bool) -> Result<Adm
     let refusal = if seq < mark.seq {
         Refusal::Rollback { seq, mark: mark.seq }
     } else if seq == mark.seq {
-        fork(seq, card.id())
+        let other = if mark.card == *card.id() { mark.twins.first() } else { None };
+        fork(seq, other.unwrap_or(card.id()))
     } else if seq - mark.seq > 1 {
         Refusal::Gap { seq, mark: mark.seq }
     } else {
         match statement.prev {
-            // A card that settles a fork follows one branch and names the other.
-            Some(prev) if prev == mark.card || statement.resolves.contains(&mark.card) => {
-                return Ok(Admission::Next);
-            }
+            Some(prev) if prev == mark.card && mark.twins.is_empty() => return Ok(Admission::Next),
+            // A card that settles a fork follows one branch and names all.
+            Some(_) if settles(mark, &statement.resolves) => return Ok(Admission::Next),
+            Some(prev) if prev == mark.card => fork(mark.seq, mark.twins.first().unwrap_or(&prev)),
             Some(other) => fork(mark.seq, &other),
             None => Refusal::Gap { seq, mark: mark.seq },
         }
     };
     if explicit { Ok(Admission::Explicit(refusal)) } else { Err(refusal) }
+}
+
+/// Whether a card that resolves these names every branch that is known.
+fn settles(mark: &Mark, resolves: &[Cid]) -> bool {
+    std::iter::once(&mark.card).chain(&mark.twins).all(|card| resolves.contains(card))
 }
 
 #[cfg(test)]
@@ -138,7 +196,7 @@ mod tests {
     }
 
     fn mark(card: &Verified) -> Mark {
-        Mark { seq: card.statement().seq, card: *card.id() }
+        Mark::of(card)
     }
 
     #[test]
@@ -184,10 +242,49 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_head_on_a_fork_until_one_card_names_every_branch() {
+        let one = card(1, None, "1");
+        let [a, b, c] = ["a", "b", "c"].map(|version| card(2, Some(&one), version));
+        let forked = mark(&a).with_twin(*b.id());
+        assert_eq!(forked.with_twin(*b.id()), forked, "known already");
+        assert_eq!(forked.with_twin(*a.id()), forked, "no twin of itself");
+        assert_eq!((mark(&a).head(), forked.head()), (2, 1));
+        for branch in [&a, &b, &c] {
+            assert!(matches!(admit(branch, Some(&forked), false), Err(Refusal::Fork { .. })));
+            assert!(admit(branch, Some(&forked), true).is_ok());
+        }
+        assert!(admit(&card(3, Some(&a), "3"), Some(&forked), false).is_err(), "takes no side");
+        let heals = |resolves: &[&Verified]| {
+            signed_with(|statement| {
+                statement.seq = 3;
+                statement.prev = Some(*a.id());
+                statement.resolves = resolves.iter().map(|card| *card.id()).collect();
+            })
+        };
+        assert!(admit(&heals(&[&a]), Some(&forked), false).is_err(), "it leaves one out");
+        assert_eq!(admit(&heals(&[&a, &b]), Some(&forked), false), Ok(Admission::Next));
+        let thrice = forked.with_twin(*c.id());
+        assert!(admit(&heals(&[&a, &b]), Some(&thrice), false).is_err());
+        assert_eq!(admit(&heals(&[&a, &b, &c]), Some(&thrice), false), Ok(Admission::Next));
+    }
+
+    #[test]
+    fn no_more_twins_are_kept_than_one_card_can_settle() {
+        let mut mark = mark(&card(1, None, "1"));
+        for n in 0..100 {
+            mark = mark.with_twin(crate::dag::block::cid_v1(0x0129, [n; 32]));
+        }
+        assert_eq!(1 + mark.twins.len(), limits::RESOLVES_MAX);
+    }
+
+    #[test]
     fn a_mark_is_kept_as_text() {
         let mark = mark(&card(1, None, "1"));
         let json = serde_json::to_string(&mark).unwrap();
         assert_eq!(json, format!(r#"{{"seq":1,"card":"{}"}}"#, mark.card));
         assert_eq!(serde_json::from_str::<Mark>(&json).unwrap(), mark);
+        let forked = mark.with_twin(*card(1, None, "other").id());
+        let json = serde_json::to_string(&forked).unwrap();
+        assert_eq!(serde_json::from_str::<Mark>(&json).unwrap(), forked);
     }
 }

@@ -7,9 +7,10 @@
 use super::source::Source;
 use crate::{
     card::{
-        PublisherId, Unverified, Verified,
+        PublisherId, Unverified, Verified, oms,
         reference::{Publisher, Target},
-        release::{self, CARD},
+        release::{self, CARD, MODEL_SIG},
+        statement::FILES_LIST,
     },
     dag::{
         Block, Cid,
@@ -63,7 +64,8 @@ impl Wanted {
                 format!("{} is {publisher}'s, not {asked}'s", get.reference),
             ));
         }
-        let known = refs::matching(library, &reference.target)?.pop();
+        let known = refs::matching(library, &reference.target)?;
+        let known = refs::pick(library, &reference.target, known)?;
         let (cid, hints) = match (&reference.target, known) {
             (Target::Cid(cid), known) => {
                 let mut hints = vec![*cid];
@@ -98,6 +100,8 @@ pub(super) struct Origin {
     pub extras: Vec<(String, Cid)>,
     /// The verified card over the root.
     pub card: Option<Verified>,
+    /// Its companion (`model.sig`), checked against it.
+    pub companion: Option<Vec<u8>>,
     /// Blocks of the release itself, to be kept with the files.
     pub blocks: Vec<Block>,
     /// As in the REF.
@@ -145,8 +149,22 @@ impl Origin {
             .filter(|entry| entry.cid != release.root)
             .map(|entry| (entry.name.clone(), entry.cid))
             .collect();
-        for (_, cid) in &extras {
-            blocks.extend(source.small_file(*cid, limits::FETCH_SMALL_FILE).await?.1);
+        let (mut files_list, mut companion) = (None, None);
+        for (name, cid) in &extras {
+            let (bytes, nodes) = source.small_file(*cid, limits::FETCH_SMALL_FILE).await?;
+            blocks.extend(nodes);
+            match name.as_str() {
+                FILES_LIST => files_list = Some(bytes),
+                MODEL_SIG => companion = Some(bytes),
+                _ => {}
+            }
+        }
+        // It would pass on under the publisher's name: one that the card's key did not make is refused.
+        if let Some(companion) = &companion {
+            let manifest = card.statement().manifest(files_list.as_deref());
+            let manifest = manifest.map_err(|why| refused(why.to_string()))?;
+            oms::verify_companion(companion, &card, &manifest)
+                .map_err(|why| refused(why.to_string()))?;
         }
         blocks.push(first);
         Ok(Self {
@@ -154,6 +172,7 @@ impl Origin {
             root: release.root,
             extras,
             card: Some(card),
+            companion,
             blocks,
             path: wanted.path,
             named: wanted.named,
@@ -171,6 +190,7 @@ impl Origin {
             root,
             extras: Vec::new(),
             card,
+            companion: None,
             blocks: vec![first],
             path: wanted.path,
             named: wanted.named,

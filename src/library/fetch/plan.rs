@@ -251,12 +251,15 @@ impl Plan {
         let (id, files) = (self.id, self.tree_files());
         let mut nodes = std::mem::take(&mut self.nodes);
         nodes.extend(origin.blocks.iter().cloned());
-        let card = origin.card.clone();
+        let (card, companion) = (origin.card.clone(), origin.companion.clone());
         let (base, folders) = (self.place.base.clone(), std::mem::take(&mut self.folders));
         blocking(move || {
             blocks::add_nodes(&store, id, &nodes)?;
             if let Some(card) = card {
                 store.save_card(card.id(), card.bundle())?;
+                if let Some(companion) = companion {
+                    store.save_companion(card.id(), &companion)?;
+                }
             }
             for folder in folders {
                 store.make_folder(&base, &folder)?;

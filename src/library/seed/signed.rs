@@ -7,13 +7,14 @@ use std::{fs, time::SystemTime};
 use super::{Import, folder};
 use crate::{
     card::{
-        RepoName, Verified, Version, frontmatter,
+        self, RepoName, Verified, Version, frontmatter,
         json::Map,
+        oms,
         policy::{self, Intent, Next},
         statement::{Status, license},
     },
     dag::Cid,
-    library::{Library, Watch, blocks, place, scan::Scan, sign, trust},
+    library::{Library, Watch, blocks, chain, keep, keys, place, scan::Scan, sign, trust},
     limits,
     rpc::{Code, Failure, Seeded},
     store::{Repo, Tree, TreeId, TreeState},
@@ -35,7 +36,7 @@ impl Import<'_> {
     ) -> Result<(Seeded, TreeId, Tree), Failure> {
         let library = self.library;
         let versions = versions(library, &self.name)?;
-        let head = head(library, &self.name, &versions)?;
+        let head = head(library, &self.name, &versions, self.seed.onto.as_deref())?;
         let Settled { id, release, card, unchanged } =
             self.against(head.as_ref(), &versions, version)?;
         let statement = card.statement();
@@ -62,7 +63,7 @@ impl Import<'_> {
         };
         library.store().save_card(card.id(), card.bundle())?;
         library.store().save_tree(id, &tree, &files)?;
-        sign::remember(library, &card)?;
+        chain::accept(library, &card)?;
         let seeded = Seeded {
             version: tree.version.clone(),
             release: Some(release.to_string()),
@@ -87,16 +88,19 @@ impl Import<'_> {
         let license = license(flag, &metadata).map_err(|why| {
             Failure::new(Code::Usage, why.to_string()).hint("give one of both, or make them agree")
         })?;
+        self.check_license(license.as_deref(), head.and_then(|(_, held)| held.as_ref()))?;
         let before = head.map(|(card, _)| card);
+        let resolves = before.map_or(Ok(Vec::new()), |card| contradicting(library, card))?;
         let kind = self.seed.kind.or(before.map(|card| card.statement().kind)).unwrap_or_default();
+        let companion = self.companion(before)?;
         let intent = Intent {
             root: read.built.cid,
             kind,
             license: license.clone(),
-            companion_keys: Vec::new(),
+            companion_keys: companion.iter().map(|key| key.public().to_string()).collect(),
             version,
             status: Status::Active,
-            resolves: Vec::new(),
+            resolves: resolves.clone(),
         };
         let used = |version: &Version| {
             versions.iter().any(|(_, tree)| tree.version.as_deref() == Some(version.as_str()))
@@ -106,7 +110,7 @@ impl Import<'_> {
         })?;
         match (next, head) {
             (Next::Unchanged, Some((card, held))) => {
-                let (release, blocks) = sign::rebuild(card, read)?;
+                let (release, blocks) = sign::rebuild(library, card, read)?;
                 let id = held.as_ref().map_or(self.reserved, |(id, _)| *id);
                 blocks::add_nodes(library.store(), id, &blocks)?;
                 Ok(Settled { id, release, card: card.clone(), unchanged: true })
@@ -115,13 +119,66 @@ impl Import<'_> {
             (Next::Sign { seq, prev, version }, _) => {
                 self.warn_of_lost_bytes(head.and_then(|(_, held)| held.as_ref()));
                 let name = self.name.clone();
-                let draft = sign::Draft { name, kind, version, seq, prev, license, metadata };
+                let draft = sign::Draft {
+                    name,
+                    kind,
+                    version,
+                    seq,
+                    prev,
+                    license,
+                    metadata,
+                    resolves,
+                    companion,
+                };
                 let made = sign::release(library, draft, read)?;
+                if let Some(companion) = &made.companion {
+                    library.store().save_companion(made.card.id(), companion)?;
+                }
                 blocks::add_nodes(library.store(), self.reserved, &made.blocks)?;
                 let (id, release) = (self.reserved, made.cid);
                 Ok(Settled { id, release, card: made.card, unchanged: false })
             }
         }
+    }
+
+    /// What goes to everybody must say what everybody may do with it.
+    fn check_license(
+        &self,
+        license: Option<&str>,
+        before: Option<&(TreeId, Tree)>,
+    ) -> Result<(), Failure> {
+        let paths = self.read.files.iter().map(|file| file.path.as_str());
+        match card::license::check(license, paths) {
+            Err(lack) if card::license::is_required(self.visibility(before)) => {
+                Err(keep::lacks_license(self.name.as_str(), &lack))
+            }
+            Err(lack) => {
+                self.watch.warn(format!("{}: {lack}; give it one with --license", self.name));
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// The key for `model.sig`: as asked, else that of the version before, so that `--oms` is said once.
+    fn companion(&self, before: Option<&Verified>) -> Result<Option<oms::SigningKey>, Failure> {
+        let home = &self.library.inner.home;
+        if self.seed.oms {
+            return keys::companion(home).map(Some);
+        }
+        let named = before.map_or(&[][..], |card| &card.statement().companion_keys[..]);
+        if named.is_empty() {
+            return Ok(None);
+        }
+        let key =
+            keys::held_companion(home)?.filter(|key| named.contains(&key.public().to_string()));
+        if key.is_none() {
+            self.watch.warn(format!(
+                "the version before had a model.sig by a key that is not in {}: this one has none; --oms makes one with a key of this home",
+                home.oms_key().display()
+            ));
+        }
+        Ok(key)
     }
 
     /// A folder seeded in place serves only what it holds now.
@@ -157,9 +214,24 @@ fn head(
     library: &Library,
     name: &RepoName,
     versions: &[(TreeId, Tree)],
+    onto: Option<&str>,
 ) -> Result<Option<Head>, Failure> {
+    if let Some(onto) = onto {
+        return chosen(library, name, versions, onto).map(Some);
+    }
     let newest = versions.iter().max_by_key(|(_, tree)| tree.seq);
     let mark = library.store().mark(&library.publisher().to_string(), name.as_str())?;
+    if let Some(mark) = mark.as_ref().filter(|mark| !mark.twins.is_empty()) {
+        let twins = mark.twins.iter().map(|card| format!(" and {card}")).collect::<String>();
+        return Err(Failure::new(
+            Code::Refused,
+            format!(
+                "this key signed version {} of {name} more than once: {}{twins}",
+                mark.seq, mark.card
+            ),
+        )
+        .hint("choose the one to go on from with --onto CARD; the new card settles between them"));
+    }
     let held =
         newest.filter(|(_, tree)| mark.as_ref().is_none_or(|mark| tree.seq >= Some(mark.seq)));
     if let Some((id, tree)) = held {
@@ -169,6 +241,50 @@ fn head(
     let Some(mark) = mark else { return Ok(None) };
     let card = sign::card_by_id(library, &mark.card)?.ok_or_else(|| lost_card(name))?;
     Ok(Some((card, None)))
+}
+
+/// The card that the user chose to sign after.
+fn chosen(
+    library: &Library,
+    name: &RepoName,
+    versions: &[(TreeId, Tree)],
+    onto: &str,
+) -> Result<Head, Failure> {
+    let wrong = |why: String| Failure::new(Code::Usage, format!("--onto {onto}: {why}"));
+    let id: Cid = onto.parse().map_err(|_| {
+        wrong("it is no card id".into()).hint("modelswarm card log shows those of a repo")
+    })?;
+    let card = sign::card_by_id(library, &id)?.ok_or_else(|| {
+        wrong("that card is not here".into()).hint("fetch its release first: modelswarm get CID")
+    })?;
+    if card.publisher() != library.publisher() || card.statement().name != *name {
+        let statement = card.statement();
+        return Err(wrong(format!("it is of {}/{}", statement.publisher, statement.name)));
+    }
+    let mark = library.store().mark(&library.publisher().to_string(), name.as_str())?;
+    let seq = card.statement().seq;
+    if let Some(mark) = mark.filter(|mark| mark.seq > seq) {
+        return Err(wrong(format!(
+            "it is version {seq}, and this key signed version {} after it: {}",
+            mark.seq, mark.card
+        )));
+    }
+    let held = versions.iter().find(|(_, tree)| tree.card == Some(id)).cloned();
+    Ok((card, held))
+}
+
+/// The cards of one place that a card after `head` settles between, that one included; none if nothing contradicts it.
+fn contradicting(library: &Library, head: &Verified) -> Result<Vec<Cid>, Failure> {
+    let statement = head.statement();
+    let (publisher, name) = (statement.publisher.to_string(), statement.name.to_string());
+    let mark = library.store().mark(&publisher, &name)?;
+    let mark = mark.filter(|mark| mark.seq == statement.seq).map(|mark| mark.with_twin(*head.id()));
+    Ok(match mark {
+        Some(mark) if !mark.twins.is_empty() => {
+            std::iter::once(mark.card).chain(mark.twins).collect()
+        }
+        _ => Vec::new(),
+    })
 }
 
 fn lost_card(name: &RepoName) -> Failure {

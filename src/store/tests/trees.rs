@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::*;
+use crate::card::policy::Mark;
 
 fn gc(store: &Store) -> Swept {
     store.gc(&mut |_| ControlFlow::Continue(())).expect("gc")
@@ -250,13 +251,17 @@ fn marks_only_rise_and_cards_and_documents_come_back_byte_for_byte() {
     let home = Home::new();
     let store = home.open();
     let card = |n: u8| cid_v1(RAW, [n; 32]);
-    let mark = |seq, n| Mark { seq, card: card(n) };
-    assert!(store.save_mark("did:key:a", "m", mark(2, 1)).expect("save"));
-    assert!(store.save_mark("did:key:a", "m", mark(2, 1)).expect("the same again"));
-    assert!(!store.save_mark("did:key:a", "m", mark(2, 2)).expect("another card, same number"));
-    assert!(!store.save_mark("did:key:a", "m", mark(1, 3)).expect("lower"));
-    assert!(store.save_mark("did:key:a", "m", mark(3, 4)).expect("higher"));
-    assert!(store.save_mark("did:key:b", "m", mark(1, 5)).expect("another publisher"));
+    let mark = |seq, n| Mark { seq, card: card(n), twins: Vec::new() };
+    let save = |publisher, mark| store.change_mark(publisher, "m", |_| mark);
+    assert!(save("did:key:a", mark(2, 1)).expect("save"));
+    assert!(!save("did:key:a", mark(2, 1)).expect("the same again"));
+    let twin = mark(2, 1).with_twin(card(9));
+    assert!(save("did:key:a", twin).expect("proof against it"));
+    assert!(!save("did:key:a", mark(2, 1)).expect("without it"));
+    assert!(!save("did:key:a", mark(2, 2)).expect("another card, same number"));
+    assert!(!save("did:key:a", mark(1, 3)).expect("lower"));
+    assert!(save("did:key:a", mark(3, 4)).expect("higher"));
+    assert!(save("did:key:b", mark(1, 5)).expect("another publisher"));
     store.save_card(&card(1), b"{ \"bundle\": 1 }").expect("save");
     store.save_document("trust", b"who").expect("save");
     for name in ["", "../up", "UP", "a/b"] {

@@ -1,0 +1,101 @@
+//! `card show`, `card log`, `card diff`, `card withdraw`, `card deprecate`, `card export`.
+
+use super::{
+    args::{CardAction, StatusArgs},
+    get::whose,
+    output::{Screen, print_text},
+};
+use crate::{
+    card::statement::Status,
+    dag::name::escape,
+    rpc::{CardDiff, CardLog, CardShown, Code, ExportedCard, Failure, Request, Restate},
+};
+
+/// The request; a path is made absolute here, since a daemon has another working directory.
+pub(super) fn request(action: CardAction) -> Result<Request, Failure> {
+    let restate = |args: StatusArgs, status| {
+        let StatusArgs { reference, reason, replaced_by } = args;
+        Request::Restate(Restate { reference, status, reason, replaced_by })
+    };
+    Ok(match action {
+        CardAction::Show { reference } => Request::CardShow { reference },
+        CardAction::Log { reference } => Request::CardLog { reference },
+        CardAction::Diff { from, to } => Request::CardDiff { from, to },
+        CardAction::Withdraw(args) => restate(args, Status::Withdrawn),
+        CardAction::Deprecate(args) => restate(args, Status::Deprecated),
+        CardAction::Export { reference, output } => {
+            let output = std::path::absolute(&output).map_err(|why| {
+                let path = output.display();
+                Failure::new(Code::Usage, format!("cannot use {path} as a path: {why}"))
+            })?;
+            Request::CardExport { reference, output }
+        }
+    })
+}
+
+pub(super) fn print_shown(answer: &CardShown) {
+    let mut text = format!("  card     {}\n", answer.card);
+    if let Some(release) = &answer.release {
+        text += &format!("  release  {release}\n");
+    }
+    text += &format!("  {}\n", whose(&answer.provenance));
+    let statement = serde_json::to_string_pretty(&answer.statement).unwrap_or_default();
+    print_text(&format!("{text}{statement}\n"));
+}
+
+pub(super) fn print_log(answer: &CardLog, screen: &Screen) {
+    let mut text = format!("  {}  {}\n", answer.name, answer.publisher);
+    for line in &answer.versions {
+        let mark = match (line.head, line.accepted) {
+            (true, _) => "head",
+            (false, true) => "",
+            (false, false) => "NOT ACCEPTED",
+        };
+        let status = match line.status {
+            Status::Active => "",
+            Status::Deprecated => "DEPRECATED",
+            Status::Withdrawn => "WITHDRAWN",
+        };
+        let words = [line.created_at.as_str(), status, mark];
+        let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
+        let release = line.release.as_deref().unwrap_or("its release is not here");
+        text += &format!(
+            "  {:>4}  {}  {}\n        {release}\n",
+            line.seq,
+            line.version,
+            words.join("  ")
+        );
+        text += &format!("        {}\n", line.card);
+    }
+    print_text(&text);
+    if answer.versions.iter().any(|line| !line.accepted) {
+        screen.hint("what is not accepted is used only by its CID: a version before it is missing, or another claims its place");
+    }
+}
+
+pub(super) fn print_diff(answer: &CardDiff) {
+    let mut text = String::new();
+    for (sign, files) in [("+", &answer.added), ("-", &answer.removed), ("~", &answer.changed)] {
+        text.extend(files.iter().map(|file| format!("  {sign} {file}\n")));
+    }
+    let shown = |value: &Option<serde_json::Value>| {
+        value.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string)
+    };
+    for field in &answer.fields {
+        text += &format!("    {}: {} -> {}\n", field.field, shown(&field.from), shown(&field.to));
+    }
+    print_text(&text);
+}
+
+pub(super) fn print_exported(answer: &ExportedCard, screen: &Screen) {
+    print_text(&format!(
+        "  {}@{}  {}\n  card     {}\n  {}: {}\n",
+        answer.name,
+        answer.version,
+        answer.publisher,
+        answer.card,
+        escape(&answer.path.display().to_string()),
+        answer.files.join(", "),
+    ));
+    screen.hint("VERIFY.md there says how to check the files without modelswarm");
+}

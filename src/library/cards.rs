@@ -1,0 +1,295 @@
+//! `card show | log | diff`: what the cards that are here say; `card withdraw | deprecate`: a publisher's later word on a
+//! version, which is the next card of the chain over the same files.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    time::SystemTime,
+};
+
+use super::{
+    Library, blocking, blocks, chain,
+    keep::name_of,
+    refs::{self, Held},
+    sign,
+};
+use crate::{
+    card::{
+        Manifest, Verified, Version,
+        json::{Map, Value},
+        policy::Mark,
+        statement::Status,
+    },
+    dag::{
+        Cid, Entry,
+        unixfs::{self, Node},
+    },
+    limits,
+    rpc::{CardDiff, CardLine, CardLog, CardShown, Code, Failure, FieldChange, Restate},
+    store::{Tree, TreeFile, TreeId},
+};
+
+/// The signed statement of what a REF stands for.
+///
+/// # Errors
+/// Not found (3) if nobody signed it; refused (4) for a damaged card.
+pub fn show(library: &Library, reference: &str) -> Result<CardShown, Failure> {
+    let (card, held) = signed(library, reference)?;
+    let statement = serde_json::from_slice(card.payload())
+        .map_err(|why| Failure::new(Code::Failure, format!("a verified card is no JSON: {why}")))?;
+    Ok(CardShown {
+        card: card.id().to_string(),
+        release: held.tree.release.map(|release| release.to_string()),
+        provenance: sign::provenance(library, Some(&card), false)?,
+        statement,
+    })
+}
+
+/// All versions of a repo that are known here, the newest first.
+///
+/// # Errors
+/// As [`show`].
+pub fn log(library: &Library, reference: &str) -> Result<CardLog, Failure> {
+    let (card, held) = signed(library, reference)?;
+    let statement = card.statement();
+    let (publisher, name) = (statement.publisher.to_string(), statement.name.to_string());
+    let mark = library.store().mark(&publisher, &name)?;
+    let trees = versions(library, &publisher, &name)?;
+    let mut ids: Vec<Cid> = trees.iter().filter_map(|tree| tree.card).collect();
+    ids.extend(mark.iter().flat_map(|mark| mark.twins.iter().chain([&mark.card])));
+    let mut known: BTreeMap<Cid, Verified> = BTreeMap::new();
+    while let Some(id) = ids.pop() {
+        if known.contains_key(&id) || known.len() >= limits::CHAIN_WALK {
+            continue;
+        }
+        let Some(card) = sign::card_by_id(library, &id)? else { continue };
+        ids.extend(card.statement().prev);
+        known.insert(id, card);
+    }
+    let chain = accepted(mark.as_ref(), &known);
+    let mut cards: Vec<&Verified> = known.values().collect();
+    cards.sort_by_key(|card| Reverse(card.statement().seq));
+    let head = cards.iter().find(|card| chain.contains(card.id())).map(|card| *card.id());
+    let versions = cards.into_iter().map(|card| {
+        let statement = card.statement();
+        let release =
+            trees.iter().find(|tree| tree.card == Some(*card.id())).and_then(|tree| tree.release);
+        CardLine {
+            seq: statement.seq,
+            version: statement.version.to_string(),
+            card: card.id().to_string(),
+            release: release.map(|release| release.to_string()),
+            root: statement.root.to_string(),
+            status: statement.status,
+            created_at: statement.created_at.to_string(),
+            accepted: chain.contains(card.id()),
+            head: head == Some(*card.id()),
+        }
+    });
+    Ok(CardLog {
+        name: name_of(&held.tree),
+        kind: statement.kind,
+        publisher,
+        versions: versions.collect(),
+    })
+}
+
+/// The cards of the chain that ends at the mark, without the last one where two claim its place.
+fn accepted(mark: Option<&Mark>, known: &BTreeMap<Cid, Verified>) -> BTreeSet<Cid> {
+    let mut chain = BTreeSet::new();
+    let Some(mark) = mark else { return chain };
+    let mut at = known.get(&mark.card);
+    while let Some(card) = at {
+        if card.statement().seq <= mark.head() {
+            chain.insert(*card.id());
+        }
+        at = card.statement().prev.and_then(|prev| known.get(&prev));
+    }
+    chain
+}
+
+/// What differs between the cards of two REFs.
+///
+/// # Errors
+/// As [`show`].
+pub fn diff(library: &Library, from: &str, to: &str) -> Result<CardDiff, Failure> {
+    let ((from, _), (to, _)) = (signed(library, from)?, signed(library, to)?);
+    let old = manifest(library, &from)?;
+    let new = manifest(library, &to)?;
+    let digests = |manifest: &Manifest| -> BTreeMap<String, [u8; 32]> {
+        manifest.files().iter().map(|file| (file.path.clone(), file.sha256)).collect()
+    };
+    let (old, new) = (digests(&old), digests(&new));
+    let only = |one: &BTreeMap<String, [u8; 32]>, other: &BTreeMap<String, [u8; 32]>| {
+        one.keys().filter(|path| !other.contains_key(*path)).cloned().collect()
+    };
+    let changed = |(path, digest): (&String, &[u8; 32])| {
+        new.get(path).is_some_and(|other| other != digest).then(|| path.clone())
+    };
+    Ok(CardDiff {
+        from: from.id().to_string(),
+        to: to.id().to_string(),
+        added: only(&new, &old),
+        removed: only(&old, &new),
+        changed: old.iter().filter_map(changed).collect(),
+        fields: fields(&sign::predicate(&from)?, &sign::predicate(&to)?),
+    })
+}
+
+fn fields(from: &serde_json::Value, to: &serde_json::Value) -> Vec<FieldChange> {
+    let keys = |value: &serde_json::Value| -> BTreeSet<String> {
+        value.as_object().map(|map| map.keys().cloned().collect()).unwrap_or_default()
+    };
+    let all = &keys(from) | &keys(to);
+    let changed = all.into_iter().filter(|field| from.get(field) != to.get(field));
+    changed
+        .map(|field| FieldChange {
+            from: from.get(&field).cloned(),
+            to: to.get(&field).cloned(),
+            field,
+        })
+        .collect()
+}
+
+/// Signs the user's later word on a version. Over another version than the newest that takes two cards: its state, and
+/// then the newest again, which stays what the repo's name stands for.
+///
+/// # Errors
+/// Permission (5) for a repo of another publisher; as [`show`].
+pub async fn restate(library: &Library, restate: Restate) -> Result<CardLog, Failure> {
+    let _one_at_a_time = library.inner.importing.lock().await;
+    let (log, made) = {
+        let library = library.clone();
+        blocking(move || {
+            let made = restate_now(&library, &restate)?;
+            Ok((log(&library, &restate.reference)?, made))
+        })
+        .await?
+    };
+    for (id, tree) in made {
+        library.announce(id, &tree).await?;
+    }
+    Ok(log)
+}
+
+fn restate_now(library: &Library, restate: &Restate) -> Result<Vec<(TreeId, Tree)>, Failure> {
+    let (card, held) = signed(library, &restate.reference)?;
+    if card.publisher() != library.publisher() {
+        return Err(Failure::new(
+            Code::Permission,
+            format!(
+                "{} is {}'s, and only its key can say that",
+                restate.reference,
+                card.publisher()
+            ),
+        )
+        .hint("modelswarm rm forgets it here"));
+    }
+    let name = card.statement().name.clone();
+    let newest = newest(library, &card)?;
+    let mut other = card.statement().other.clone();
+    for (field, text) in [("reason", &restate.reason), ("replacedBy", &restate.replaced_by)] {
+        other.remove(field);
+        other.extend(text.iter().map(|text| (field.to_owned(), Value::Text(text.clone()))));
+    }
+    let mut made = Vec::new();
+    let said = next(library, &newest.0, &card, &held, restate.status, other)?;
+    let again = newest.0.id() != card.id() && newest.0.statement().root != card.statement().root;
+    made.push(said.1);
+    if again {
+        let (head, held) = &newest;
+        let statement = head.statement();
+        let (status, other) = (statement.status, statement.other.clone());
+        made.push(next(library, &said.0, head, held, status, other)?.1);
+    }
+    tracing::debug!(%name, cards = made.len(), "stated anew");
+    Ok(made)
+}
+
+/// Signs a card after `before` that states the files of `card` anew.
+fn next(
+    library: &Library,
+    before: &Verified,
+    card: &Verified,
+    held: &Held,
+    status: Status,
+    other: Map,
+) -> Result<(Verified, (TreeId, Tree)), Failure> {
+    let mut statement = card.statement().clone();
+    statement.seq = before.statement().seq + 1;
+    statement.prev = Some(*before.id());
+    statement.version = Version::of_seq(statement.seq);
+    statement.created_at = sign::now()?;
+    statement.status = status;
+    statement.other = other;
+    statement.resolves = Vec::new();
+    let signed = sign::sign(library, statement)?;
+    let store = library.store();
+    let reservation = store.reserve()?;
+    let (release, nodes) = sign::over(&signed, beside(library, &held.tree)?)?;
+    blocks::add_nodes(store, reservation.id(), &nodes)?;
+    let tree = Tree {
+        release: Some(release),
+        card: Some(*signed.id()),
+        version: Some(signed.statement().version.to_string()),
+        seq: Some(signed.statement().seq),
+        created_at: SystemTime::now(),
+        ..held.tree.clone()
+    };
+    let files: Result<Vec<TreeFile>, _> = store.tree_files(held.id)?.collect();
+    store.save_card(signed.id(), signed.bundle())?;
+    if let Some(companion) = store.companion(card.id())? {
+        store.save_companion(signed.id(), &companion)?;
+    }
+    store.save_tree(reservation.id(), &tree, &files?)?;
+    chain::accept(library, &signed)?;
+    Ok((signed, (reservation.id(), tree)))
+}
+
+/// The entries of a release.
+fn beside(library: &Library, tree: &Tree) -> Result<Vec<Entry>, Failure> {
+    let lost = || {
+        Failure::new(Code::Failure, format!("the release of {} is not here any more", tree.root))
+            .hint("seed its folder again")
+    };
+    let release = tree.release.ok_or_else(lost)?;
+    let block = blocks::held(library.store(), release)?.ok_or_else(lost)?;
+    match unixfs::decode(&block) {
+        Ok(Node::Directory(entries)) => Ok(entries),
+        _ => Err(lost()),
+    }
+}
+
+/// The newest card of a repo that was accepted, and its version.
+fn newest(library: &Library, card: &Verified) -> Result<(Verified, Held), Failure> {
+    let statement = card.statement();
+    let reference = format!("{}/{}", statement.publisher, statement.name);
+    signed(library, &reference)
+}
+
+/// What a REF stands for, with its card, verified just now.
+fn signed(library: &Library, reference: &str) -> Result<(Verified, Held), Failure> {
+    let held = refs::newest(library, reference)?;
+    let card = sign::card_of(library, &held.tree)?.ok_or_else(|| {
+        Failure::new(Code::NotFound, format!("nobody signed {reference}: it has no card"))
+            .hint("of your own files: modelswarm seed, without --unsigned")
+    })?;
+    Ok((card, held))
+}
+
+fn versions(library: &Library, publisher: &str, name: &str) -> Result<Vec<Tree>, Failure> {
+    let trees = library.store().trees()?.into_iter().map(|(_, tree)| tree);
+    let of_repo = |tree: &Tree| {
+        let repo = tree.repo.as_ref();
+        repo.is_some_and(|repo| repo.publisher == publisher && repo.name == name)
+    };
+    Ok(trees.filter(of_repo).collect())
+}
+
+/// The signed list of files.
+fn manifest(library: &Library, card: &Verified) -> Result<Manifest, Failure> {
+    let list = sign::files_list(library, card)?;
+    card.statement().manifest(list.as_deref()).map_err(|why| {
+        Failure::new(Code::Refused, format!("the card {} is not usable: {why}", card.id()))
+    })
+}

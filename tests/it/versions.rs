@@ -1,0 +1,201 @@
+//! The chain of a repo's cards, as users meet it: log and diff, a later word on a version, rollback, gaps, forks.
+
+use std::{fs, path::PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::common::{Daemon, Home, text};
+
+/// A publisher with a daemon, whose model has one small file that each version changes.
+struct Lab {
+    home: Home,
+    daemon: Daemon,
+    model: PathBuf,
+}
+
+impl Lab {
+    fn new() -> Self {
+        Self::with(Home::new())
+    }
+
+    fn with(home: Home) -> Self {
+        let model = home.beside("tiny");
+        fs::create_dir_all(&model).unwrap();
+        let daemon = home.daemon(&[]);
+        Self { home, daemon, model }
+    }
+
+    /// Another machine of the same publisher.
+    fn twin(&self) -> Self {
+        let home = Home::new();
+        let keys = home.path().join("keys");
+        fs::create_dir_all(&keys).unwrap();
+        fs::copy(self.home.path().join("keys/publisher.key"), keys.join("publisher.key")).unwrap();
+        Self::with(home)
+    }
+
+    fn seed(&self, content: &str, more: &[&str]) -> Value {
+        fs::write(self.model.join("weights.bin"), content).unwrap();
+        self.home.seed(&self.model, more)
+    }
+
+    fn get(&self, home: &Home, reference: &str) -> Value {
+        home.get(reference, &["--peer", self.daemon.addr()]).ok()
+    }
+
+    /// What a person who fetches this is told.
+    fn told(&self, home: &Home, reference: &str) -> String {
+        let said = home.say(&["get", reference, "--peer", self.daemon.addr()]);
+        format!("{}{}", said.stdout, said.stderr)
+    }
+}
+
+fn statuses(log: &Value) -> Vec<(u64, String, bool, bool)> {
+    let versions = log["versions"].as_array().unwrap();
+    let line = |line: &Value| {
+        let flag = |name: &str| line[name].as_bool().unwrap();
+        let (seq, status) = (line["seq"].as_u64().unwrap(), text(line, "status").to_owned());
+        (seq, status, flag("accepted"), flag("head"))
+    };
+    versions.iter().map(line).collect()
+}
+
+fn line(seq: u64, status: &str, accepted: bool, head: bool) -> (u64, String, bool, bool) {
+    (seq, status.to_owned(), accepted, head)
+}
+
+#[test]
+fn log_and_diff_tell_what_changed_from_one_version_to_the_next() {
+    let lab = Lab::new();
+    lab.seed("one", &["--version", "1.0"]);
+    fs::write(lab.model.join("README.md"), "# tiny\n").unwrap();
+    let second = lab.seed("two", &["--version", "1.1", "--license", "mit"]);
+    let log = lab.home.ask(&["card", "log", "tiny"]);
+    assert_eq!(statuses(&log), [line(2, "active", true, true), line(1, "active", true, false)]);
+    assert_eq!(log["versions"][0]["release"], second["release"]);
+    let diff = lab.home.ask(&["card", "diff", "tiny@1.0", "tiny@1.1"]);
+    assert_eq!(diff["added"], json!(["README.md"]));
+    assert_eq!(diff["changed"], json!(["weights.bin"]));
+    assert_eq!(diff["removed"], json!([]));
+    let fields = diff["fields"].as_array().unwrap();
+    let license = fields.iter().find(|change| change["field"] == "license").unwrap();
+    assert_eq!(license["to"], "mit");
+    let shown = lab.home.ask(&["card", "show", "tiny"]);
+    assert_eq!(shown["statement"]["predicate"]["version"], "1.1");
+    assert_eq!(shown["card"], second["card"]);
+    lab.home.run(&["card", "show", "nothing-here"]).fails(3);
+}
+
+#[test]
+fn a_withdrawn_version_is_said_loudly_and_an_older_one_does_not_take_the_head() {
+    let lab = Lab::new();
+    let first = lab.seed("one", &[]);
+    let second = lab.seed("two", &[]);
+    let reason = ["--reason", "trained on the test set", "--replaced-by", text(&second, "card")];
+    let log = lab.home.ask(&[&["card", "withdraw", "tiny@1"], &reason[..]].concat());
+    let expected = [
+        line(4, "active", true, true),
+        line(3, "withdrawn", true, false),
+        line(2, "active", true, false),
+        line(1, "active", true, false),
+    ];
+    assert_eq!(statuses(&log), expected);
+    assert_eq!(log["versions"][0]["root"], second["root"], "the newest is the head again");
+    assert_eq!(log["versions"][1]["root"], first["root"]);
+    let withdrawn = text(&log["versions"][1], "release");
+    let home = Home::new();
+    let told = lab.told(&home, withdrawn);
+    for said in ["WITHDRAWN", "trained on the test set", text(&second, "card")] {
+        assert!(told.contains(said), "{said} in {told}");
+    }
+    let got = lab.get(&home, withdrawn);
+    assert_eq!(got["provenance"]["stated"], "withdrawn");
+    assert_eq!(got["provenance"]["status"], "verified", "the signature is valid all the same");
+    // Of the newest one card is enough.
+    let log = lab.home.ask(&["card", "deprecate", "tiny"]);
+    assert_eq!(statuses(&log)[0], line(5, "deprecated", true, true));
+    // The same files again are in use again.
+    let again = lab.seed("two", &[]);
+    assert_eq!(lab.home.ask(&["card", "log", "tiny"])["versions"][0]["status"], "active");
+    assert_eq!(again["root"], second["root"]);
+}
+
+#[test]
+fn only_the_publisher_says_what_becomes_of_a_version() {
+    let lab = Lab::new();
+    let seeded = lab.seed("one", &[]);
+    let home = Home::new();
+    lab.get(&home, text(&seeded, "release"));
+    home.run(&["card", "withdraw", text(&seeded, "release")]).fails(5).says("only its key");
+}
+
+#[test]
+fn a_name_stands_for_the_newest_accepted_version_whatever_was_fetched_by_its_cid() {
+    let lab = Lab::new();
+    let releases: Vec<String> = ["one", "two", "three"]
+        .map(|content| text(&lab.seed(content, &["--copy"]), "release").to_owned())
+        .into();
+    let home = Home::new();
+    let version = |home: &Home| text(&home.ask(&["show", "tiny"]), "version").to_owned();
+    lab.get(&home, &releases[1]);
+    assert!(lab.told(&home, &releases[0]).contains("rollback"), "an older one, since it was named");
+    assert_eq!(version(&home), "2");
+    // Beyond a gap: used, and not the head until what lies between is here.
+    let behind = Home::new();
+    lab.get(&behind, &releases[0]);
+    assert!(lab.told(&behind, &releases[2]).contains("those between are not known"));
+    assert_eq!(version(&behind), "1");
+    let log = behind.ask(&["card", "log", "tiny"]);
+    assert_eq!(statuses(&log), [line(3, "active", false, false), line(1, "active", true, true)]);
+    lab.get(&behind, &releases[1]);
+    assert_eq!(version(&behind), "2");
+    lab.get(&behind, &releases[2]);
+    assert_eq!(version(&behind), "3");
+}
+
+#[test]
+fn first_contact_says_how_many_versions_were_never_seen() {
+    let lab = Lab::new();
+    lab.seed("one", &["--copy"]);
+    lab.seed("two", &["--copy"]);
+    let third = lab.seed("three", &["--copy"]);
+    assert!(lab.told(&Home::new(), text(&third, "release")).contains("2 versions before it"));
+}
+
+#[test]
+fn two_cards_of_one_place_are_kept_as_proof_and_one_card_settles_between_them() {
+    let lab = Lab::new();
+    let first = lab.seed("one", &["--copy"]);
+    let twin = lab.twin();
+    lab.get(&twin.home, text(&first, "release"));
+    let ours = lab.seed("ours", &["--copy"]);
+    let theirs = twin.seed("theirs", &["--copy"]);
+    let home = Home::new();
+    lab.get(&home, text(&first, "release"));
+    lab.get(&home, text(&ours, "release"));
+    let told = twin.told(&home, text(&theirs, "release"));
+    assert!(told.contains("two different cards"), "{told}");
+    let shown = home.ask(&["show", "tiny"]);
+    assert_eq!(shown["root"], first["root"], "the last version that all agree on");
+    let log = home.ask(&["card", "log", "tiny"]);
+    let forked = line(2, "active", false, false);
+    assert_eq!(statuses(&log), [forked.clone(), forked, line(1, "active", true, true)]);
+    // Explicit ids go on working.
+    lab.get(&home, text(&ours, "release"));
+
+    // The publisher finds out as soon as it sees the other one, and must choose.
+    twin.get(&lab.home, text(&theirs, "release"));
+    fs::write(lab.model.join("weights.bin"), "healed").unwrap();
+    let model = lab.model.to_str().unwrap();
+    lab.home.run(&["seed", model, "--copy"]).fails(4).says("--onto");
+    lab.home.run(&["seed", model, "--onto", text(&first, "card")]).fails(2).says("after it");
+    lab.home.run(&["seed", model, "--onto", "nonsense"]).fails(2);
+    let healed = lab.seed("healed", &["--copy", "--onto", text(&ours, "card")]);
+    let card = lab.home.ask(&["card", "show", text(&healed, "release")]);
+    assert_eq!(card["statement"]["predicate"]["seq"], 3);
+    assert_eq!(card["statement"]["predicate"]["resolves"].as_array().unwrap().len(), 2);
+    lab.get(&home, text(&healed, "release"));
+    let shown = home.ask(&["show", "tiny"]);
+    assert_eq!(shown["root"], healed["root"], "the fork is healed");
+    assert_eq!(lab.seed("after", &["--copy"])["version"], "4");
+}

@@ -1,0 +1,279 @@
+"""What modelswarm signs, before tools that know nothing of modelswarm. See `run` beside this file."""
+
+import base64
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import unittest
+from collections.abc import Callable
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+import tools
+
+BINARY = os.environ["MODELSWARM_BIN"]
+
+# Names that shells, sha256sum or model_signing could trip over; what modelswarm refuses to sign comes further below.
+NAMES = [
+    "config.json", "a b.txt", " leading", "sub/é/模型.bin", "-", "-rf", "#x", "*", "~", "a'b", 'a"b',
+    "$(touch pwned)", "`touch pwned`", ";touch pwned;", "a-b", "a/c", ".gitattributes", ".github/w.yml",
+    "sub/.gitignore",
+]
+
+
+def swarm(home: Path, *arguments: str | Path) -> dict:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("MODELSWARM_")}
+    command = [BINARY, "--home", home, "--network", "isolated", "--json", *arguments]
+    done = subprocess.run(command, env=clean, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    return json.loads(done.stdout)
+
+
+def make(folder: Path, names: list[str]) -> None:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"the content of {name}\n")
+    (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n# Tiny\n")
+
+
+def exported(home: Path, model: Path, folder: Path, *more: str) -> Path:
+    """Seeds `model` and exports its card to `folder`, with a copy of the files beside it."""
+    seeded = swarm(home, "seed", model, *more)
+    swarm(home, "card", "export", seeded["release"], "-o", folder)
+    shutil.copytree(model, folder / "model")
+    return folder
+
+
+def flip(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+def change_file(path: Path, at: int = 0) -> None:
+    path.write_bytes(flip(path.read_bytes(), at))
+
+
+def change_bundle(path: Path, field: str, at: int) -> None:
+    """Flips a bit of what the bundle carries, not of its JSON."""
+    bundle = json.loads(path.read_bytes())
+    envelope = bundle["dsseEnvelope"]
+    holder = envelope["signatures"][0] if field == "sig" else envelope
+    data = base64.b64decode(holder[field])
+    holder[field] = base64.b64encode(flip(data, at % len(data))).decode()
+    path.write_text(json.dumps(bundle))
+
+
+class Case(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.scratch = Path(cls.enterClassContext(tempfile.TemporaryDirectory(prefix="ms-")))
+        cls.home = cls.scratch / "home"
+
+    def accepted(self, folder: Path, verifiers: list[Callable]) -> None:
+        for verify in verifiers:
+            with self.subTest(tool=verify.__name__):
+                self.assertIsNone(verify(folder))
+        self.assertEqual(list(folder.rglob("pwned")), [])
+
+    def refused(self, verifiers: list[Callable], change: Callable[[Path], None]) -> None:
+        """Each of the tools refuses the folder after a change that it accepts without."""
+        with tempfile.TemporaryDirectory(dir=self.scratch) as scratch:
+            folder = Path(scratch) / "changed"
+            shutil.copytree(self.folder, folder)
+            change(folder)
+            for verify in verifiers:
+                with self.subTest(tool=verify.__name__):
+                    self.assertIsNotNone(verify(folder))
+            self.assertEqual(list(folder.rglob("pwned")), [])
+
+
+class Card(Case):
+    """A card that lists its files itself, and its companion."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        model = cls.scratch / "tiny"
+        make(model, NAMES)
+        cls.folder = exported(cls.home, model, cls.scratch / "export", "--oms")
+
+    def test_every_tool_accepts_what_was_signed(self) -> None:
+        self.accepted(self.folder, tools.CARD + tools.COMPANION)
+
+    def test_what_is_exported_is_what_stands_in_the_contract(self) -> None:
+        names = {path.name for path in self.folder.iterdir()} - {"model"}
+        card = {"card.sigstore.json", "publisher.pem", "VERIFY.md"}
+        self.assertEqual(names, card | {"model.sig", "companion.pem"})
+
+    def test_a_changed_byte_of_the_card_is_refused(self) -> None:
+        size = len(tools.payload(self.folder / "card.sigstore.json"))
+        places = [size * n // 8 for n in range(8)] + [size - 1]
+        for field, at in [("payload", at) for at in places] + [("sig", 0), ("sig", 40)]:
+            with self.subTest(field=field, at=at):
+                self.refused(
+                    tools.CARD,
+                    lambda folder: change_bundle(folder / "card.sigstore.json", field, at),
+                )
+
+    def test_another_publishers_key_is_refused(self) -> None:
+        def other_key(folder: Path) -> None:
+            pem = Ed25519PrivateKey.generate().public_key().public_bytes(
+                Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
+            )
+            (folder / "publisher.pem").write_bytes(pem)
+
+        self.refused(tools.CARD, other_key)
+
+    def test_changed_missing_and_further_files_are_refused(self) -> None:
+        model = "model"
+        changes = {
+            "a changed byte": lambda folder: change_file(folder / model / "config.json"),
+            "its last byte": lambda folder: change_file(folder / model / "a b.txt", -2),
+            "a file of a strange name": lambda folder: change_file(folder / model / "$(touch pwned)"),
+            "a missing file": lambda folder: (folder / model / "-").unlink(),
+            "a further file": lambda folder: (folder / model / "planted.py").write_text("evil"),
+            "a link": lambda folder: (folder / model / "link").symlink_to("config.json"),
+            "two names swapped": lambda folder: swap(folder / model / "a-b", folder / model / "a/c"),
+        }
+
+        def swap(one: Path, two: Path) -> None:
+            data = one.read_bytes(), two.read_bytes()
+            one.write_bytes(data[1])
+            two.write_bytes(data[0])
+
+        for what, change in changes.items():
+            with self.subTest(change=what):
+                self.refused(tools.FILES, change)
+
+    def test_the_card_covers_what_the_companion_leaves_out(self) -> None:
+        def change(folder: Path) -> None:
+            change_file(folder / "model" / ".gitattributes")
+
+        self.refused([tools.verify_md], change)
+
+    def test_a_changed_companion_is_refused(self) -> None:
+        size = len(tools.payload(self.folder / "model.sig"))
+        for field, at in [("payload", size * n // 4) for n in range(4)] + [("sig", 10), ("sig", -1)]:
+            with self.subTest(field=field, at=at):
+                self.refused(
+                    tools.COMPANION, lambda folder: change_bundle(folder / "model.sig", field, at)
+                )
+
+    def test_a_companion_of_another_key_is_refused(self) -> None:
+        with tempfile.TemporaryDirectory(dir=self.scratch) as scratch:
+            other = exported(Path(scratch) / "home", self.scratch / "tiny", Path(scratch) / "out", "--oms")
+
+            def replace(folder: Path) -> None:
+                for name in ["model.sig", "companion.pem"]:
+                    shutil.copy(other / name, folder / name)
+
+            # It holds by itself; the card does not name its key.
+            self.refused([tools.model_signing], replace)
+
+    def test_seeding_again_gives_the_same_companion(self) -> None:
+        with tempfile.TemporaryDirectory(dir=self.scratch) as scratch:
+            again = exported(self.home, self.scratch / "tiny", Path(scratch) / "out", "--oms")
+            for name in ["card.sigstore.json", "model.sig"]:
+                self.assertEqual((again / name).read_bytes(), (self.folder / name).read_bytes())
+
+    def test_openssl_reads_the_companions_private_key(self) -> None:
+        key = self.home / "keys" / "oms.key"
+        self.assertEqual(key.stat().st_mode & 0o777, 0o600)
+        done = subprocess.run(["openssl", "ec", "-in", key, "-pubout"], capture_output=True, check=True)
+        self.assertEqual(done.stdout, (self.folder / "companion.pem").read_bytes())
+
+
+class List(Case):
+    """A card of so many files that it names a list of them."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        model = cls.scratch / "many"
+        make(model, [f"shard {n:04}.bin" for n in range(4200)])
+        cls.folder = exported(cls.home, model, cls.scratch / "export")
+
+    def test_every_tool_accepts_what_was_signed(self) -> None:
+        self.assertTrue((self.folder / "files.jsonl").is_file())
+        self.accepted(self.folder, tools.CARD)
+
+    def test_a_changed_byte_is_refused(self) -> None:
+        self.refused([tools.verify_md], lambda folder: change_file(folder / "files.jsonl", 20))
+        file = "model/shard 4199.bin"
+        self.refused([tools.verify_md], lambda folder: change_file(folder / file))
+        self.refused([tools.verify_md], lambda folder: (folder / file).unlink())
+
+
+class Hostile(Case):
+    """Names that modelswarm signs for nobody: the lines of VERIFY.md must not trip over them all the same."""
+
+    NAMES = ["a\nb", "a\\b", "\\", "a\nb\\n", "$(touch pwned)\n`touch pwned`", "'\n;touch pwned;'"]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        model = cls.scratch / "plain"
+        make(model, ["config.json"])
+        plain = exported(cls.home, model, cls.scratch / "plain-export")
+        cls.folder = cls.forged(plain, cls.scratch / "export")
+
+    @classmethod
+    def forged(cls, plain: Path, folder: Path) -> Path:
+        """The same export over other files, signed with a key of ours by nothing of modelswarm's."""
+        shutil.copytree(plain, folder, ignore=shutil.ignore_patterns("model"))
+        make(folder / "model", cls.NAMES)
+        bundle = json.loads((plain / "card.sigstore.json").read_bytes())
+        envelope = bundle["dsseEnvelope"]
+        old = base64.b64decode(envelope["payload"])
+        statement = json.loads(old)
+        names = sorted(cls.NAMES + ["README.md"])
+        digests = [sha256((folder / "model" / name).read_bytes()) for name in names]
+        statement["subject"][1:] = [
+            {"name": name, "digest": {"sha256": digest}} for name, digest in zip(names, digests)
+        ]
+        new = json.dumps(statement).encode()
+        key = Ed25519PrivateKey.generate()
+        pae = b"DSSEv1 %d %s %d %s" % (28, b"application/vnd.in-toto+json", len(new), new)
+        envelope["payload"] = base64.b64encode(new).decode()
+        envelope["signatures"][0]["sig"] = base64.b64encode(key.sign(pae)).decode()
+        (folder / "card.sigstore.json").write_text(json.dumps(bundle))
+        public = key.public_key()
+        pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        (folder / "publisher.pem").write_bytes(pem)
+        text = (plain / "VERIFY.md").read_text()
+        text = text.replace(sha256(old), sha256(new))
+        text = text.replace(statement["predicate"]["publisher"], did(public.public_bytes_raw()))
+        (folder / "VERIFY.md").write_text(text)
+        return folder
+
+    def test_the_lines_of_the_text_hold_for_them(self) -> None:
+        self.accepted(self.folder, [tools.verify_md])
+
+    def test_a_changed_byte_is_refused(self) -> None:
+        for name in self.NAMES:
+            with self.subTest(name=name):
+                self.refused(
+                    [tools.verify_md], lambda folder: change_file(folder / "model" / name)
+                )
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def did(key: bytes) -> str:
+    digits = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+    number, text = int.from_bytes(b"\xed\x01" + key, "big"), ""
+    while number:
+        number, digit = divmod(number, 58)
+        text = digits[digit] + text
+    return "did:key:z" + text
+
+
+if __name__ == "__main__":
+    unittest.main()
