@@ -3,7 +3,7 @@
 //! Ids are compared without regard to case, since the Hub writes `apache-2.0` where SPDX writes `Apache-2.0`. Whether the
 //! licence is the right one nobody checks here. The rule for visibility `public`; elsewhere a lack is a warning.
 
-use spdx::{Expression, ParseMode};
+use spdx::{Expression, ParseMode, identifiers::LICENSES};
 
 use crate::config::Visibility;
 
@@ -46,9 +46,8 @@ pub fn is_required(visibility: Visibility) -> bool {
 
 /// Whether the text is an SPDX id, such as `MIT`, or an expression of such, in any case.
 pub fn is_spdx(text: &str) -> bool {
-    let known =
-        |word: &str| spdx::imprecise_license_id(word).is_some_and(|(_, len)| len == word.len());
-    known(text) || Expression::parse_mode(text, ParseMode::LAX).is_ok()
+    LICENSES.iter().any(|license| license.name.eq_ignore_ascii_case(text))
+        || Expression::parse_mode(text, ParseMode::LAX).is_ok()
 }
 
 /// Whether a file of this path is taken for the text of the repo's licence.

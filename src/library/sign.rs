@@ -5,7 +5,7 @@
 use std::time::SystemTime;
 
 use super::{
-    Library,
+    Library, blocks,
     import::{Imported, Tree as ReadTree},
     trust,
 };
