@@ -137,15 +137,21 @@ pub(super) enum Command {
   modelswarm seed ./corpus --kind dataset --visibility private --exclude '*.tmp'")]
     Seed(SeedArgs),
     /// Fetch by CID or name, verify every byte, put in place
+    ///
+    /// Files that can carry code (pickles, scripts, programs …) are told by their content before the bulk is fetched. From a
+    /// publisher that you do not trust (`modelswarm trust add`) they are refused, unless you leave them out with --exclude
+    /// or say --allow-code.
     #[command(after_help = "Examples:
   modelswarm get bafybei…
   modelswarm get bafybei… -o ./model --include '*.safetensors' --include config.json
   modelswarm get bafybei…:config.json -o .
+  modelswarm get bafybei… --exclude '*.bin'
   modelswarm get bafybei… --peer /ip4/192.168.1.7/tcp/8643/p2p/12D3… --dry-run")]
     Get(GetArgs),
     /// Print the bytes of one file as they arrive, verified
     ///
-    /// Of a file that is not here only what is printed is fetched, and a little ahead. It is kept in the library as an
+    /// Whoever published it: to look at bytes runs none of them. Of a file that is not here only what is printed is
+    /// fetched, and a little ahead. It is kept in the library as an
     /// unfinished fetch: a later `get` goes on from there, `gc` drops it. With --json a summary goes to stderr: stdout is
     /// the file's bytes alone.
     #[command(after_help = "Examples:
@@ -288,6 +294,11 @@ For good: write max_up = \"25MiB\" under [rates] into config.toml.")]
 /// What to do with cards.
 #[derive(Debug, Subcommand)]
 pub(super) enum CardAction {
+    /// Write a README.md to start from: what the files themselves say, and places for the rest
+    #[command(after_help = "Examples:
+  modelswarm card init ./my-model
+  modelswarm card init ./my-data --kind dataset --force")]
+    Init(CardInitArgs),
     /// Print the signed statement
     #[command(after_help = "Examples:
   modelswarm card show all-MiniLM-L6-v2
@@ -337,6 +348,23 @@ pub(super) enum CardAction {
         #[arg(short, long, value_name = "DIR")]
         output: PathBuf,
     },
+}
+
+/// Arguments of `card init`.
+#[derive(Debug, Args)]
+pub(super) struct CardInitArgs {
+    /// The folder
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Its name in the README [default: the folder's]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// What it is [default: model]
+    #[arg(long)]
+    pub kind: Option<KindArg>,
+    /// Replace a README.md that is there
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// Arguments of `card withdraw` and `card deprecate`.
@@ -472,6 +500,9 @@ pub(super) struct GetArgs {
     /// Replace files that differ
     #[arg(long)]
     pub force: bool,
+    /// Let in files that can carry code (pickles, scripts …) of a publisher you do not trust
+    #[arg(long)]
+    pub allow_code: bool,
     /// Give up after so many seconds without progress
     #[arg(long, value_name = "SECS", default_value_t = 30)]
     pub timeout: u64,
