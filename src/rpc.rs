@@ -19,9 +19,10 @@ use crate::config::{Config, Visibility};
 pub use crate::card::{policy::Provenance as ProvenanceStatus, statement::Kind};
 
 pub use answer::{
-    Answer, CardInitialised, ChangedFile, Collected, ExportedCard, Fetched, FileLine, Health, Identity, Initialised,
-    PeerLine, Peers, Printed, Provenance, Rebuilt, Removed, RepoLine, Repos, Seeded, Shared, Shown,
-    Status, StoreFigures, TransferLine, TrustLine, TrustedPublishers, Verified,
+    Answer, CardInitialised, ChangedFile, Collected, ExportedCard, Fetched, FileLine, Health,
+    Identity, Initialised, PeerLine, Peers, Printed, Provenance, Rebuilt, Removed, RepoLine, Repos,
+    Seeded, Shared, Shown, Status, StoreFigures, TransferLine, TrustLine, TrustedPublishers,
+    Verified,
 };
 
 pub use cards::{CardDiff, CardLine, CardLog, CardShown, FieldChange, Restate};

@@ -120,7 +120,8 @@ mod tests {
 
     #[test]
     fn what_is_not_here_is_asked_for() {
-        let read = |range: Range<u64>| Ok::<_, io::Error>(vec![b'a'; (range.end - range.start) as usize]);
+        let read =
+            |range: Range<u64>| Ok::<_, io::Error>(vec![b'a'; (range.end - range.start) as usize]);
         let size = 3 * limits::CONTENT_HEAD;
         let needs = judge("a.txt", size, &[], read).expect("judged");
         assert_eq!(needs, Examination::Needs(0..limits::CONTENT_HEAD));

@@ -61,7 +61,13 @@ fn compose(dir: &Path, name: Option<&str>, kind: Kind) -> Result<String, Failure
     let files: Vec<(String, u64)> = others.into_iter().map(|file| (file.path, file.size)).collect();
     let folder = dir.file_name().map(|name| name.to_string_lossy().into_owned());
     let name = name.map(str::to_owned).or(folder).unwrap_or_default();
-    Ok(readme(&Repo { name: &name, kind, files: &files, findings: &findings, config: config.as_ref() }))
+    Ok(readme(&Repo {
+        name: &name,
+        kind,
+        files: &files,
+        findings: &findings,
+        config: config.as_ref(),
+    }))
 }
 
 /// Puts a whole file in its place, or none.

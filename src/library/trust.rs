@@ -66,7 +66,11 @@ pub(super) fn resolve(library: &Library, alias: &str) -> Result<Option<Publisher
 }
 
 /// What the user makes of whoever signed a card; nobody is known of what nobody signed.
-pub(super) fn of(library: &Library, card: Option<&Verified>, named: bool) -> Result<Trust, Failure> {
+pub(super) fn of(
+    library: &Library,
+    card: Option<&Verified>,
+    named: bool,
+) -> Result<Trust, Failure> {
     let Some(card) = card else { return Ok(Trust::New) };
     let publisher = *card.publisher();
     let list = load(&library.inner.home)?;

@@ -27,11 +27,7 @@ impl Terms {
     ///
     /// # Errors
     /// As the list of trusted publishers cannot be read.
-    pub(super) async fn of(
-        library: &Library,
-        get: &Get,
-        origin: &Origin,
-    ) -> Result<Self, Failure> {
+    pub(super) async fn of(library: &Library, get: &Get, origin: &Origin) -> Result<Self, Failure> {
         let (library, card) = (library.clone(), origin.card.clone());
         let named = origin.named || get.publisher.is_some();
         let trust = blocking(move || trust::of(&library, card.as_ref(), named)).await?;

@@ -144,9 +144,8 @@ pub(super) struct Judged {
 impl Examined {
     fn judge(self) -> Result<Judged, Failure> {
         let Self { index, path, arriving, here } = self;
-        let read = |range: Range<u64>| {
-            arriving.read_at(range.start, (range.end - range.start) as usize)
-        };
+        let read =
+            |range: Range<u64>| arriving.read_at(range.start, (range.end - range.start) as usize);
         let examination = content::judge(&path, arriving.size(), &here, read)?;
         Ok(Judged { index, here, examination })
     }
@@ -183,8 +182,7 @@ impl Transfer<'_> {
         let mut wants = Vec::new();
         let mut waiting = Vec::new();
         while self.asked.len() < limits::FETCH_WANTS {
-            let stirred =
-                self.gate.closed.as_mut().and_then(|closed| closed.stirred.pop_first());
+            let stirred = self.gate.closed.as_mut().and_then(|closed| closed.stirred.pop_first());
             if let Some(index) = stirred {
                 if !self.advance(index, &mut wants).await? {
                     waiting.push(index);
