@@ -29,22 +29,20 @@ pub(super) fn by_name(path: &str) -> Option<Finding> {
     }
 }
 
-/// Judges a file of which the ranges in `here` can be read.
+/// Judges a file of which the ranges that are `here` can be read.
 ///
 /// # Errors
 /// As `read`.
 pub(super) fn judge<B: AsRef<[u8]>, E>(
     path: &str,
     size: u64,
-    here: &[Range<u64>],
+    here: impl Fn(&Range<u64>) -> bool,
     read: impl Fn(Range<u64>) -> Result<B, E>,
 ) -> Result<Examination, E> {
     let mut pieces = Pieces::default();
     loop {
         match examine(path, size, &pieces) {
-            Examination::Needs(range)
-                if here.iter().any(|here| here.start <= range.start && range.end <= here.end) =>
-            {
+            Examination::Needs(range) if here(&range) => {
                 pieces.insert(range.start, read(range)?.as_ref());
             }
             examination => return Ok(examination),
@@ -80,7 +78,7 @@ fn whole(file: &Lies) -> io::Result<Finding> {
         let mut bytes = vec![0; (range.end - range.start) as usize];
         on_disk.read_exact_at(&mut bytes, range.start).map(|()| bytes)
     };
-    match judge(&file.path, size, &[0..size], read)? {
+    match judge(&file.path, size, |_| true, read)? {
         Examination::Done(finding) => Ok(finding),
         Examination::Needs(range) => {
             Err(io::Error::other(format!("{range:?} was asked for, of {size} bytes")))
@@ -123,9 +121,10 @@ mod tests {
         let read =
             |range: Range<u64>| Ok::<_, io::Error>(vec![b'a'; (range.end - range.start) as usize]);
         let size = 3 * limits::CONTENT_HEAD;
-        let needs = judge("a.txt", size, &[], read).expect("judged");
+        let needs = judge("a.txt", size, |_| false, read).expect("judged");
         assert_eq!(needs, Examination::Needs(0..limits::CONTENT_HEAD));
-        let done = judge("a.txt", size, &[0..limits::CONTENT_HEAD], read).expect("judged");
+        let done =
+            judge("a.txt", size, |range| range.end <= limits::CONTENT_HEAD, read).expect("judged");
         assert!(matches!(done, Examination::Done(_)), "{done:?}");
     }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::common::{
     Daemon, Home, Output,
     files::{self, MIB},
-    number, text,
+    number, text, until,
 };
 
 /// What `pickle.dumps` gives of an object that calls `os.system("id")` when it is loaded; nothing here loads it.
@@ -141,6 +141,33 @@ fn a_daemon_goes_on_from_what_it_fetched_to_judge_and_asks_no_peer_twice() {
     assert_eq!(files::tree(Path::new(text(&got, "path"))), files::tree(&lab.model));
     let after = lab.sent() - before;
     assert!(after < size - 2 * LEAF + OVERHEAD, "{after} of {size}");
+}
+
+#[test]
+fn a_killed_daemon_goes_on_with_what_was_allowed_and_not_with_what_was_refused() {
+    let lab = Lab::new(|dir| pickle(&dir.join("pytorch_model.bin"), 8, 192 * MIB));
+    let home = Home::new();
+    let out = home.beside("out");
+    let get = ["get", lab.release(), "--peer", lab.daemon.addr(), "-o", as_text(&out)];
+    let daemon = home.daemon(&[]);
+    home.run(&get).fails(4);
+    daemon.kill();
+    let daemon = home.daemon(&[]);
+    home.ask(&["status"]);
+    assert!(!daemon.log().contains("going on"), "{}", daemon.log());
+    let get = [&get[..], &["--allow-code"]].concat();
+    let running = home.start(&get);
+    until("a part of it", || files::partial_bytes(&out).filter(|bytes| *bytes > 8 * LEAF));
+    lab.daemon.pause();
+    assert!(files::partial_bytes(&out) < Some(192 * LEAF), "the test must stop it in the middle");
+    daemon.kill();
+    assert_ne!(running.wait().code, 0);
+    let daemon = home.daemon(&[]);
+    lab.daemon.resume();
+    until("the rest of it", || out.join("pytorch_model.bin").exists().then_some(()));
+    assert!(daemon.log().contains("going on"), "{}", daemon.log());
+    assert_eq!(number(&home.ask(&get), "fetched_bytes"), 0);
+    assert_eq!(files::tree(&out), files::tree(&lab.model));
 }
 
 #[test]

@@ -97,12 +97,13 @@ impl Gate {
         if closed.judged.contains_key(&index) {
             return;
         }
-        let head = match size {
+        let end = match size {
             Size::Declared(size) => size.min(limits::CONTENT_HEAD),
             // Only its one leaf tells.
             Size::Hint(_) => limits::CONTENT_HEAD,
         };
-        closed.examined.insert(index, vec![0..head]);
+        let head = 0..end;
+        closed.examined.insert(index, vec![head]);
         closed.stirred.insert(index);
     }
 
@@ -146,7 +147,10 @@ impl Examined {
         let Self { index, path, arriving, here } = self;
         let read =
             |range: Range<u64>| arriving.read_at(range.start, (range.end - range.start) as usize);
-        let examination = content::judge(&path, arriving.size(), &here, read)?;
+        let is_here = |range: &Range<u64>| {
+            here.iter().any(|here| here.start <= range.start && range.end <= here.end)
+        };
+        let examination = content::judge(&path, arriving.size(), is_here, read)?;
         Ok(Judged { index, here, examination })
     }
 }
@@ -324,7 +328,9 @@ impl Transfer<'_> {
 
     /// Lets all in, or refuses and keeps what came.
     async fn decide(&mut self) -> Result<(), Failure> {
-        let Some(closed) = self.gate.closed.take() else { return Ok(()) };
+        let Some(mut closed) = self.gate.closed.take() else { return Ok(()) };
+        // They came in the order of their verdicts.
+        closed.findings.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         match admit(&closed.findings, &closed.trust, false) {
             Ok(admitted) => {
                 self.gate.admitted = Some(admitted);
