@@ -29,7 +29,7 @@ use std::{
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 
 use self::{
-    args::{Cli, Command},
+    args::{CardAction, Cli, Command},
     output::Screen,
     resolve::{Context, Output},
 };
@@ -97,6 +97,16 @@ fn run(cli: Cli) -> Result<(), Failure> {
             daemon::apply(&mut context, http)?;
             daemon::run(context)
         }
+        Command::Card { action: CardAction::Init(args) } => {
+            let answer = card::init(args)?;
+            let screen = Screen::new(context.output);
+            if screen.json() {
+                screen.answer(&Answer::CardInitialised(answer));
+            } else {
+                card::print_init(&answer, &screen);
+            }
+            Ok(())
+        }
         command => {
             let request = match command {
                 Command::Limit => limit,
@@ -158,6 +168,7 @@ fn print(context: &Context, request: &Request, answer: &Answer, screen: &Screen)
         Answer::Printed(_) => {}
         Answer::Repos(answer) => listing::print_repos(answer, screen),
         Answer::Shown(answer) => listing::print_shown(answer),
+        Answer::CardInitialised(answer) => card::print_init(answer, screen),
         Answer::CardShown(answer) => card::print_shown(answer),
         Answer::CardLog(answer) => card::print_log(answer, screen),
         Answer::CardDiff(answer) => card::print_diff(answer),

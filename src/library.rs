@@ -9,6 +9,7 @@
 mod blocks;
 pub mod cards;
 mod chain;
+mod content;
 mod export;
 mod failure;
 mod fetch;
@@ -27,6 +28,7 @@ mod repair;
 mod scan;
 mod seed;
 mod sign;
+pub mod skeleton;
 mod tend;
 pub mod trust;
 mod verify;

@@ -20,9 +20,10 @@ use crate::config::{Config, Visibility};
 pub use crate::card::{policy::Provenance as ProvenanceStatus, statement::Kind};
 
 pub use answer::{
-    Answer, ChangedFile, Collected, ExportedCard, Fetched, FileLine, Health, Identity, Initialised,
-    PeerLine, Peers, Printed, Provenance, Rebuilt, Removed, RepoLine, Repos, Seeded, Shared, Shown,
-    Status, StoreFigures, TransferLine, TrustLine, TrustedPublishers, Verified,
+    Answer, CardInitialised, ChangedFile, Collected, ExportedCard, Fetched, FileLine, Health,
+    Identity, Initialised, PeerLine, Peers, Printed, Provenance, Rebuilt, Removed, RepoLine, Repos,
+    Seeded, Shared, Shown, Status, StoreFigures, TransferLine, TrustLine, TrustedPublishers,
+    Verified,
 };
 
 pub use cards::{CardDiff, CardLine, CardLog, CardShown, FieldChange, Restate};
@@ -222,6 +223,9 @@ pub struct Get {
     pub dry_run: bool,
     /// Replace files that differ.
     pub force: bool,
+    /// Let in what can carry code, whoever published it.
+    #[serde(default)]
+    pub allow_code: bool,
     /// Seconds without progress after which to give up.
     pub timeout: u64,
 }
@@ -238,6 +242,7 @@ impl Get {
             publisher: None,
             dry_run: false,
             force: false,
+            allow_code: false,
             timeout: 30,
         }
     }

@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-pub(super) use self::groups::{CardAction, NameAction, ResolveArgs, StatusArgs, TrustAction};
+pub(super) use self::groups::{
+    CardAction, CardInitArgs, NameAction, ResolveArgs, StatusArgs, TrustAction,
+};
 
 use crate::config::rates::Rate;
 
@@ -141,15 +143,21 @@ pub(super) enum Command {
   modelswarm seed ./corpus --kind dataset --visibility private --exclude '*.tmp'")]
     Seed(SeedArgs),
     /// Fetch by CID or name, verify every byte, put in place
+    ///
+    /// Files that can carry code (pickles, scripts, programs …) are told by their content before the bulk is fetched. From a
+    /// publisher that you do not trust (`modelswarm trust add`) they are refused, unless you leave them out with --exclude
+    /// or say --allow-code.
     #[command(after_help = "Examples:
   modelswarm get bafybei…
   modelswarm get bafybei… -o ./model --include '*.safetensors' --include config.json
   modelswarm get bafybei…:config.json -o .
+  modelswarm get bafybei… --exclude '*.bin'
   modelswarm get bafybei… --peer /ip4/192.168.1.7/tcp/8643/p2p/12D3… --dry-run")]
     Get(GetArgs),
     /// Print the bytes of one file as they arrive, verified
     ///
-    /// Of a file that is not here only what is printed is fetched, and a little ahead. It is kept in the library as an
+    /// Whoever published it: to look at bytes runs none of them. Of a file that is not here only what is printed is
+    /// fetched, and a little ahead. It is kept in the library as an
     /// unfinished fetch: a later `get` goes on from there, `gc` drops it. With --json a summary goes to stderr: stdout is
     /// the file's bytes alone.
     #[command(after_help = "Examples:
@@ -392,6 +400,9 @@ pub(super) struct GetArgs {
     /// Replace files that differ
     #[arg(long)]
     pub force: bool,
+    /// Let in files that can carry code (pickles, scripts …) of a publisher you do not trust
+    #[arg(long)]
+    pub allow_code: bool,
     /// Give up after so many seconds without progress
     #[arg(long, value_name = "SECS", default_value_t = 30)]
     pub timeout: u64,

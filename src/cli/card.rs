@@ -1,14 +1,18 @@
-//! `card show`, `card log`, `card diff`, `card withdraw`, `card deprecate`, `card export`.
+//! `card init`, `card show`, `card log`, `card diff`, `card withdraw`, `card deprecate`, `card export`.
 
 use super::{
-    args::{CardAction, StatusArgs},
+    args::{CardAction, CardInitArgs, StatusArgs},
     get::whose,
-    output::{Screen, print_text},
+    output::{Screen, print_text, size},
 };
 use crate::{
     card::statement::Status,
     dag::name::escape,
-    rpc::{CardDiff, CardLog, CardShown, Code, ExportedCard, Failure, Request, Restate},
+    library::skeleton,
+    rpc::{
+        CardDiff, CardInitialised, CardLog, CardShown, Code, ExportedCard, Failure, Kind, Request,
+        Restate,
+    },
 };
 
 /// The request; a path is made absolute here, since a daemon has another working directory.
@@ -18,6 +22,7 @@ pub(super) fn request(action: CardAction) -> Result<Request, Failure> {
         Request::Restate(Restate { reference, status, reason, replaced_by })
     };
     Ok(match action {
+        CardAction::Init(_) => unreachable!("it needs no node and is handled before"),
         CardAction::Show { reference } => Request::CardShow { reference },
         CardAction::Log { reference } => Request::CardLog { reference },
         CardAction::Diff { from, to } => Request::CardDiff { from, to },
@@ -31,6 +36,19 @@ pub(super) fn request(action: CardAction) -> Result<Request, Failure> {
             Request::CardExport { reference, output }
         }
     })
+}
+
+/// Writes the README here and now: it takes neither a home nor a node.
+pub(super) fn init(args: CardInitArgs) -> Result<CardInitialised, Failure> {
+    let CardInitArgs { dir, name, kind, force } = args;
+    let kind = kind.map(Kind::from).unwrap_or_default();
+    skeleton::write(&dir, name.as_deref(), kind, force)
+}
+
+pub(super) fn print_init(answer: &CardInitialised, screen: &Screen) {
+    let path = escape(&answer.path.display().to_string()).to_string();
+    print_text(&format!("  wrote {path}, {}\n", size(answer.bytes)));
+    screen.hint("fill in what stands in [brackets], and the licence, before `modelswarm seed`");
 }
 
 pub(super) fn print_shown(answer: &CardShown) {

@@ -4,7 +4,10 @@ use super::{
     args::GetArgs,
     output::{Screen, count, print_text, size},
 };
-use crate::rpc::{Code, Failure, Fetched, Get, Provenance, ProvenanceStatus, Request};
+use crate::{
+    dag::name::escape,
+    rpc::{Code, Failure, Fetched, Get, Provenance, ProvenanceStatus, Request},
+};
 
 /// The request; the destination is made absolute here, since a daemon has another working directory.
 pub(super) fn request(args: GetArgs) -> Result<Request, Failure> {
@@ -23,6 +26,7 @@ pub(super) fn request(args: GetArgs) -> Result<Request, Failure> {
         publisher: args.publisher,
         dry_run: args.dry_run,
         force: args.force,
+        allow_code: args.allow_code,
         timeout: args.timeout,
     }))
 }
@@ -39,6 +43,17 @@ pub(super) fn whose(provenance: &Provenance) -> String {
         (_, Some("named"), _) => format!("signature valid; publisher as you named it: {publisher}"),
         _ => format!("signature valid; publisher NEW to you: {publisher}"),
     }
+}
+
+/// The files that hold chat templates, in one line.
+fn templates(paths: &[String]) -> Option<String> {
+    let first = paths.first()?;
+    let more = match paths.len() {
+        1 => String::new(),
+        len => format!(" and {} more", len - 1),
+    };
+    let first = escape(first);
+    Some(format!("  chat template in {first}{more}: loaders run it, in a sandbox\n"))
 }
 
 pub(super) fn print(answer: &Fetched, screen: &Screen) {
@@ -60,6 +75,9 @@ pub(super) fn print(answer: &Fetched, screen: &Screen) {
         whose(&answer.provenance),
         answer.path.display()
     ));
+    if let Some(line) = templates(&answer.templates) {
+        print_text(&line);
+    }
     if let (Some("new"), Some(publisher)) =
         (answer.provenance.trust.as_deref(), &answer.provenance.publisher)
     {

@@ -2,11 +2,12 @@
 //!
 //! The steps, each a file: a [`jobs`] registry, so that two calls for one thing share the work; [`origin`], what the
 //! REF leads to and who vouches for it — a release's card is verified before the bulk moves; [`plan`], what is asked
-//! for, where it goes, what is there already; [`transfer`], leaves into files; all through [`source`], which knows the
-//! store and the peers. Interrupted at any point, the same call goes on where it stopped: what was written is found
+//! for, where it goes, what is there already; [`admission`], whether code is let in from them; [`transfer`], leaves into
+//! files; all through [`source`], which knows the store and the peers. Interrupted at any point, the same call goes on where it stopped: what was written is found
 //! again by `store`; a daemon goes on by itself ([`unfinished`]). Somebody who only reads ([`reading`]) changes the order
 //! in which a fetch brings things, or has one that brings just what is read. Design section 4.
 
+mod admission;
 mod jobs;
 mod lookup;
 mod origin;
@@ -21,13 +22,14 @@ mod unfinished;
 use std::{sync::Arc, time::Instant};
 
 use self::{
+    admission::Terms,
     jobs::{Follower, Job, Key, Outcome},
     origin::{Origin, Wanted},
     plan::{Plan, Purpose},
     source::Source,
     unfinished::Unfinished,
 };
-use super::{Library, Watch, blocking, chain, sign, watch};
+use super::{Library, Watch, blocking, chain, content, sign, watch};
 use crate::card::Verified;
 use crate::network::Multiaddr;
 use crate::rpc::{Code, Failure, Fetched, Get, Progress, Stage};
@@ -60,6 +62,7 @@ pub async fn get(library: &Library, get: Get, watch: Watch) -> Result<Fetched, F
         fetched_bytes: if get.dry_run { outcome.to_fetch } else { fetched_bytes },
         seconds: started.elapsed().as_secs_f64(),
         provenance,
+        templates: outcome.templates,
         dry_run: get.dry_run.then_some(true),
     })
 }
@@ -137,15 +140,17 @@ async fn run(library: Library, get: Get, job: Arc<Job>) -> Result<Outcome, Failu
         remarks.await?.into_iter().for_each(|remark| job.warn(remark));
     }
     let mut plan = Plan::make(&library, &get, Purpose::Keep, &origin, &mut source).await?;
-    let outcome = plan.outcome(&origin);
+    let mut outcome = plan.outcome(&origin);
+    let terms = Terms::of(&library, &get, &origin).await?;
     if get.dry_run {
+        terms.foresee(&plan).into_iter().for_each(|warning| job.warn(warning));
         return Ok(outcome);
     }
     plan.begin(&library, &origin).await?;
     library.inner.fetches.supersede(&origin.root).await;
     let _noted = Unfinished::note(&library, &get, &origin.root).await?;
-    library.announce(plan.id(), &plan.tree(&origin)).await?;
-    transfer::run(&library, &mut plan, &mut source, &job).await?;
+    let gate = terms.gate(&library, &get, plan.id(), plan.tree(&origin)).await?;
+    let admitted = transfer::run(&library, &mut plan, &mut source, &job, gate).await?;
     plan.complete(&library, &origin).await?;
     if let (Some(index), Some(network), true) =
         (origin.index, &library.inner.network, library.inner.serving)
@@ -156,6 +161,12 @@ async fn run(library: Library, get: Get, job: Arc<Job>) -> Result<Outcome, Failu
         let (library, card) = (library.clone(), card.clone());
         blocking(move || chain::accept(&library, &card)).await?;
     }
+    let admitted = match admitted {
+        Some(admitted) => admitted,
+        None => terms.look(plan.lying()).await?,
+    };
+    content::few(&admitted.warnings).into_iter().for_each(|warning| job.warn(warning));
+    outcome.templates = admitted.templates;
     Ok(outcome)
 }
 

@@ -14,6 +14,7 @@ use std::{
 
 use super::{
     Library, Watch, blocking,
+    content::{self, Lies},
     import::{self, Index},
     names,
     note::Note,
@@ -22,7 +23,7 @@ use super::{
     watch::Meter,
 };
 use crate::{
-    card::{RepoName, Version, name::suggest},
+    card::{RepoName, Version, content::admit, name::suggest, policy::Trust},
     config::{Audience, Visibility, allows},
     limits,
     rpc::{Code, Failure, Seed, Seeded, Stage},
@@ -102,8 +103,18 @@ fn import_and_sign(
     let index = Index { store, tree: reserved, owner: Owner::User, in_place: !seed.copy };
     let read = import::import(&scan, Some(index), !seed.unsigned, &meter)?;
     watch.check()?;
+    warn_of_code(&scan, watch)?;
     let import = Import { library, seed, name, scan, read, reserved, watch, meter };
     if seed.unsigned { import.unsigned() } else { import.signed(version) }
+}
+
+/// Says what fetchers who do not trust the publisher will be refused.
+fn warn_of_code(scan: &Scan, watch: &Watch) -> Result<(), Failure> {
+    let lies = |file: &scan::Found| Lies { path: file.path.clone(), on_disk: file.source.clone() };
+    let files: Vec<Lies> = scan.files.iter().map(lies).collect();
+    let admitted = admit(&content::on_disk(&files)?, &Trust::Own, false).unwrap_or_default();
+    content::few(&admitted.warnings).into_iter().for_each(|warning| watch.warn(warning));
+    Ok(())
 }
 
 impl Import<'_> {

@@ -15,7 +15,7 @@ use crate::{
         json::Map,
         manifest::FileEntry,
         oms,
-        policy::{self, Trust},
+        policy::Trust,
         release::{CARD, MODEL, MODEL_SIG},
         statement::{FILES_LIST, Files, Status, Timestamp},
     },
@@ -275,10 +275,7 @@ pub(super) fn provenance(
         });
     };
     let publisher: PublisherId = *card.publisher();
-    let list = trust::load(&library.inner.home)?;
-    let names: &[PublisherId] = if named { &[publisher] } else { &[] };
-    let trust = policy::trust(&publisher, &[*library.publisher()], &list, names)
-        .map_err(|why| Failure::new(Code::Refused, why.to_string()))?;
+    let trust = trust::of(library, Some(card), named)?;
     let alias = match &trust {
         Trust::Trusted(alias) => Some(alias.as_str().to_owned()),
         Trust::Own => library.alias(),

@@ -6,7 +6,11 @@ use std::{fs, io, path::Path};
 
 use super::Library;
 use crate::{
-    card::{Alias, PublisherId, trust::TrustList},
+    card::{
+        Alias, PublisherId, Verified,
+        policy::{self, Trust},
+        trust::TrustList,
+    },
     config::Home,
     rpc::{Code, Failure, TrustLine, TrustedPublishers},
 };
@@ -59,6 +63,20 @@ pub(super) fn resolve(library: &Library, alias: &str) -> Result<Option<Publisher
         return Ok(Some(*library.publisher()));
     }
     Ok(load(&library.inner.home)?.resolve(&parse_alias(alias)?).copied())
+}
+
+/// What the user makes of whoever signed a card; nobody is known of what nobody signed.
+pub(super) fn of(
+    library: &Library,
+    card: Option<&Verified>,
+    named: bool,
+) -> Result<Trust, Failure> {
+    let Some(card) = card else { return Ok(Trust::New) };
+    let publisher = *card.publisher();
+    let list = load(&library.inner.home)?;
+    let names: &[PublisherId] = if named { &[publisher] } else { &[] };
+    policy::trust(&publisher, &[*library.publisher()], &list, names)
+        .map_err(|why| Failure::new(Code::Refused, why.to_string()))
 }
 
 /// What the library's folders call a publisher: the user's alias for it, else the `z6Mk…` part of the key.

@@ -69,6 +69,75 @@ pub const RESOLVES_MAX: usize = 16;
 /// Publishers in the trust list, and ten times what the policy is measured with.
 pub const TRUSTED_PUBLISHERS_MAX: usize = 100_000;
 
+// Unsafe content: what is read of a file before the bulk of its repo (`card::content`).
+
+/// Bytes of a file's first range: one leaf of profile `unixfs-v1-2025`, so that it costs one block.
+pub const CONTENT_HEAD: u64 = MIB as u64;
+
+/// Bytes that are read of one file to judge it. GGUF headers hold whole tokenizers, of about ten MiB.
+pub const CONTENT_READ_MAX: u64 = 64 * MIB as u64;
+
+/// Ranges that are read of one file to judge it. Each may cost a round trip and a block.
+pub const CONTENT_READS_MAX: usize = 64;
+
+/// Bytes of the largest safetensors header that is read: about 250,000 tensors. Its own readers stop at 100 MB, which
+/// no file in use comes near, and a stranger should not make us hold as much.
+pub const SAFETENSORS_HEADER_MAX: u64 = 32 * MIB as u64;
+
+/// Bytes of one tensor's name, in safetensors and GGUF (whose own reader allows 64); both use about a hundred.
+pub const TENSOR_NAME_MAX: usize = 4096;
+
+/// Dimensions of a safetensors tensor: what numpy takes.
+pub const TENSOR_DIMS_MAX: usize = 64;
+
+/// Tensors of one GGUF file: four times the largest mixtures of experts, unmerged.
+pub const GGUF_TENSORS_MAX: u64 = 1 << 20;
+
+/// Keys of one GGUF file; real ones have about fifty.
+pub const GGUF_KEYS_MAX: u64 = 1 << 16;
+
+/// Bytes of one GGUF key (GGUF specification: 65,535).
+pub const GGUF_KEY_MAX: u64 = 65_535;
+
+/// Dimensions of a GGUF tensor (`GGML_MAX_DIMS`).
+pub const GGUF_DIMS_MAX: u64 = 4;
+
+/// Alignment of GGUF tensors: four times the largest page. The specification sets no bound.
+pub const GGUF_ALIGNMENT_MAX: u64 = 256 * KIB as u64;
+
+/// Levels of arrays in GGUF arrays. The specification allows any, nothing uses two.
+pub const GGUF_DEPTH_MAX: usize = 4;
+
+/// Bytes of a text from a header that is kept as a fact: names, not whole templates.
+pub const FACT_TEXT_MAX: usize = 200;
+
+/// Different things of one sort (dtypes, named templates) that are kept as facts of one file.
+pub const FACT_LIST_MAX: usize = 64;
+
+/// Opcodes of a stream that are followed to tell a pickle from a text or raw numbers; those fail within a few.
+pub const PICKLE_OPS_MAX: usize = 65_536;
+
+/// Bytes of the largest zip directory that is listed, about 200,000 names.
+pub const ZIP_DIRECTORY_MAX: u64 = 16 * MIB as u64;
+
+/// Entries of the largest zip that is listed; as many fit in [`ZIP_DIRECTORY_MAX`].
+pub const ZIP_ENTRIES_MAX: u64 = 1 << 18;
+
+/// Bytes that are inflated to see what compressed data begin with.
+pub const INFLATED_HEAD_MAX: usize = 64 * KIB;
+
+/// Bytes of a `.npy` header; numpy itself warns above 10,000.
+pub const NPY_HEADER_MAX: u64 = 64 * KIB as u64;
+
+/// Bytes of `tokenizer_config.json`, `config.json` and YAML files that are searched whole; beyond, their beginning.
+pub const CONFIG_FILE_MAX: u64 = 8 * MIB as u64;
+
+/// Files and globs that a refusal spells out; it counts the rest.
+pub const REFUSAL_LISTED_MAX: usize = 10;
+
+/// Files that a README skeleton lists; it counts the rest.
+pub const SKELETON_FILES_MAX: usize = 50;
+
 // OpenSSF Model Signing: `card::oms`.
 
 /// Bytes of the largest `model.sig` that is read or written: about 80,000 files, and what a plain record may have. Its

@@ -124,6 +124,14 @@ pub const CHAIN_WALK: usize = 4096;
 /// Files that one fetch has open: with a descriptor each, far below the usual limit of 1,024.
 pub const FETCH_OPEN_FILES: usize = 512;
 
+/// Files of one fetch that are examined in one go before their verdicts count: examining one takes microseconds, and
+/// whoever waits for the first verdict waits for them all. One at a time, so that no more than
+/// [`CONTENT_READ_MAX`](super::CONTENT_READ_MAX) bytes are in memory.
+pub const FETCH_EXAMINED: usize = 64;
+
+/// Files with unsafe content that a warning names; the others are counted.
+pub const CONTENT_WARNINGS: usize = 5;
+
 /// Bytes of the largest README.md whose front matter is read; the Hub itself refuses larger ones' metadata.
 pub const README_MAX: u64 = 8 * MIB as u64;
 

@@ -56,6 +56,8 @@ pub enum Answer {
     Peers(Peers),
     /// To `limit`.
     Limits(Rates),
+    /// To `card init`.
+    CardInitialised(CardInitialised),
     /// To `repair`.
     Rebuilt(Rebuilt),
 }
@@ -166,9 +168,21 @@ pub struct Fetched {
     pub seconds: f64,
     /// Whose it is.
     pub provenance: Provenance,
+    /// Files with chat templates, which loaders run in a sandbox.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub templates: Vec<String>,
     /// With `--dry-run`: what would be fetched, and what is here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dry_run: Option<bool>,
+}
+
+/// Answer to `card init`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CardInitialised {
+    /// The README.
+    pub path: PathBuf,
+    /// Its bytes.
+    pub bytes: u64,
 }
 
 /// Answer to `ls`.

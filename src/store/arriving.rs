@@ -276,6 +276,11 @@ impl Arriving {
         self.id
     }
 
+    /// Bytes of the whole file.
+    pub fn size(&self) -> u64 {
+        self.target.size
+    }
+
     /// Writes the file's bytes of one verified block; from now on the block is served.
     ///
     /// # Errors

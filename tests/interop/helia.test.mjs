@@ -20,12 +20,20 @@ function bytes (length, seed) {
   return createCipheriv('aes-256-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(length))
 }
 
+/** Weights as loaders take them: anything else under that name is refused of a stranger. */
+function safetensors (length, seed) {
+  const header = Buffer.from(JSON.stringify({ weight: { dtype: 'U8', shape: [length], data_offsets: [0, length] } }).padEnd(96))
+  const size = Buffer.alloc(8)
+  size.writeBigUInt64LE(BigInt(header.length))
+  return Buffer.concat([size, header, bytes(length, seed)])
+}
+
 const FILES = { 'of 0 bytes': Buffer.alloc(0), 'of 1 byte': bytes(1, 1), 'of 3 MiB': bytes(3 * MIB, 2) }
 const FOLDER = {
   'README.md': Buffer.from('---\nlicense: mit\n---\n# a model\n'),
   'empty.txt': Buffer.alloc(0),
   'one.bin': bytes(1, 3),
-  'model.safetensors': bytes(3 * MIB, 4),
+  'model.safetensors': safetensors(3 * MIB, 4),
   'onnx/over-a-chunk.bin': bytes(MIB + 1, 5),
   'onnx/quantized/ünïcode näme.json': Buffer.from('{}\n')
 }

@@ -9,6 +9,7 @@ mod cat;
 mod cli;
 mod common;
 mod companion;
+mod content;
 mod crash;
 mod hostile_peer;
 mod inline;

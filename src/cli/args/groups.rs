@@ -4,9 +4,16 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::KindArg;
+
 /// What to do with cards.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum CardAction {
+    /// Write a README.md to start from: what the files themselves say, and places for the rest
+    #[command(after_help = "Examples:
+  modelswarm card init ./my-model
+  modelswarm card init ./my-data --kind dataset --force")]
+    Init(CardInitArgs),
     /// Print the signed statement
     #[command(after_help = "Examples:
   modelswarm card show all-MiniLM-L6-v2
@@ -56,6 +63,23 @@ pub(in crate::cli) enum CardAction {
         #[arg(short, long, value_name = "DIR")]
         output: PathBuf,
     },
+}
+
+/// Arguments of `card init`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct CardInitArgs {
+    /// The folder
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Its name in the README [default: the folder's]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// What it is [default: model]
+    #[arg(long)]
+    pub kind: Option<KindArg>,
+    /// Replace a README.md that is there
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// Arguments of `card withdraw` and `card deprecate`.

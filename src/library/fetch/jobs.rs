@@ -33,6 +33,7 @@ pub(super) struct Key {
     publisher: Option<String>,
     dry_run: bool,
     force: bool,
+    allow_code: bool,
     reading: bool,
 }
 
@@ -51,6 +52,7 @@ impl Key {
             publisher: get.publisher.clone(),
             dry_run: get.dry_run,
             force: get.force,
+            allow_code: get.allow_code,
             reading: false,
         }
     }
@@ -67,6 +69,8 @@ pub(super) struct Outcome {
     /// Bytes that were not here when the fetch began.
     pub to_fetch: u64,
     pub card: Option<Verified>,
+    /// Files with chat templates.
+    pub templates: Vec<String>,
     /// Whether the publisher's key stood in the REF.
     pub named: bool,
 }

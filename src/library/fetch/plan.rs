@@ -18,7 +18,10 @@ use crate::{
         resolve::{self, Resolve},
         walk::{Found, Leaf, Size, Walk},
     },
-    library::{Library, blocking, blocks, note::Note, place::repo_folder, scan::Selection, trust},
+    library::{
+        Library, blocking, blocks, content::Lies, note::Note, place::repo_folder, scan::Selection,
+        trust,
+    },
     limits,
     rpc::{Code, Failure, Get},
     store::{
@@ -346,6 +349,15 @@ impl Plan {
         self.id
     }
 
+    /// Where all files lie once they are there.
+    pub(super) fn lying(&self) -> Vec<Lies> {
+        let lies = |file: &Planned| Lies {
+            path: file.path.clone(),
+            on_disk: self.place.base.join(&file.on_disk),
+        };
+        self.files.iter().map(lies).collect()
+    }
+
     /// What the fetch ends with if all goes well.
     pub(super) fn outcome(&self, origin: &Origin) -> Outcome {
         Outcome {
@@ -356,6 +368,7 @@ impl Plan {
             bytes: self.files.iter().map(|file| file.size.expected()).sum(),
             to_fetch: self.to_fetch(),
             card: origin.card.clone(),
+            templates: Vec::new(),
             named: origin.named,
         }
     }

@@ -4,10 +4,13 @@
 //! occurs several times is asked for once. Most are written by the thread that hashed them ([`landing`]), the others on
 //! blocking threads, a few at a time; a block's memory is given back when it is written, which is what lets the exchange
 //! ask for the next. Files are opened when their turn comes and finished when their last leaf is written, so neither a
-//! large repo nor a million small files opens more than a window of them.
+//! large repo nor a million small files opens more than a window of them. Of strangers' content nothing but what tells
+//! whether it carries code is asked for until that is decided ([`gate`]).
 
+mod gate;
 mod landing;
 mod open;
+mod settle;
 mod urgent;
 mod write;
 
@@ -18,15 +21,17 @@ use std::{
 
 use tokio::{task::JoinSet, time::Instant};
 
+pub(super) use self::gate::Gate;
 use self::landing::Landing;
 use self::open::{OpenError, OpenFile, Opened};
-use self::write::{Piece, finish_all, write_all};
+use self::write::{Piece, write_all};
 use super::{
     jobs::Job,
     plan::Plan,
     source::{Source, expected},
 };
 use crate::{
+    card::content::Admitted,
     dag::{
         Block, Cid,
         block::RAW,
@@ -36,19 +41,20 @@ use crate::{
     limits,
     network::Arrived,
     rpc::{Code, Failure},
-    store::{Arriving, Error, FileId, Store},
+    store::{Error, FileId, Store},
 };
 
-/// Fetches all of the plan's files that are not in their place.
+/// Fetches all of the plan's files that are not in their place, if the gate opens; what a gate that was closed let in.
 ///
 /// # Errors
-/// As [`Source::arrived`] and the store; refused (4) for a tree that lies about its sizes.
+/// As [`Source::arrived`] and the store; refused (4) for a tree that lies about its sizes, and by the gate.
 pub(super) async fn run(
     library: &Library,
     plan: &mut Plan,
     source: &mut Source,
     job: &Arc<Job>,
-) -> Result<(), Failure> {
+    gate: Gate,
+) -> Result<Option<Admitted>, Failure> {
     let queue = (0..plan.files.len()).filter(|index| plan.files[*index].file.is_none()).collect();
     let here: u64 =
         plan.files.iter().filter(|file| file.file.is_some()).map(|file| file.size.expected()).sum();
@@ -64,6 +70,8 @@ pub(super) async fn run(
         move |block: &Block| landing.land(block)
     }));
     let mut transfer = Transfer {
+        library,
+        gate,
         store: library.store().clone(),
         landing: Arc::clone(&landing),
         plan,
@@ -86,16 +94,20 @@ pub(super) async fn run(
     let outcome = transfer.run().await;
     // Writes under way end before the job does: what they wrote is found again.
     while transfer.tasks.join_next().await.is_some() {}
+    let gate = std::mem::replace(&mut transfer.gate, Gate::open());
     drop(transfer);
     blocking(move || {
         landing.close();
         Ok(())
     })
     .await?;
-    outcome
+    outcome.map(|()| gate.into_admitted())
 }
 
 struct Transfer<'a> {
+    library: &'a Library,
+    /// What must be known before the bulk moves.
+    gate: Gate,
     store: Store,
     landing: Arc<Landing>,
     plan: &'a mut Plan,
@@ -129,17 +141,20 @@ enum Step {
     Wrote { files: Vec<usize>, block: Cid, block_len: usize, bytes: u64 },
     Committed,
     Finished(Vec<(usize, FileId)>),
+    Judged(Vec<gate::Judged>),
+    SetAside,
 }
 
 impl Transfer<'_> {
     async fn run(&mut self) -> Result<(), Failure> {
         let job = Arc::clone(self.job);
+        self.survey().await?;
         loop {
             let all = self.ask().await?;
             self.finish();
             self.commit();
             if self.asked.is_empty() && self.tasks.is_empty() {
-                if self.open.is_empty() && self.queue.is_empty() {
+                if self.open.is_empty() && self.queue.is_empty() && self.gate.is_open() {
                     return Ok(());
                 }
                 if all {
@@ -169,6 +184,10 @@ impl Transfer<'_> {
         self.hurry().await?;
         if !all {
             return Ok(false);
+        }
+        self.pursue().await?;
+        if !self.gate.is_open() {
+            return Ok(true);
         }
         let mut wants = Vec::new();
         while self.asked.len() < limits::FETCH_WANTS {
@@ -275,6 +294,7 @@ impl Transfer<'_> {
         }
         self.leaves.extend(missing.into_iter().map(|leaf| (index, leaf)));
         self.open.insert(index, file);
+        self.gate.opened(index, self.plan.files[index].size);
         Ok(())
     }
 
@@ -351,10 +371,13 @@ impl Transfer<'_> {
                     if file.left == 0 && file.writes == 0 {
                         self.done.push(index);
                     }
+                    self.gate.stir(index);
                 }
                 self.source.stored(vec![(block, block_len)]).await?;
             }
             Step::Committed => self.committing = false,
+            Step::Judged(judged) => self.on_judged(judged),
+            Step::SetAside => {}
             Step::Finished(records) => {
                 self.committing = false;
                 for (index, record) in records {
@@ -363,57 +386,5 @@ impl Transfer<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Gives files whose every leaf is written their names, many small ones with one flush.
-    fn finish(&mut self) {
-        let enough = self.done.len() >= limits::FETCH_FINISH_FILES
-            || (self.queue.is_empty() && self.leaves.is_empty())
-            || self.open.len() >= limits::FETCH_OPEN_FILES
-            || self.is_time();
-        if self.committing || self.done.is_empty() || !enough {
-            return;
-        }
-        let mut plain = Vec::new();
-        let mut replacing = Vec::new();
-        for index in self.done.drain(..) {
-            let Some(file) = self.open.remove(&index) else { continue };
-            let place = if self.plan.files[index].replace { &mut replacing } else { &mut plain };
-            place.push((index, file));
-        }
-        self.committing = true;
-        let store = self.store.clone();
-        self.tasks.spawn_blocking(move || {
-            let mut records = finish_all(&store, plain, false)?;
-            records.extend(finish_all(&store, replacing, true)?);
-            Ok(Step::Finished(records))
-        });
-    }
-
-    fn is_time(&self) -> bool {
-        let readers = self.job.readers();
-        // Nothing more comes by itself while nobody wants all.
-        let idle = self.asked.is_empty() && !readers.want_all();
-        idle || readers.is_closed()
-            || self.committed_at.elapsed() >= limits::FETCH_COMMIT_PAUSE
-            || self.uncommitted >= limits::FETCH_COMMIT_BYTES
-    }
-
-    /// Makes durable what was written since the last time.
-    fn commit(&mut self) {
-        if self.committing || self.uncommitted == 0 || !self.is_time() {
-            return;
-        }
-        self.committing = true;
-        self.uncommitted = 0;
-        self.committed_at = Instant::now();
-        let files: Vec<Arc<Arriving>> =
-            self.open.values().filter_map(|file| file.begun().cloned()).collect();
-        self.tasks.spawn_blocking(move || {
-            for file in files {
-                file.commit()?;
-            }
-            Ok(Step::Committed)
-        });
     }
 }

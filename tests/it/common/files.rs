@@ -50,6 +50,50 @@ pub(crate) fn safetensors(path: &Path, seed: u64, len: usize) {
     file.write_all(&noise(seed, len)).expect("write");
 }
 
+/// A GGUF file of one tensor of about `len` bytes, with this chat template.
+pub(crate) fn gguf(template: &str, len: usize) -> Vec<u8> {
+    let text = |text: &str| [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat();
+    let entry =
+        |name: &str, value: &str| [text(name), 8u32.to_le_bytes().to_vec(), text(value)].concat();
+    let len = len / 32 * 32;
+    let mut file = b"GGUF\x03\0\0\0".to_vec();
+    file.extend(1u64.to_le_bytes());
+    file.extend(2u64.to_le_bytes());
+    file.extend(entry("general.architecture", "llama"));
+    file.extend(entry("tokenizer.chat_template", template));
+    file.extend(text("token_embd.weight"));
+    // One dimension of F32, at the beginning of the data.
+    file.extend(1u32.to_le_bytes());
+    file.extend((len as u64 / 4).to_le_bytes());
+    file.extend(0u32.to_le_bytes());
+    file.extend(0u64.to_le_bytes());
+    file.resize(file.len().next_multiple_of(32), 0);
+    file.extend(noise(1, len));
+    file
+}
+
+/// A zip of these members, stored.
+pub(crate) fn zip(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let (mut files, mut directory) = (Vec::new(), Vec::new());
+    for (name, data) in members {
+        let at = (files.len() as u32).to_le_bytes();
+        let size = (data.len() as u32).to_le_bytes();
+        // No flags, stored, no time; nobody here checks a CRC.
+        let common = [&[10, 0, 0, 0, 0, 0, 0, 0, 0x21, 0, 0, 0, 0, 0][..], &size, &size].concat();
+        let name_len = (name.len() as u16).to_le_bytes();
+        files.extend(
+            [b"PK\x03\x04", &common[..], &name_len, &[0; 2], name.as_bytes(), data].concat(),
+        );
+        let entry =
+            [b"PK\x01\x02", &[10, 0][..], &common, &name_len, &[0; 12], &at, name.as_bytes()];
+        directory.extend(entry.concat());
+    }
+    let count = (members.len() as u16).to_le_bytes();
+    let (at, len) = ((files.len() as u32).to_le_bytes(), (directory.len() as u32).to_le_bytes());
+    let end = [b"PK\x05\x06", &[0; 4][..], &count, &count, &len, &at, &[0; 2]].concat();
+    [files, directory, end].concat()
+}
+
 /// A model's folder as people publish it, its content given by `seed`, its weights of `len` bytes.
 pub(crate) fn model(dir: &Path, seed: u64, len: usize) {
     safetensors(&dir.join("model.safetensors"), seed, len);

@@ -50,7 +50,7 @@ impl Transfer<'_> {
     }
 
     /// Asks for the leaves of a file in this range that are not asked for. False: some wait until something was written.
-    async fn ask_range(
+    pub(super) async fn ask_range(
         &mut self,
         index: usize,
         range: &Range<u64>,
@@ -91,7 +91,7 @@ impl Transfer<'_> {
 }
 
 /// Whether a leaf holds bytes of the range; one whose size nobody knows may.
-fn overlaps(leaf: &Leaf, range: &Range<u64>) -> bool {
+pub(super) fn overlaps(leaf: &Leaf, range: &Range<u64>) -> bool {
     let ends_after = match leaf.size {
         Size::Declared(size) => range.start < leaf.offset.saturating_add(size),
         Size::Hint(_) => true,
