@@ -8,6 +8,7 @@
 mod answer;
 mod cards;
 mod names;
+mod node;
 
 use std::path::PathBuf;
 
@@ -20,15 +21,18 @@ use crate::config::{Config, Visibility};
 pub use crate::card::{policy::Provenance as ProvenanceStatus, statement::Kind};
 
 pub use answer::{
-    Answer, CardInitialised, ChangedFile, Collected, ExportedCard, Fetched, FileLine, Health,
-    Identity, Initialised, PeerLine, Peers, Printed, Provenance, Rebuilt, Removed, RepoLine, Repos,
-    Seeded, Shared, Shown, Status, StoreFigures, TransferLine, TrustLine, TrustedPublishers,
+    Answer, CardInitialised, Collected, ExportedCard, Fetched, FileLine, Printed, Provenance,
+    Rebuilt, Removed, RepoLine, Repos, Seeded, Shared, Shown, TrustLine, TrustedPublishers,
     Verified,
 };
 
 pub use cards::{CardDiff, CardLine, CardLog, CardShown, FieldChange, Restate};
 
 pub use names::{Name, NameLine, NameRepo, Names, Resolve};
+
+pub use node::{
+    ChangedFile, Health, Identity, Initialised, PeerLine, Peers, Status, StoreFigures, TransferLine,
+};
 
 /// The first line of a daemon on its control socket.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
