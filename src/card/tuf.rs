@@ -343,4 +343,4 @@ fn require(
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::card) mod tests;

@@ -1,5 +1,8 @@
+use std::ops::{Add, Mul};
+
 use ed25519_dalek::{Signer as _, SigningKey};
 use proptest::prelude::*;
+use sha2::Digest as _;
 
 use super::*;
 use crate::card::did;
@@ -249,6 +252,44 @@ fn fields_that_tuf_or_we_do_not_allow_are_refused_though_signed() {
         at(signed, "keys").insert(id, Value::Map(object));
     });
     assert!(matches!(flaw(&head, text), Flaw::Field(_)));
+}
+
+/// Another signature by the key's owner that a plain check takes: R is the identity, S = H(R, A, M) a.
+pub(in crate::card) fn lax_signature(key: &SigningKey, message: &[u8]) -> [u8; 64] {
+    /// A scalar of the first argument's type, whose name dalek does not export.
+    fn reduced<S>(_: S, bytes: &[u8]) -> S
+    where
+        S: Copy + From<u64> + Add<Output = S> + Mul<Output = S>,
+    {
+        let base = S::from(256);
+        bytes.iter().rev().fold(S::from(0), |sum, byte| sum * base + S::from((*byte).into()))
+    }
+    let public = key.verifying_key();
+    let mut signature = [0; 64];
+    signature[0] = 1;
+    let hashed = [&signature[..32], public.as_bytes(), message].concat();
+    let challenge = reduced(key.to_scalar(), &sha2::Sha512::digest(&hashed));
+    signature[32..].copy_from_slice((challenge * key.to_scalar()).as_bytes());
+    let plain = Signature::from_bytes(&signature);
+    assert!(ed25519_dalek::Verifier::verify(&public, message, &plain).is_ok());
+    signature
+}
+
+#[test]
+fn a_signature_that_only_a_plain_check_takes_is_none() {
+    let mut draft = Draft::first(content(role(1, &[1]), role(1, &[11]))).unwrap();
+    let lax = lax_signature(&key(1), &draft.to_sign());
+    assert_eq!(draft.add_signature(&id(1), lax), Err(DraftError::Signature { key: id(1) }));
+    draft.sign(&key(1)).unwrap();
+    let lab = draft.finish().unwrap();
+    let good = hex(&key(1).sign(&draft.to_sign()).to_bytes());
+    let text = lab.head().text().replace(&good, &hex(&lax));
+    assert_ne!(text, lab.head().text());
+    let refused = Publisher::from_roots(&[text]);
+    assert!(
+        matches!(refused, Err(Error::Root { flaw: Flaw::Signature { .. }, .. })),
+        "{refused:?}"
+    );
 }
 
 #[test]
