@@ -1,14 +1,31 @@
-//! The publishers that the user trusts: the words of `trust.toml` and what follows from them.
+//! Whom and what the user trusts: the words of `trust.toml`, and what follows from them.
 //!
-//! Only the user makes trust (`trust add ALIAS DID`); a first contact, a signature or a name never does (design
-//! section 5). Fields that later versions write here are kept. Reading and writing the file is `cli`'s and `library`'s.
+//! Only the user makes trust (`trust add ALIAS ID`); a first contact, a signature or a name never does (design
+//! section 5). Fields that later versions write here are kept; those that this one does not know are named in
+//! [`TrustList::unread`], since a mistyped rule is no rule. [`decide`] is the one place where the rules are applied.
+//! Lookups are by hash: a list of ten thousand decides as fast as one of ten. Reading and writing the file is `cli`'s
+//! and `library`'s. Provenance 7.8, with the issue's defaults.
 
-use serde::{Deserialize, Serialize};
+mod decide;
+mod file;
+mod pattern;
+
+use std::collections::HashMap;
 
 use crate::limits;
 
 use super::did::PublisherId;
-use super::name::Alias;
+use super::identity::Identity;
+use super::json::shortened;
+use super::name::{Alias, RepoName};
+
+use file::File;
+
+pub use decide::{CardFacts, Claim, Decision, Facts, Reason, Rule, Weight, decide};
+pub use file::{
+    Answer, Block, Blocked, Defaults, Endorser, MaxSize, Require, Scope, Trusted, Unknown, Whose,
+};
+pub use pattern::{NotAPattern, Pattern};
 
 /// Why a trust list is not read or not changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -16,70 +33,151 @@ pub enum Error {
     /// Not the TOML that we write.
     #[error("the trust list cannot be read: {0}")]
     Syntax(String),
-    /// The alias means another key.
+    /// The alias means another publisher.
     #[error("the alias {alias} is taken by {id}; remove it first: modelswarm trust rm {alias}")]
     AliasTaken {
         /// The alias.
         alias: Alias,
         /// Whose it is.
-        id: PublisherId,
+        id: Identity,
     },
-    /// The key has another alias.
+    /// The publisher has another alias.
     #[error("{id} is trusted as {alias} already; remove that first: modelswarm trust rm {alias}")]
     IdTaken {
-        /// The key.
-        id: PublisherId,
+        /// The publisher.
+        id: Identity,
         /// Its alias.
         alias: Alias,
     },
-    /// More publishers than are kept.
-    #[error("more than {max} trusted publishers", max = limits::TRUSTED_PUBLISHERS_MAX)]
-    TooMany,
+    /// Two endorsers of one alias or one id.
+    #[error(
+        "the endorser {alias} ({id}) shares its alias or its id with another; give each one entry"
+    )]
+    EndorserTwice {
+        /// The second one's alias.
+        alias: Alias,
+        /// Its id.
+        id: Identity,
+    },
+    /// A requirement names nobody: it would never hold, or never apply.
+    #[error("a requirement names {alias}, which is no alias of {role} in the trust list")]
+    NoSuchAlias {
+        /// The alias.
+        alias: Alias,
+        /// `a publisher` or `an endorser`.
+        role: &'static str,
+    },
+    /// An endorser that a requirement counts on.
+    #[error("a requirement counts on the endorser {alias}; remove that from trust.toml first")]
+    EndorserNeeded {
+        /// The endorser.
+        alias: Alias,
+    },
+    /// More than is kept.
+    #[error("more than {max} {what} in the trust list")]
+    TooMany {
+        /// What.
+        what: &'static str,
+        /// The bound.
+        max: usize,
+    },
 }
 
-/// A publisher that the user trusts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Trusted {
-    /// The user's word for it.
-    pub alias: Alias,
-    /// Its key.
-    pub id: PublisherId,
-    /// What other versions keep here (`models`, `evidence`, `pinned`, …).
-    #[serde(flatten)]
-    other: toml::Table,
-}
-
-/// `trust.toml`: `[[publisher]]` with `alias` and `id`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+/// The list, whole and without contradictions.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct TrustList {
-    // Before the tables: TOML wants plain values first.
-    #[serde(flatten)]
-    other: toml::Table,
-    #[serde(default, rename = "publisher")]
-    publishers: Vec<Trusted>,
+    file: File,
+    index: Index,
+}
+
+/// Where things stand in the file.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Index {
+    publishers: HashMap<Identity, usize>,
+    aliases: HashMap<Alias, usize>,
+    endorsers: HashMap<Identity, usize>,
+    /// By publisher; what is for everyone under none.
+    requires: HashMap<Option<Identity>, Vec<usize>>,
+    blocks: HashMap<Blocked, usize>,
+}
+
+impl Index {
+    fn of(file: &File) -> Result<Self, Error> {
+        bounded("publishers", file.publishers.len(), limits::TRUSTED_PUBLISHERS_MAX)?;
+        bounded("endorsers", file.endorsers.len(), limits::TRUST_RULES_MAX)?;
+        bounded("requirements", file.requires.len(), limits::TRUST_RULES_MAX)?;
+        bounded("blocks", file.blocks.len(), limits::TRUST_RULES_MAX)?;
+        let mut index = Self::default();
+        for (at, Trusted { alias, id, scope }) in file.publishers.iter().enumerate() {
+            patterns(scope.models.as_ref())?;
+            if let Some(first) = index.aliases.insert(alias.clone(), at) {
+                let id = file.publishers[first].id;
+                return Err(Error::AliasTaken { alias: alias.clone(), id });
+            }
+            if let Some(first) = index.publishers.insert(*id, at) {
+                let alias = file.publishers[first].alias.clone();
+                return Err(Error::IdTaken { id: *id, alias });
+            }
+        }
+        let mut endorsers = HashMap::new();
+        for (at, Endorser { alias, id, .. }) in file.endorsers.iter().enumerate() {
+            let twice = endorsers.insert(alias, at).is_some();
+            if index.endorsers.insert(*id, at).is_some() || twice {
+                return Err(Error::EndorserTwice { alias: alias.clone(), id: *id });
+            }
+        }
+        for (at, require) in file.requires.iter().enumerate() {
+            patterns(require.models.as_ref())?;
+            bounded(
+                "properties of one requirement",
+                require.properties.len(),
+                limits::TRUST_PATTERNS_MAX,
+            )?;
+            bounded(
+                "endorsers of one requirement",
+                require.any_of.len(),
+                limits::TRUST_PATTERNS_MAX,
+            )?;
+            let unknown = |alias: &Alias, role| Error::NoSuchAlias { alias: alias.clone(), role };
+            if let Some(alias) = require.any_of.iter().find(|alias| !endorsers.contains_key(alias))
+            {
+                return Err(unknown(alias, "an endorser"));
+            }
+            let whose = match &require.publisher {
+                Whose::Everyone => None,
+                Whose::Id(id) => Some(*id),
+                Whose::Alias(alias) => {
+                    let at =
+                        index.aliases.get(alias).ok_or_else(|| unknown(alias, "a publisher"))?;
+                    Some(file.publishers[*at].id)
+                }
+            };
+            index.requires.entry(whose).or_default().push(at);
+        }
+        index.blocks = file.blocks.iter().enumerate().map(|(at, block)| (block.id, at)).collect();
+        Ok(index)
+    }
+}
+
+fn bounded(what: &'static str, len: usize, max: usize) -> Result<(), Error> {
+    if len > max { Err(Error::TooMany { what, max }) } else { Ok(()) }
+}
+
+fn patterns(models: Option<&Vec<Pattern>>) -> Result<(), Error> {
+    bounded("patterns of one entry", models.map_or(0, Vec::len), limits::TRUST_PATTERNS_MAX)
 }
 
 impl TrustList {
-    /// Reads `trust.toml`; every alias and every key stands in it once.
+    /// Reads `trust.toml`; every alias and every publisher stands in it once.
     ///
     /// # Errors
-    /// Every [`Error`].
+    /// Every [`Error`] but [`Error::EndorserNeeded`].
     pub fn from_toml(text: &str) -> Result<Self, Error> {
-        let list: Self = toml::from_str(text).map_err(|e| Error::Syntax(e.to_string()))?;
-        if list.publishers.len() > limits::TRUSTED_PUBLISHERS_MAX {
-            return Err(Error::TooMany);
-        }
-        let mut by_alias = std::collections::HashMap::new();
-        let mut by_id = std::collections::HashMap::new();
-        for Trusted { alias, id, .. } in &list.publishers {
-            if let Some(id) = by_alias.insert(alias, *id) {
-                return Err(Error::AliasTaken { alias: alias.clone(), id });
-            }
-            if let Some(alias) = by_id.insert(*id, alias) {
-                return Err(Error::IdTaken { id: *id, alias: alias.clone() });
-            }
-        }
-        Ok(list)
+        bounded("bytes", text.len(), limits::TRUST_FILE_MAX)?;
+        let file: File =
+            toml::from_str(text).map_err(|error| Error::Syntax(shortened(&error.to_string())))?;
+        let index = Index::of(&file)?;
+        Ok(Self { file, index })
     }
 
     /// The text of `trust.toml`.
@@ -87,120 +185,192 @@ impl TrustList {
     /// # Errors
     /// [`Error::Syntax`] if kept fields cannot be written again.
     pub fn to_toml(&self) -> Result<String, Error> {
-        toml::to_string(self).map_err(|error| Error::Syntax(error.to_string()))
+        toml::to_string(&self.file).map_err(|error| Error::Syntax(error.to_string()))
+    }
+
+    /// Changes the list, or leaves it as it was.
+    fn change<T>(&mut self, change: impl FnOnce(&mut File) -> T) -> Result<T, Error> {
+        let mut file = self.file.clone();
+        let changed = change(&mut file);
+        self.index = Index::of(&file)?;
+        self.file = file;
+        Ok(changed)
     }
 
     /// The publishers, in the order in which they were added.
     pub fn publishers(&self) -> &[Trusted] {
-        &self.publishers
+        &self.file.publishers
     }
 
-    /// Trusts a key under an alias. True if that is new; the same pair again changes nothing.
+    /// The endorsers.
+    pub fn endorsers(&self) -> &[Endorser] {
+        &self.file.endorsers
+    }
+
+    /// The requirements.
+    pub fn requires(&self) -> &[Require] {
+        &self.file.requires
+    }
+
+    /// The blocks.
+    pub fn blocks(&self) -> &[Block] {
+        &self.file.blocks
+    }
+
+    /// What holds where no entry says otherwise.
+    pub fn defaults(&self) -> &Defaults {
+        &self.file.default
+    }
+
+    /// Trusts a publisher under an alias. True if that is new; the same pair again changes nothing.
     ///
     /// # Errors
     /// [`Error::AliasTaken`], [`Error::IdTaken`], [`Error::TooMany`].
-    pub fn add(&mut self, alias: Alias, id: PublisherId) -> Result<bool, Error> {
-        match (self.resolve(&alias), self.alias_of(&id)) {
-            (Some(taken), _) if *taken == id => return Ok(false),
-            (Some(taken), _) => return Err(Error::AliasTaken { id: *taken, alias }),
-            (None, Some(alias)) => return Err(Error::IdTaken { id, alias: alias.clone() }),
-            (None, None) => {}
+    pub fn add(&mut self, alias: Alias, id: impl Into<Identity>) -> Result<bool, Error> {
+        let id = id.into();
+        if self.identity(&alias) == Some(&id) {
+            return Ok(false);
         }
-        if self.publishers.len() >= limits::TRUSTED_PUBLISHERS_MAX {
-            return Err(Error::TooMany);
-        }
-        self.publishers.push(Trusted { alias, id, other: toml::Table::new() });
+        self.change(|file| file.publishers.push(Trusted { alias, id, scope: Scope::default() }))?;
         Ok(true)
     }
 
-    /// Ends the trust under an alias; the key that had it.
-    pub fn remove(&mut self, alias: &Alias) -> Option<PublisherId> {
-        let at = self.publishers.iter().position(|trusted| trusted.alias == *alias)?;
-        Some(self.publishers.remove(at).id)
+    /// Ends the trust under an alias; the publisher that had it. Requirements that named it by this alias name it by
+    /// its id from then on: ending trust lifts no rule.
+    pub fn remove(&mut self, alias: &Alias) -> Option<Identity> {
+        let at = *self.index.aliases.get(alias)?;
+        let removed = self.change(|file| {
+            let id = file.publishers.remove(at).id;
+            for require in &mut file.requires {
+                if require.publisher == Whose::Alias(alias.clone()) {
+                    require.publisher = Whose::Id(id);
+                }
+            }
+            id
+        });
+        Some(removed.expect("a list without contradictions has none with an entry less"))
     }
 
-    /// The key that an alias means.
+    /// Says for what a publisher is trusted, and since when and why. False if nobody has that alias.
+    ///
+    /// # Errors
+    /// [`Error::TooMany`].
+    pub fn amend(&mut self, alias: &Alias, amend: impl FnOnce(&mut Scope)) -> Result<bool, Error> {
+        let Some(at) = self.index.aliases.get(alias).copied() else { return Ok(false) };
+        self.change(|file| amend(&mut file.publishers[at].scope))?;
+        Ok(true)
+    }
+
+    /// Counts somebody's claims; of these kinds only, if any are given.
+    ///
+    /// # Errors
+    /// [`Error::EndorserTwice`], [`Error::TooMany`].
+    pub fn add_endorser(
+        &mut self,
+        alias: Alias,
+        id: impl Into<Identity>,
+        kinds: Option<Vec<String>>,
+    ) -> Result<(), Error> {
+        let id = id.into();
+        let other = toml::Table::new();
+        self.change(|file| file.endorsers.push(Endorser { alias, id, kinds, other }))
+    }
+
+    /// Counts an endorser's claims no longer. False if nobody has that alias.
+    ///
+    /// # Errors
+    /// [`Error::EndorserNeeded`].
+    pub fn remove_endorser(&mut self, alias: &Alias) -> Result<bool, Error> {
+        let before = self.file.endorsers.len();
+        let removed = self.change(|file| file.endorsers.retain(|one| one.alias != *alias));
+        match removed {
+            Err(Error::NoSuchAlias { alias, .. }) => Err(Error::EndorserNeeded { alias }),
+            other => other.map(|()| self.file.endorsers.len() < before),
+        }
+    }
+
+    /// Never uses this again. False if it was blocked already.
+    ///
+    /// # Errors
+    /// [`Error::TooMany`].
+    pub fn block(&mut self, id: Blocked, reason: Option<String>) -> Result<bool, Error> {
+        if self.index.blocks.contains_key(&id) {
+            return Ok(false);
+        }
+        let other = toml::Table::new();
+        self.change(|file| file.blocks.push(Block { id, reason, other }))?;
+        Ok(true)
+    }
+
+    /// Lifts a block. False if there was none.
+    pub fn unblock(&mut self, id: &Blocked) -> bool {
+        let was = self.index.blocks.contains_key(id);
+        let lifted = self.change(|file| file.blocks.retain(|block| block.id != *id));
+        lifted.expect("a list without contradictions has none with an entry less");
+        was
+    }
+
+    /// The key that an alias means; none also if it means a lab (see [`TrustList::identity`]).
     pub fn resolve(&self, alias: &Alias) -> Option<&PublisherId> {
-        self.publishers.iter().find(|trusted| trusted.alias == *alias).map(|trusted| &trusted.id)
+        self.identity(alias)?.as_key()
     }
 
-    /// The alias of a trusted key.
-    pub fn alias_of(&self, id: &PublisherId) -> Option<&Alias> {
-        self.publishers.iter().find(|trusted| trusted.id == *id).map(|trusted| &trusted.alias)
+    /// The publisher that an alias means.
+    pub fn identity(&self, alias: &Alias) -> Option<&Identity> {
+        self.index.aliases.get(alias).map(|at| &self.file.publishers[*at].id)
+    }
+
+    /// What is noted of a trusted publisher.
+    pub fn publisher(&self, id: impl Into<Identity>) -> Option<&Trusted> {
+        self.index.publishers.get(&id.into()).map(|at| &self.file.publishers[*at])
+    }
+
+    /// The alias of a trusted publisher, whatever it is trusted for.
+    pub fn alias_of(&self, id: impl Into<Identity>) -> Option<&Alias> {
+        self.publisher(id).map(|trusted| &trusted.alias)
+    }
+
+    /// The endorser of this id.
+    pub fn endorser(&self, id: &Identity) -> Option<&Endorser> {
+        self.index.endorsers.get(id).map(|at| &self.file.endorsers[*at])
+    }
+
+    /// The block of this.
+    pub fn blocked(&self, id: &Blocked) -> Option<&Block> {
+        self.index.blocks.get(id).map(|at| &self.file.blocks[*at])
+    }
+
+    /// The requirements for a repo of this publisher, or for what nobody signed.
+    fn requires_for(
+        &self,
+        publisher: Option<&Identity>,
+        repo: Option<&RepoName>,
+    ) -> impl Iterator<Item = &Require> {
+        let everyone = self.index.requires.get(&None);
+        let this = publisher.and_then(|id| self.index.requires.get(&Some(*id)));
+        let found = everyone.into_iter().chain(this).flatten().map(|at| &self.file.requires[*at]);
+        found.filter(move |require| {
+            repo.is_none_or(|repo| file::covers(require.models.as_deref(), repo))
+        })
+    }
+
+    /// Places of fields that this version does not know, e.g. `default.unkown`: of a later version, or mistyped.
+    pub fn unread(&self) -> Vec<String> {
+        let file = &self.file;
+        let mut unread: Vec<String> = file.other.keys().cloned().collect();
+        let mut add = |place: &str, table: &toml::Table| {
+            unread.extend(table.keys().map(|field| format!("{place}.{field}")));
+        };
+        add("default", &file.default.other);
+        file.publishers.iter().for_each(|one| add("publisher", &one.scope.other));
+        file.endorsers.iter().for_each(|one| add("endorser", &one.other));
+        file.requires.iter().for_each(|one| add("require", &one.other));
+        file.blocks.iter().for_each(|one| add("block", &one.other));
+        unread.sort();
+        unread.dedup();
+        unread
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use ed25519_dalek::SigningKey;
-    use proptest::prelude::*;
-
-    fn id(seed: u8) -> PublisherId {
-        PublisherId::try_from(&SigningKey::from_bytes(&[seed; 32]).verifying_key()).unwrap()
-    }
-
-    fn alias(text: &str) -> Alias {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn an_alias_means_one_key_and_a_key_has_one_alias() {
-        let mut list = TrustList::default();
-        assert_eq!(list.add(alias("acme"), id(1)), Ok(true));
-        assert_eq!(list.add(alias("acme"), id(1)), Ok(false));
-        assert_eq!(
-            list.add(alias("acme"), id(2)),
-            Err(Error::AliasTaken { alias: alias("acme"), id: id(1) })
-        );
-        assert_eq!(
-            list.add(alias("other"), id(1)),
-            Err(Error::IdTaken { id: id(1), alias: alias("acme") })
-        );
-        assert_eq!(list.resolve(&alias("acme")), Some(&id(1)));
-        assert_eq!(list.alias_of(&id(1)), Some(&alias("acme")));
-        assert_eq!(list.remove(&alias("acme")), Some(id(1)));
-        assert_eq!(list.remove(&alias("acme")), None);
-        assert_eq!(list, TrustList::default());
-    }
-
-    #[test]
-    fn a_file_of_a_later_version_keeps_its_fields() {
-        let text = format!(
-            "[default]\nunknown = \"ask\"\n\n[[publisher]]\nalias = \"acme\"\nid = \"{}\"\n\
-             models = [\"*\"]\npinned = 2026-11-22\n",
-            id(1)
-        );
-        let mut list = TrustList::from_toml(&text).unwrap();
-        list.add(alias("sbert"), id(2)).unwrap();
-        let written = list.to_toml().unwrap();
-        for kept in ["unknown = \"ask\"", "models = [\"*\"]", "pinned = 2026-11-22"] {
-            assert!(written.contains(kept), "{kept} in {written}");
-        }
-        assert_eq!(TrustList::from_toml(&written), Ok(list));
-        assert_eq!(TrustList::from_toml(""), Ok(TrustList::default()));
-    }
-
-    #[test]
-    fn a_file_that_contradicts_itself_is_refused() {
-        let entry = |name: &str, seed| {
-            format!("[[publisher]]\nalias = \"{name}\"\nid = \"{}\"\n", id(seed))
-        };
-        let twice = entry("a", 1) + &entry("a", 2);
-        assert!(matches!(TrustList::from_toml(&twice), Err(Error::AliasTaken { .. })));
-        let twice = entry("a", 1) + &entry("b", 1);
-        assert!(matches!(TrustList::from_toml(&twice), Err(Error::IdTaken { .. })));
-        for text in
-            ["[[publisher]]\nalias = \"api\"\nid = \"x\"", "publisher = 1", "=", "[[publisher]]"]
-        {
-            assert!(matches!(TrustList::from_toml(text), Err(Error::Syntax(_))), "{text}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_never_panics(text: String) {
-            let _ = TrustList::from_toml(&text).is_ok();
-        }
-    }
-}
+mod tests;

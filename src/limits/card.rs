@@ -173,3 +173,50 @@ pub const INDEX_REPOS_MAX: usize = 2048;
 /// Versions of one repo in an index. Older ones are reached through their cards' `prev`; so many cover years of
 /// weekly releases, in at most 90 KB.
 pub const INDEX_VERSIONS_MAX: usize = 256;
+
+// Publishers, keys and trust (`card::tuf`, `card::keyfile`, `card::trust`).
+
+/// Bytes of one TUF root: 64 keys in four roles, with their signatures, take about 45 KB.
+pub const PUBLISHER_ROOT_MAX: usize = 64 * KIB;
+
+/// Versions of a publisher's root: one a week for twenty years.
+pub const PUBLISHER_ROOTS_MAX: usize = 1024;
+
+/// Bytes of the largest `publisher.json`: it lies in every release, so it stays one block. Also bounds the signatures
+/// that are checked: about 5,000.
+pub const PUBLISHER_DOC_MAX: usize = MIB;
+
+/// Keys of one TUF root, and keys of one of its roles.
+pub const PUBLISHER_KEYS_MAX: usize = 64;
+
+/// Bytes of a publisher's name in its root.
+pub const PUBLISHER_NAME_MAX: usize = 128;
+
+/// Links of a publisher, and bytes of one.
+pub const PUBLISHER_LINKS_MAX: usize = 16;
+/// See [`PUBLISHER_LINKS_MAX`].
+pub const PUBLISHER_LINK_MAX: usize = 512;
+
+/// Bytes of a key file: the largest keys in use (RSA of 16,384 bits, which are refused by name) have 13 KB.
+pub const KEY_FILE_MAX: usize = 64 * KIB;
+
+/// Rounds of bcrypt-pbkdf in an encrypted key file: `ssh-keygen -a` makes 16 to 24 unless told, and each takes some
+/// milliseconds. A file that asks for more would hold the program for minutes.
+pub const KEY_FILE_ROUNDS_MAX: u32 = 4096;
+
+/// Bytes of one message of the ssh-agent protocol, its length not counted (OpenSSH: AGENT_MAX_LEN).
+pub const AGENT_MESSAGE_MAX: usize = 256 * KIB;
+
+/// Keys that an agent may list (OpenSSH: AGENT_MAX_KEYS is 2,048).
+pub const AGENT_KEYS_MAX: usize = 2048;
+
+/// Bytes of a `trust.toml`: [`TRUSTED_PUBLISHERS_MAX`] entries of some 300 bytes.
+pub const TRUST_FILE_MAX: usize = 32 * MIB;
+
+/// Endorsers, requirements and blocks of a trust list, each: what a person or a company's list would hold.
+pub const TRUST_RULES_MAX: usize = 100_000;
+
+/// Patterns of one entry of the trust list, and bytes of one.
+pub const TRUST_PATTERNS_MAX: usize = 256;
+/// See [`TRUST_PATTERNS_MAX`]. Matching takes at most this times a name's length.
+pub const TRUST_PATTERN_MAX: usize = 256;
