@@ -20,7 +20,6 @@ pub mod identity;
 pub mod index;
 pub mod ipns;
 pub mod json;
-pub mod json;
 pub mod keyfile;
 pub mod license;
 pub mod manifest;

@@ -181,6 +181,7 @@ fn print(context: &Context, request: &Request, answer: &Answer, screen: &Screen)
         Answer::Shared(answer) => keep::print_shared(answer, request),
         Answer::Rebuilt(answer) => keep::print_rebuilt(answer, screen),
         Answer::Trust(answer) => trust::print(answer),
+        Answer::Why(answer) => trust::print_why(answer),
         Answer::Identity(answer) => identity::print(answer),
         Answer::Initialised(answer) => identity::print_initialised(answer, screen),
         Answer::Status(answer) => status::print(answer, context, screen),

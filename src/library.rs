@@ -22,6 +22,7 @@ mod listing;
 pub mod names;
 mod note;
 mod place;
+pub mod policy;
 pub mod read;
 mod refs;
 mod repair;

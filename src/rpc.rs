@@ -21,9 +21,9 @@ use crate::config::{Config, Visibility};
 pub use crate::card::{policy::Provenance as ProvenanceStatus, statement::Kind};
 
 pub use answer::{
-    Answer, CardInitialised, Collected, ExportedCard, Fetched, FileLine, Printed, Provenance,
-    Rebuilt, Removed, RepoLine, Repos, Seeded, Shared, Shown, TrustLine, TrustedPublishers,
-    Verified,
+    Answer, BlockLine, CardInitialised, Collected, ExportedCard, Fetched, FileLine, Printed,
+    Provenance, ReasonLine, Rebuilt, Removed, RepoLine, Repos, Seeded, Shared, Shown, TrustLine,
+    TrustedPublishers, Verified, Why,
 };
 
 pub use cards::{CardDiff, CardLine, CardLog, CardShown, FieldChange, Restate};
@@ -130,6 +130,20 @@ pub enum Request {
     },
     /// The publishers the user trusts.
     TrustList,
+    /// Refuse a publisher, a card, a release or a root, whoever vouches for it; or do so no longer.
+    TrustBlock {
+        /// Its key or CID.
+        id: String,
+        /// Why, in the user's words.
+        reason: Option<String>,
+        /// Lift the block.
+        lift: bool,
+    },
+    /// The user's rules on what the library holds.
+    TrustWhy {
+        /// The REF as typed.
+        reference: String,
+    },
     /// Trust a publisher no longer.
     TrustRm {
         /// The alias it was added under.

@@ -1,20 +1,24 @@
-//! `trust add`, `trust list`, `trust rm`.
+//! `trust add`, `trust list`, `trust rm`, `trust block`, `trust why`.
 
 use super::{args::TrustAction, output::print_text};
-use crate::rpc::{Request, TrustedPublishers};
+use crate::{
+    dag::name::escape,
+    rpc::{Request, TrustedPublishers, Why},
+};
 
 pub(super) fn request(action: TrustAction) -> Request {
     match action {
         TrustAction::Add { alias, publisher } => Request::TrustAdd { alias, publisher },
         TrustAction::List => Request::TrustList,
         TrustAction::Rm { alias } => Request::TrustRm { alias },
+        TrustAction::Block { id, reason, lift } => Request::TrustBlock { id, reason, lift },
+        TrustAction::Why { reference } => Request::TrustWhy { reference },
     }
 }
 
 pub(super) fn print(answer: &TrustedPublishers) {
     if answer.publishers.is_empty() {
         print_text("  no publisher is trusted yet\n");
-        return;
     }
     let width = answer.publishers.iter().map(|line| line.alias.len()).max().unwrap_or(0);
     let lines: String = answer
@@ -22,5 +26,18 @@ pub(super) fn print(answer: &TrustedPublishers) {
         .iter()
         .map(|line| format!("  {:width$}  {}\n", line.alias, line.publisher))
         .collect();
-    print_text(&lines);
+    let blocked = answer.blocked.iter().map(|block| {
+        let why = block.reason.as_deref().map(|why| format!("  {}", escape(why)));
+        format!("  BLOCKED  {}{}\n", block.id, why.unwrap_or_default())
+    });
+    print_text(&(lines + &blocked.collect::<String>()));
+}
+
+pub(super) fn print_why(answer: &Why) {
+    let mut text = String::new();
+    for reason in &answer.reasons {
+        text += &format!("  {:9}  {:7}  {}\n", reason.rule, reason.weight, reason.text);
+    }
+    text += if answer.allowed { "  it is allowed\n" } else { "  it is refused\n" };
+    print_text(&text);
 }

@@ -29,8 +29,9 @@ use self::{
     source::Source,
     unfinished::Unfinished,
 };
-use super::{Library, Watch, blocking, chain, content, sign, watch};
+use super::{Library, Watch, blocking, chain, content, policy, sign, watch};
 use crate::card::Verified;
+use crate::dag::Cid;
 use crate::network::Multiaddr;
 use crate::rpc::{Code, Failure, Fetched, Get, Progress, Stage};
 
@@ -132,13 +133,8 @@ async fn run(library: Library, get: Get, job: Arc<Job>) -> Result<Outcome, Failu
     job.update(|state| state.root = Some(origin.root));
     if let Some(card) = &origin.card {
         warn_of_namesakes(&library, card, &job).await?;
-        let (library, card, explicit) = (library.clone(), card.clone(), origin.explicit);
-        let remarks = blocking(move || {
-            let admission = chain::check(&library, &card, explicit)?;
-            Ok(chain::remarks(&card, &admission))
-        });
-        remarks.await?.into_iter().for_each(|remark| job.warn(remark));
     }
+    judge(&library, &origin).await?.into_iter().for_each(|remark| job.warn(remark));
     let mut plan = Plan::make(&library, &get, Purpose::Keep, &origin, &mut source).await?;
     let mut outcome = plan.outcome(&origin);
     let terms = Terms::of(&library, &get, &origin).await?;
@@ -168,6 +164,22 @@ async fn run(library: Library, get: Get, job: Arc<Job>) -> Result<Outcome, Failu
     content::few(&admitted.warnings).into_iter().for_each(|warning| job.warn(warning));
     outcome.templates = admitted.templates;
     Ok(outcome)
+}
+
+/// Refuses what follows from no accepted card or what the user's rules refuse; what is to be said of it otherwise.
+async fn judge(library: &Library, origin: &Origin) -> Result<Vec<String>, Failure> {
+    let (library, card) = (library.clone(), origin.card.clone());
+    let (explicit, named) = (origin.explicit, origin.named);
+    let cids: Vec<Cid> = origin.release.into_iter().chain([origin.root]).collect();
+    blocking(move || {
+        let card = card.as_ref();
+        let admission = card.map(|card| chain::check(&library, card, explicit)).transpose()?;
+        let subject = policy::Subject { card, cids: &cids, named, admission: admission.as_ref() };
+        policy::enforce(&library, &subject)?;
+        let remarks = card.zip(admission.as_ref());
+        Ok(remarks.map(|(card, admission)| chain::remarks(card, admission)).unwrap_or_default())
+    })
+    .await
 }
 
 /// A name that another key used before is said loudly: it may be somebody's try to be taken for them.

@@ -12,7 +12,7 @@ use crate::{
         trust::TrustList,
     },
     config::Home,
-    rpc::{Code, Failure, TrustLine, TrustedPublishers},
+    rpc::{BlockLine, Code, Failure, TrustLine, TrustedPublishers},
 };
 
 /// Trusts a key under a name of the user's own.
@@ -25,10 +25,10 @@ pub fn add(library: &Library, alias: &str, publisher: &str) -> Result<TrustedPub
         Failure::new(Code::Usage, format!("{publisher} is not a publisher's key: {why}"))
             .hint("keys look like did:key:z6Mk…; `modelswarm show REF` prints a repo's")
     })?;
-    let mut list = load(&library.inner.home)?;
-    list.add(alias, publisher).map_err(|why| Failure::new(Code::Usage, why.to_string()))?;
-    save(&library.inner.home, &list)?;
-    Ok(lines(&list))
+    change(library, |list| {
+        let added = list.add(alias, publisher);
+        added.map(drop).map_err(|why| Failure::new(Code::Usage, why.to_string()))
+    })
 }
 
 /// The publishers that are trusted.
@@ -45,14 +45,21 @@ pub fn list(library: &Library) -> Result<TrustedPublishers, Failure> {
 /// Not found (3) if nobody has that alias; as [`add`].
 pub fn remove(library: &Library, alias: &str) -> Result<TrustedPublishers, Failure> {
     let parsed = parse_alias(alias)?;
+    change(library, |list| {
+        list.remove(&parsed).map(drop).ok_or_else(|| {
+            Failure::new(Code::NotFound, format!("nobody is trusted under the alias {alias}"))
+                .hint("modelswarm trust list")
+        })
+    })
+}
+
+/// Changes the list on the disk; the list after that.
+pub(super) fn change(
+    library: &Library,
+    change: impl FnOnce(&mut TrustList) -> Result<(), Failure>,
+) -> Result<TrustedPublishers, Failure> {
     let mut list = load(&library.inner.home)?;
-    if list.remove(&parsed).is_none() {
-        return Err(Failure::new(
-            Code::NotFound,
-            format!("nobody is trusted under the alias {alias}"),
-        )
-        .hint("modelswarm trust list"));
-    }
+    change(&mut list)?;
     save(&library.inner.home, &list)?;
     Ok(lines(&list))
 }
@@ -141,5 +148,12 @@ fn lines(list: &TrustList) -> TrustedPublishers {
         alias: trusted.alias.as_str().to_owned(),
         publisher: trusted.id.to_string(),
     };
-    TrustedPublishers { publishers: list.publishers().iter().map(line).collect() }
+    let blocked = list
+        .blocks()
+        .iter()
+        .map(|block| BlockLine { id: block.id.to_string(), reason: block.reason.clone() });
+    TrustedPublishers {
+        publishers: list.publishers().iter().map(line).collect(),
+        blocked: blocked.collect(),
+    }
 }

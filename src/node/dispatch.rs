@@ -79,6 +79,13 @@ pub(super) async fn answer(
                 .await?,
         ),
         Request::TrustList => Answer::Trust(blocking(library, library::trust::list).await?),
+        Request::TrustBlock { id, reason, lift } => Answer::Trust(
+            blocking(library, move |library| library::policy::block(library, &id, reason, lift))
+                .await?,
+        ),
+        Request::TrustWhy { reference } => Answer::Why(
+            blocking(library, move |library| library::policy::why(library, &reference)).await?,
+        ),
         Request::TrustRm { alias } => Answer::Trust(
             blocking(library, move |library| library::trust::remove(library, &alias)).await?,
         ),

@@ -49,6 +49,8 @@ pub enum Answer {
     Shared(Shared),
     /// To `trust`.
     Trust(TrustedPublishers),
+    /// To `trust why`.
+    Why(Why),
     /// To `id`.
     Identity(Identity),
     /// To `init`.
@@ -345,6 +347,41 @@ pub struct TrustLine {
 pub struct TrustedPublishers {
     /// All of them.
     pub publishers: Vec<TrustLine>,
+    /// What is refused whoever vouches for it.
+    pub blocked: Vec<BlockLine>,
+}
+
+/// A publisher or content that the user blocked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockLine {
+    /// A key, or a CID of a card, a release or a root.
+    pub id: String,
+    /// Why, in the user's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Why content is taken or refused: one of the user's rules.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReasonLine {
+    /// `block`, `publisher`, `unsigned`, `rollback`, `size`, `code` or `claims`.
+    pub rule: String,
+    /// `note`, `warning` or `refusal`.
+    pub weight: String,
+    /// In plain words.
+    pub text: String,
+}
+
+/// Answer to `trust why`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Why {
+    /// Whether it would be fetched.
+    pub allowed: bool,
+    /// What the user knows of the publisher; absent if nobody signed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trust: Option<String>,
+    /// Every rule that has a word on it, in the order in which they are tried.
+    pub reasons: Vec<ReasonLine>,
 }
 
 /// Answer to `repair`.

@@ -16,6 +16,7 @@ mod inline;
 mod lan;
 mod layers;
 mod names;
+mod policy;
 mod rates;
 mod real_model;
 mod round_trips;

@@ -141,6 +141,30 @@ pub(in crate::cli) enum TrustAction {
     #[command(after_help = "Examples:
   modelswarm trust list --json")]
     List,
+    /// Refuse a publisher, a card, a release or a root, whoever vouches for it
+    #[command(after_help = "Examples:
+  modelswarm trust block did:key:z6Mk… --reason 'key was stolen'
+  modelswarm trust block bafybei…
+  modelswarm trust block bafybei… --lift")]
+    Block {
+        /// A publisher's key, or a CID
+        #[arg(value_name = "DID|CID")]
+        id: String,
+        /// Why, for yourself
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        /// Refuse it no longer
+        #[arg(long, conflicts_with = "reason")]
+        lift: bool,
+    },
+    /// Show which of your rules say what on something in the library
+    #[command(after_help = "Examples:
+  modelswarm trust why all-MiniLM-L6-v2")]
+    Why {
+        /// A CID or a name in the library
+        #[arg(value_name = "REF")]
+        reference: String,
+    },
     /// Trust a key no longer
     #[command(after_help = "Examples:
   modelswarm trust rm sbert")]

@@ -1,0 +1,121 @@
+//! The user's rules, `trust.toml`, asked about what is at hand: before the bulk of a fetch moves, and by `trust why`.
+//!
+//! The decision is `card::trust::decide`'s; this gathers the facts. Code in files is not among them: only their bytes tell,
+//! and `fetch` looks at those itself. Design section 5.
+
+use super::{Library, chain, refs, sign, trust};
+use crate::{
+    card::{
+        Identity, PublisherId, Verified,
+        policy::Admission,
+        trust::{Blocked, CardFacts, Decision, Facts, Weight, decide},
+    },
+    dag::{Cid, name::escape},
+    rpc::{Code, Failure, ReasonLine, TrustedPublishers, Why},
+};
+
+/// What is at hand.
+pub(super) struct Subject<'a> {
+    pub card: Option<&'a Verified>,
+    /// Root and release.
+    pub cids: &'a [Cid],
+    /// Whether the publisher's key stood in the request.
+    pub named: bool,
+    /// How the card stands to those that were accepted before.
+    pub admission: Option<&'a Admission>,
+}
+
+/// Decides by the user's rules.
+pub(super) fn ask(library: &Library, subject: &Subject<'_>) -> Result<Decision, Failure> {
+    let list = trust::load(&library.inner.home)?;
+    let behind = match subject.admission {
+        Some(Admission::Explicit(refusal)) => Some(refusal.to_string()),
+        _ => None,
+    };
+    let signers: Vec<PublisherId> =
+        subject.card.map(|card| *card.publisher()).into_iter().collect();
+    let card = subject.card.map(|card| CardFacts {
+        id: *card.id(),
+        publisher: Identity::from(card.publisher()),
+        signers: &signers,
+        repo: &card.statement().name,
+        own: card.publisher() == library.publisher(),
+        named: subject.named,
+        behind: behind.as_deref(),
+        explicit: true,
+    });
+    let size = subject.card.map(|card| card.statement().total_size);
+    let facts = Facts { card, cids: subject.cids, size, code: &[], allow_code: true, claims: &[] };
+    Ok(decide(&list, &facts))
+}
+
+/// Refuses what the user's rules refuse.
+///
+/// # Errors
+/// Refused (4), with the rule.
+pub(super) fn enforce(library: &Library, subject: &Subject<'_>) -> Result<(), Failure> {
+    match ask(library, subject)?.refusal() {
+        None => Ok(()),
+        Some(reason) => Err(Failure::new(
+            Code::Refused,
+            format!("your rules refuse it ({}): {}", reason.rule.as_str(), escape(&reason.text)),
+        )
+        .hint(format!("they stand in {}", library.inner.home.trust_file().display()))),
+    }
+}
+
+/// The chain of reasons for what the library holds under a REF.
+///
+/// # Errors
+/// Not found (3); as the store fails.
+pub fn why(library: &Library, reference: &str) -> Result<Why, Failure> {
+    let held = refs::newest(library, reference)?;
+    let card = sign::card_of(library, &held.tree)?;
+    let admission = card.as_ref().map(|card| chain::check(library, card, true)).transpose()?;
+    let cids: Vec<Cid> = held.tree.release.into_iter().chain([held.tree.root]).collect();
+    let subject =
+        Subject { card: card.as_ref(), cids: &cids, named: false, admission: admission.as_ref() };
+    let decision = ask(library, &subject)?;
+    let reasons = decision.reasons.iter().map(|reason| ReasonLine {
+        rule: reason.rule.as_str().to_owned(),
+        weight: match reason.weight {
+            Weight::Note => "note",
+            Weight::Warning => "warning",
+            Weight::Refusal => "refusal",
+        }
+        .to_owned(),
+        text: escape(&reason.text).to_string(),
+    });
+    Ok(Why {
+        allowed: decision.allowed(),
+        trust: decision.trust.as_ref().map(|trust| trust.as_str().to_owned()),
+        reasons: reasons.collect(),
+    })
+}
+
+/// Blocks a publisher, a card, a release or a root, or lifts the block.
+///
+/// # Errors
+/// Usage (2) for what is none of these; not found (3) for a block that is not there; failure (1) if the list can't be
+/// written.
+pub fn block(
+    library: &Library,
+    id: &str,
+    reason: Option<String>,
+    lift: bool,
+) -> Result<TrustedPublishers, Failure> {
+    let blocked: Blocked = id
+        .parse()
+        .map_err(|_| Failure::new(Code::Usage, format!("{id} is no publisher's key and no CID")))?;
+    trust::change(library, |list| {
+        if lift {
+            let was = list.unblock(&blocked);
+            return was.then_some(()).ok_or_else(|| {
+                Failure::new(Code::NotFound, format!("{id} is not blocked"))
+                    .hint("modelswarm trust list")
+            });
+        }
+        let added = list.block(blocked, reason);
+        added.map(drop).map_err(|why| Failure::new(Code::Usage, why.to_string()))
+    })
+}

@@ -1,0 +1,102 @@
+//! The user's rules: what `trust.toml` refuses before the bulk moves, and the reasons that `trust why` gives.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::common::{Daemon, Home, text};
+
+struct Lab {
+    _home: Home,
+    daemon: Daemon,
+    seeded: Value,
+}
+
+impl Lab {
+    fn new() -> Self {
+        let home = Home::new();
+        let model = home.model("tiny", 1);
+        let daemon = home.daemon(&[]);
+        let seeded = home.seed(&model, &[]);
+        Self { _home: home, daemon, seeded }
+    }
+
+    fn get(&self, home: &Home, what: &str) -> crate::common::Output {
+        home.get(text(&self.seeded, what), &["--peer", self.daemon.addr()])
+    }
+
+    /// Writes a home's rules.
+    fn rules(home: &Home, rules: &str) {
+        fs::create_dir_all(home.path()).unwrap();
+        fs::write(home.path().join("trust.toml"), rules).unwrap();
+    }
+}
+
+#[test]
+fn without_rules_strangers_and_unsigned_content_are_taken_and_the_reasons_say_so() {
+    let lab = Lab::new();
+    let home = Home::new();
+    lab.get(&home, "release").ok();
+    let why = home.ask(&["trust", "why", text(&lab.seeded, "release")]);
+    assert_eq!((&why["allowed"], &why["trust"]), (&true.into(), &"new".into()));
+    let other = Home::new();
+    lab.get(&other, "root").ok();
+    let why = other.ask(&["trust", "why", text(&lab.seeded, "root")]);
+    assert_eq!(why["allowed"], true);
+    assert!(why["reasons"].as_array().unwrap().iter().any(|reason| reason["rule"] == "unsigned"));
+    other.run(&["trust", "why", "nothing"]).fails(3);
+}
+
+#[test]
+fn stricter_rules_refuse_before_the_bulk_moves() {
+    let lab = Lab::new();
+    let size = lab.seeded["bytes"].as_u64().unwrap();
+    for (rules, what, rule) in [
+        ("[default]\nunknown = \"deny\"\n", "release", "publisher"),
+        ("[default]\nunsigned = \"deny\"\n", "root", "unsigned"),
+        ("[default]\nmax_size = \"1MB\"\n", "release", "size"),
+    ] {
+        let home = Home::new();
+        Lab::rules(&home, rules);
+        lab.get(&home, what).fails(4).says(&format!("({rule})"));
+        let held = home.ask(&["ls"]);
+        assert_eq!(held["repos"], Value::Array(Vec::new()), "{rules}: nothing of it is here");
+        assert!(size > 1_000_000);
+    }
+    let home = Home::new();
+    Lab::rules(&home, "[default]\nunknown = \"deny\"\n");
+    home.ask(&["trust", "add", "lab", text(&lab.seeded, "publisher")]);
+    lab.get(&home, "release").ok();
+    let rules = fs::read_to_string(home.path().join("trust.toml")).unwrap();
+    assert!(rules.contains("unknown = \"deny\""), "rules outlive `trust add`: {rules}");
+}
+
+#[test]
+fn a_block_holds_whoever_vouches_for_it_until_it_is_lifted() {
+    let lab = Lab::new();
+    let home = Home::new();
+    let publisher = text(&lab.seeded, "publisher");
+    home.ask(&["trust", "add", "lab", publisher]);
+    for blocked in ["publisher", "release", "root", "card"] {
+        let id = text(&lab.seeded, blocked);
+        let list = home.ask(&["trust", "block", id, "--reason", "stolen"]);
+        assert_eq!(list["blocked"][0]["reason"], "stolen");
+        lab.get(&home, "release").fails(4).says("(block)").says("stolen");
+        home.ask(&["trust", "block", id, "--lift"]);
+    }
+    lab.get(&home, "release").ok();
+    home.run(&["trust", "block", publisher, "--lift"]).fails(3);
+    home.run(&["trust", "block", "nonsense"]).fails(2);
+    home.ask(&["trust", "block", publisher]);
+    let why = home.ask(&["trust", "why", "tiny"]);
+    assert_eq!(why["allowed"], false);
+    assert_eq!(why["reasons"][0]["rule"], "block");
+}
+
+#[test]
+fn rules_that_contradict_themselves_are_an_error_that_names_the_file() {
+    let lab = Lab::new();
+    let home = Home::new();
+    Lab::rules(&home, "[default]\nunknown = \"maybe\"\n");
+    lab.get(&home, "release").fails(1).says("trust.toml");
+}
