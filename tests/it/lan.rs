@@ -202,8 +202,12 @@ fn nobody_outside_is_dialled_or_answered_unless_given_by_hand() {
     assert!(refused.stderr.contains("was not reached"), "only its own neighbour: {refused:#?}");
     // Not dialled, though a neighbour that was told of it by hand passes its address on.
     b.ask(&["connect", outside.addr()]);
-    far.announced(2);
-    assert_eq!(number(&b.ask(&["status"]), "records_held"), 4, "two roots from either side");
+    far.announced(3);
+    assert_eq!(
+        number(&b.ask(&["status"]), "records_held"),
+        6,
+        "release, root and index from either side"
+    );
     a.get(theirs, &[]).fails(3).says("1 peer on this LAN was asked");
     assert_eq!(a.peers(), [second.peer_id()]);
     assert_eq!(far.peers(), [second.peer_id()]);

@@ -15,7 +15,7 @@ mod urgent;
 mod write;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
@@ -82,6 +82,7 @@ pub(super) async fn run(
         parts: Vec::new(),
         open: HashMap::new(),
         asked: HashMap::new(),
+        early: HashSet::new(),
         done: Vec::new(),
         tasks: JoinSet::new(),
         writing: 0,
@@ -123,6 +124,8 @@ struct Transfer<'a> {
     open: HashMap<usize, OpenFile>,
     /// Blocks asked for, and every place where each belongs.
     asked: HashMap<Cid, Vec<(usize, Leaf)>>,
+    /// Blocks that came before the gate opened: leaves that are asked for after it may be among them.
+    early: HashSet<Cid>,
     /// Files whose every leaf is written.
     done: Vec<usize>,
     tasks: JoinSet<Result<Step, Failure>>,
@@ -213,7 +216,8 @@ impl Transfer<'_> {
         wants: &mut Vec<(Cid, usize)>,
     ) -> Result<bool, Failure> {
         // A leaf that came as the first block of all, or a wrapped one that is here: no range of a file could tell.
-        if leaf.cid.codec() != RAW || self.source.has_taken(&leaf.cid) {
+        let may_be_here = self.source.has_taken(&leaf.cid) || self.early.contains(&leaf.cid);
+        if leaf.cid.codec() != RAW || may_be_here {
             if self.writing >= limits::FETCH_WRITES {
                 self.leaves.push_front((index, leaf));
                 return Ok(false);
@@ -301,6 +305,9 @@ impl Transfer<'_> {
     /// Takes a block from a peer.
     async fn take(&mut self, arrived: Arrived) -> Result<(), Failure> {
         let Some(mut places) = self.asked.remove(arrived.cid()) else { return Ok(()) };
+        if !self.gate.is_open() {
+            self.early.insert(*arrived.cid());
+        }
         if let Some((written, step)) = self.landing.take(arrived.cid()) {
             for (index, _) in places.drain(..written) {
                 if let Some(file) = self.open.get_mut(&index) {
