@@ -193,7 +193,7 @@ fn a_path_that_is_not_there_or_holds_nothing_is_said() {
 fn a_single_file_is_wrapped_in_a_directory() {
     let home = Home::new();
     let file = home.beside("weights.gguf");
-    files::write(&file, files::noise(48, 3 * files::MIB + 1));
+    files::write(&file, files::gguf("{{ messages }}", 3 * files::MIB));
     let daemon = home.daemon(&[]);
     let seeded = home.seed(&file, &[]);
     assert_eq!(number(&seeded, "files"), 1);
