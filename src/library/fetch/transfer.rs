@@ -69,6 +69,7 @@ pub(super) async fn run(
         let landing = Arc::clone(&landing);
         move |block: &Block| landing.land(block)
     }));
+    let repeated = repeated(plan.files.iter().flat_map(|file| &file.leaves));
     let mut transfer = Transfer {
         library,
         gate,
@@ -82,10 +83,10 @@ pub(super) async fn run(
         parts: Vec::new(),
         open: HashMap::new(),
         asked: HashMap::new(),
-        early: HashSet::new(),
         done: Vec::new(),
         tasks: JoinSet::new(),
-        writing: 0,
+        writing: Vec::new(),
+        repeated,
         committing: false,
         uncommitted: 0,
         committed_at: Instant::now(),
@@ -103,6 +104,23 @@ pub(super) async fn run(
     })
     .await?;
     outcome.map(|()| gate.into_admitted())
+}
+
+/// The marks of leaves that occur more than once.
+fn repeated<'a>(leaves: impl Iterator<Item = &'a Leaf>) -> HashSet<u64> {
+    let (mut seen, mut repeated) = (HashSet::new(), HashSet::new());
+    for leaf in leaves {
+        let mark = mark(&leaf.cid);
+        if !seen.insert(mark) {
+            repeated.insert(mark);
+        }
+    }
+    repeated
+}
+
+/// A part of the digest: of millions of leaves the whole would take too much memory.
+fn mark(cid: &Cid) -> u64 {
+    cid.hash().digest().iter().rev().take(8).fold(0, |mark, byte| mark << 8 | u64::from(*byte))
 }
 
 struct Transfer<'a> {
@@ -124,12 +142,13 @@ struct Transfer<'a> {
     open: HashMap<usize, OpenFile>,
     /// Blocks asked for, and every place where each belongs.
     asked: HashMap<Cid, Vec<(usize, Leaf)>>,
-    /// Blocks that came before the gate opened: leaves that are asked for after it may be among them.
-    early: HashSet<Cid>,
     /// Files whose every leaf is written.
     done: Vec<usize>,
     tasks: JoinSet<Result<Step, Failure>>,
-    writing: usize,
+    /// Blocks that are being written.
+    writing: Vec<Cid>,
+    /// Leaves that have several places, or whose [`mark`] is the same as another's.
+    repeated: HashSet<u64>,
     committing: bool,
     uncommitted: u64,
     committed_at: Instant,
@@ -167,7 +186,7 @@ impl Transfer<'_> {
             if job.readers().is_closed() && self.tasks.is_empty() {
                 return Err(stopped());
             }
-            let may_write = self.writing < limits::FETCH_WRITES && !self.asked.is_empty();
+            let may_write = self.writing.len() < limits::FETCH_WRITES && !self.asked.is_empty();
             tokio::select! {
                 arrived = self.source.arrived(), if may_write => self.take(arrived?).await?,
                 Some(step) = self.tasks.join_next() => self.on_step(step).await?,
@@ -215,10 +234,12 @@ impl Transfer<'_> {
         leaf: Leaf,
         wants: &mut Vec<(Cid, usize)>,
     ) -> Result<bool, Failure> {
-        // A leaf that came as the first block of all, or a wrapped one that is here: no range of a file could tell.
-        let may_be_here = self.source.has_taken(&leaf.cid) || self.early.contains(&leaf.cid);
-        if leaf.cid.codec() != RAW || may_be_here {
-            if self.writing >= limits::FETCH_WRITES {
+        // What came as the first block of all, a wrapped leaf that is here, or one that was written in another place since
+        // this file was opened: no range of the file could tell.
+        let elsewhere =
+            self.repeated.contains(&mark(&leaf.cid)) && !self.asked.contains_key(&leaf.cid);
+        if elsewhere || leaf.cid.codec() != RAW || self.source.has_taken(&leaf.cid) {
+            if self.writing.len() >= limits::FETCH_WRITES || self.writing.contains(&leaf.cid) {
                 self.leaves.push_front((index, leaf));
                 return Ok(false);
             }
@@ -305,9 +326,6 @@ impl Transfer<'_> {
     /// Takes a block from a peer.
     async fn take(&mut self, arrived: Arrived) -> Result<(), Failure> {
         let Some(mut places) = self.asked.remove(arrived.cid()) else { return Ok(()) };
-        if !self.gate.is_open() {
-            self.early.insert(*arrived.cid());
-        }
         if let Some((written, step)) = self.landing.take(arrived.cid()) {
             for (index, _) in places.drain(..written) {
                 if let Some(file) = self.open.get_mut(&index) {
@@ -315,7 +333,7 @@ impl Transfer<'_> {
                     file.writes += 1;
                 }
             }
-            self.writing += 1;
+            self.writing.push(*arrived.cid());
             self.on_step(Ok(step)).await?;
         }
         if places.is_empty() {
@@ -347,7 +365,7 @@ impl Transfer<'_> {
             file.writes += 1;
             writes.push(Piece { index, arriving, offset: leaf.offset, bytes });
         }
-        self.writing += 1;
+        self.writing.push(*block.cid());
         let (store, tree) = (self.store.clone(), self.plan.id());
         self.tasks.spawn_blocking(move || {
             let step = write_all(&store, tree, &block, writes);
@@ -368,7 +386,9 @@ impl Transfer<'_> {
         })??;
         match step {
             Step::Wrote { files, block, block_len, bytes } => {
-                self.writing -= 1;
+                if let Some(at) = self.writing.iter().position(|written| *written == block) {
+                    self.writing.swap_remove(at);
+                }
                 self.uncommitted += bytes;
                 self.source.moved();
                 self.job.update(|state| state.bytes += bytes);

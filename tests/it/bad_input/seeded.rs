@@ -192,8 +192,8 @@ fn a_path_that_is_not_there_or_holds_nothing_is_said() {
 #[test]
 fn a_single_file_is_wrapped_in_a_directory() {
     let home = Home::new();
-    let file = home.beside("weights.dat");
-    files::write(&file, files::noise(48, 3 * files::MIB + 1));
+    let file = home.beside("weights.gguf");
+    files::write(&file, files::gguf("{{ messages }}", 3 * files::MIB));
     let daemon = home.daemon(&[]);
     let seeded = home.seed(&file, &[]);
     assert_eq!(number(&seeded, "files"), 1);
@@ -202,8 +202,8 @@ fn a_single_file_is_wrapped_in_a_directory() {
     let to = ["--peer", daemon.addr(), "-o", out.to_str().expect("UTF-8")];
     fetcher.get(text(&seeded, "release"), &to).ok();
     let tree = files::tree(&out);
-    assert_eq!(tree.keys().collect::<Vec<_>>(), ["weights.dat"]);
-    assert_eq!(tree["weights.dat"], files::digest(&file));
+    assert_eq!(tree.keys().collect::<Vec<_>>(), ["weights.gguf"]);
+    assert_eq!(tree["weights.gguf"], files::digest(&file));
 }
 
 #[test]
