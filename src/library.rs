@@ -88,6 +88,8 @@ struct Inner {
     peer_id: PeerId,
     /// One import at a time: two would race for the next `seq`.
     importing: tokio::sync::Mutex<()>,
+    /// One record of names is signed at a time: two would take the same place.
+    naming: tokio::sync::Mutex<()>,
     fetches: Fetches,
     /// One change at a time of what is noted as unfinished.
     noting: Mutex<()>,
@@ -135,6 +137,7 @@ impl Library {
                 publisher,
                 peer_id: node.public().to_peer_id(),
                 importing: tokio::sync::Mutex::default(),
+                naming: tokio::sync::Mutex::default(),
                 fetches: Fetches::default(),
                 noting: Mutex::default(),
                 listing: Mutex::default(),

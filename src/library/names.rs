@@ -34,44 +34,77 @@ struct Published {
     record: Option<Record>,
 }
 
+/// Index and record of one DHT.
+type Made = (Scope, Index, Record);
+
 /// Publishes what the home's own key shares: signs index and record anew where they differ from the last ones or end soon,
 /// and tells the DHT.
 ///
 /// # Errors
 /// As the store and the network fail.
 pub async fn publish(library: &Library) -> Result<Names, Failure> {
-    let made = {
-        let library = library.clone();
-        blocking(move || Scope::ALL.map(|scope| renew(&library, scope)).into_iter().collect())
-            .await?
-    };
-    let made: Vec<Option<(Index, Record)>> = made;
+    let made = sign_all(library).await?;
     let mut names = Vec::new();
-    for (scope, made) in Scope::ALL.into_iter().zip(made) {
-        let Some((index, record)) = made else { continue };
-        let mut peers = None;
-        // The public DHT comes with its preset.
-        if let (Some(network), Scope::Lan) = (&library.inner.network, scope) {
-            network.announce(vec![*index.to_block().cid()]).await?;
-            peers = Some(network.publish_name(record.clone()).await? as u64);
-        }
-        names.push(NameLine { peers, ..line(scope, &index, &record) });
+    for (scope, index, record) in &made {
+        let peers = tell(library, *scope, index, record).await?;
+        names.push(NameLine { peers, ..line(*scope, index, record) });
     }
-    Ok(Names {
-        name: ipns::name::text(library.publisher()),
-        publisher: library.publisher().to_string(),
-        names,
-    })
+    let publisher = library.publisher();
+    Ok(Names { name: ipns::name::text(publisher), publisher: publisher.to_string(), names })
 }
 
-/// Publishes after something changed; what goes wrong there does not undo what was done before.
+/// Publishes after something changed; what goes wrong there does not undo what was done before. Signed at once, and told in
+/// the background: peers that do not answer hold nobody up.
 pub(super) async fn publish_after(library: &Library, watch: Option<&Watch>) {
-    if let Err(failure) = publish(library).await {
-        let said = format!("the publisher's names were not published: {failure}");
-        match watch {
-            Some(watch) => watch.warn(said),
-            None => tracing::warn!("{said}"),
+    match sign_all(library).await {
+        Ok(made) => {
+            let library = library.clone();
+            tokio::spawn(async move {
+                for (scope, index, record) in made {
+                    if let Err(failure) = tell(&library, scope, &index, &record).await {
+                        tracing::warn!(%failure, "peers were not told of the publisher's names");
+                    }
+                }
+            });
         }
+        Err(failure) => {
+            let said = format!("the publisher's names were not published: {failure}");
+            match watch {
+                Some(watch) => watch.warn(said),
+                None => tracing::warn!("{said}"),
+            }
+        }
+    }
+}
+
+/// Index and record of every DHT, signed anew where that is needed.
+async fn sign_all(library: &Library) -> Result<Vec<Made>, Failure> {
+    let _one_at_a_time = library.inner.naming.lock().await;
+    let library = library.clone();
+    let renew_all = move || {
+        let made = Scope::ALL.into_iter().map(|scope| {
+            let made = renew(&library, scope)?;
+            Ok(made.map(|(index, record)| (scope, index, record)))
+        });
+        made.filter_map(Result::transpose).collect()
+    };
+    blocking(renew_all).await
+}
+
+/// Tells the DHT; the peers that took the record, where there is a network.
+async fn tell(
+    library: &Library,
+    scope: Scope,
+    index: &Index,
+    record: &Record,
+) -> Result<Option<u64>, Failure> {
+    match (&library.inner.network, scope) {
+        (Some(network), Scope::Lan) => {
+            network.announce(vec![*index.to_block().cid()]).await?;
+            Ok(Some(network.publish_name(record.clone()).await? as u64))
+        }
+        // The public DHT comes with its preset.
+        (None, _) | (_, Scope::Public) => Ok(None),
     }
 }
 

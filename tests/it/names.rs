@@ -28,13 +28,13 @@ impl World {
     /// Seeds a model of one small file, kept in the library so that every version can be served.
     fn seed(&self, name: &str, content: &str, more: &[&str]) -> Value {
         let model = self.lab.beside(name);
-        fs::create_dir_all(&model).unwrap();
-        fs::write(model.join("weights.bin"), content).unwrap();
+        fs::create_dir_all(&model).expect("as it was made");
+        fs::write(model.join("weights.bin"), content).expect("as it was made");
         let seeded = self.lab.seed(&model, &[&["--copy"], more].concat());
         // Until the record is with somebody else, only this node could answer for it.
         until("a peer that takes the record", || {
             let published = self.lab.ask(&["name", "publish"]);
-            let names = published["names"].as_array().unwrap();
+            let names = published["names"].as_array().expect("as it was made");
             let told = names.iter().any(|name| name["peers"].as_u64() > Some(0));
             (told || names.is_empty()).then_some(())
         });
@@ -63,9 +63,16 @@ fn a_name_is_found_and_followed_by_a_node_that_knows_only_the_key_and_a_rendezvo
     let third = world.seed("tiny", "three", &[]);
     let got = world.get(&home, "lab/tiny").ok();
     assert_eq!(got["release"], third["release"], "the newest, over one that was never fetched");
-    assert_eq!(fs::read(Path::new(text(&got, "path")).join("weights.bin")).unwrap(), b"three");
+    assert_eq!(
+        fs::read(Path::new(text(&got, "path")).join("weights.bin")).expect("as it was made"),
+        b"three"
+    );
     let log = home.ask(&["card", "log", "lab/tiny"]);
-    let accepted = log["versions"].as_array().unwrap().iter().filter(|one| one["accepted"] == true);
+    let accepted = log["versions"]
+        .as_array()
+        .expect("as it was made")
+        .iter()
+        .filter(|one| one["accepted"] == true);
     assert_eq!(accepted.count(), 3, "the cards between were fetched, and their chain holds: {log}");
     // By version, by commit id, by key instead of alias.
     let stranger = Home::new();
@@ -111,7 +118,7 @@ fn the_index_lists_what_peers_may_see_and_nothing_else() {
     world.seed("open", "one", &[]);
     world.seed("closed", "two", &["--visibility", "private"]);
     let names = |resolved: &Value| -> Vec<String> {
-        let repos = resolved["repos"].as_array().unwrap();
+        let repos = resolved["repos"].as_array().expect("as it was made");
         repos.iter().map(|repo| text(repo, "name").to_owned()).collect()
     };
     let home = Home::new();
@@ -140,13 +147,14 @@ fn a_publisher_that_says_two_things_is_not_followed() {
     // The same key on another machine, which does not know of the version that comes next.
     let twin = Home::new();
     let keys = twin.path().join("keys");
-    fs::create_dir_all(&keys).unwrap();
-    fs::copy(world.lab.path().join("keys/publisher.key"), keys.join("publisher.key")).unwrap();
+    fs::create_dir_all(&keys).expect("as it was made");
+    fs::copy(world.lab.path().join("keys/publisher.key"), keys.join("publisher.key"))
+        .expect("as it was made");
     let daemon = twin.daemon(&["--bootstrap", world.rendezvous.addr()]);
     twin.get(text(&world.lab.ask(&["show", "tiny"]), "release"), &[]).ok();
     let model = twin.beside("tiny");
-    fs::create_dir_all(&model).unwrap();
-    fs::write(model.join("weights.bin"), "theirs").unwrap();
+    fs::create_dir_all(&model).expect("as it was made");
+    fs::write(model.join("weights.bin"), "theirs").expect("as it was made");
     let theirs = twin.seed(&model, &["--copy"]);
     home.get(text(&theirs, "release"), &["--peer", daemon.addr()]).ok();
     world.seed("tiny", "ours", &[]);

@@ -27,8 +27,8 @@ impl Lab {
 
     /// Writes a home's rules.
     fn rules(home: &Home, rules: &str) {
-        fs::create_dir_all(home.path()).unwrap();
-        fs::write(home.path().join("trust.toml"), rules).unwrap();
+        fs::create_dir_all(home.path()).expect("as it was made");
+        fs::write(home.path().join("trust.toml"), rules).expect("as it was made");
     }
 }
 
@@ -43,14 +43,20 @@ fn without_rules_strangers_and_unsigned_content_are_taken_and_the_reasons_say_so
     lab.get(&other, "root").ok();
     let why = other.ask(&["trust", "why", text(&lab.seeded, "root")]);
     assert_eq!(why["allowed"], true);
-    assert!(why["reasons"].as_array().unwrap().iter().any(|reason| reason["rule"] == "unsigned"));
+    assert!(
+        why["reasons"]
+            .as_array()
+            .expect("as it was made")
+            .iter()
+            .any(|reason| reason["rule"] == "unsigned")
+    );
     other.run(&["trust", "why", "nothing"]).fails(3);
 }
 
 #[test]
 fn stricter_rules_refuse_before_the_bulk_moves() {
     let lab = Lab::new();
-    let size = lab.seeded["bytes"].as_u64().unwrap();
+    let size = lab.seeded["bytes"].as_u64().expect("as it was made");
     for (rules, what, rule) in [
         ("[default]\nunknown = \"deny\"\n", "release", "publisher"),
         ("[default]\nunsigned = \"deny\"\n", "root", "unsigned"),
@@ -67,7 +73,7 @@ fn stricter_rules_refuse_before_the_bulk_moves() {
     Lab::rules(&home, "[default]\nunknown = \"deny\"\n");
     home.ask(&["trust", "add", "lab", text(&lab.seeded, "publisher")]);
     lab.get(&home, "release").ok();
-    let rules = fs::read_to_string(home.path().join("trust.toml")).unwrap();
+    let rules = fs::read_to_string(home.path().join("trust.toml")).expect("as it was made");
     assert!(rules.contains("unknown = \"deny\""), "rules outlive `trust add`: {rules}");
 }
 

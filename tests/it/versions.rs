@@ -20,7 +20,7 @@ impl Lab {
 
     fn with(home: Home) -> Self {
         let model = home.beside("tiny");
-        fs::create_dir_all(&model).unwrap();
+        fs::create_dir_all(&model).expect("as it was made");
         let daemon = home.daemon(&[]);
         Self { home, daemon, model }
     }
@@ -29,13 +29,14 @@ impl Lab {
     fn twin(&self) -> Self {
         let home = Home::new();
         let keys = home.path().join("keys");
-        fs::create_dir_all(&keys).unwrap();
-        fs::copy(self.home.path().join("keys/publisher.key"), keys.join("publisher.key")).unwrap();
+        fs::create_dir_all(&keys).expect("as it was made");
+        fs::copy(self.home.path().join("keys/publisher.key"), keys.join("publisher.key"))
+            .expect("as it was made");
         Self::with(home)
     }
 
     fn seed(&self, content: &str, more: &[&str]) -> Value {
-        fs::write(self.model.join("weights.bin"), content).unwrap();
+        fs::write(self.model.join("weights.bin"), content).expect("as it was made");
         self.home.seed(&self.model, more)
     }
 
@@ -51,10 +52,11 @@ impl Lab {
 }
 
 fn statuses(log: &Value) -> Vec<(u64, String, bool, bool)> {
-    let versions = log["versions"].as_array().unwrap();
+    let versions = log["versions"].as_array().expect("as it was made");
     let line = |line: &Value| {
-        let flag = |name: &str| line[name].as_bool().unwrap();
-        let (seq, status) = (line["seq"].as_u64().unwrap(), text(line, "status").to_owned());
+        let flag = |name: &str| line[name].as_bool().expect("as it was made");
+        let (seq, status) =
+            (line["seq"].as_u64().expect("as it was made"), text(line, "status").to_owned());
         (seq, status, flag("accepted"), flag("head"))
     };
     versions.iter().map(line).collect()
@@ -68,7 +70,7 @@ fn line(seq: u64, status: &str, accepted: bool, head: bool) -> (u64, String, boo
 fn log_and_diff_tell_what_changed_from_one_version_to_the_next() {
     let lab = Lab::new();
     lab.seed("one", &["--version", "1.0"]);
-    fs::write(lab.model.join("README.md"), "# tiny\n").unwrap();
+    fs::write(lab.model.join("README.md"), "# tiny\n").expect("as it was made");
     let second = lab.seed("two", &["--version", "1.1", "--license", "mit"]);
     let log = lab.home.ask(&["card", "log", "tiny"]);
     assert_eq!(statuses(&log), [line(2, "active", true, true), line(1, "active", true, false)]);
@@ -77,8 +79,9 @@ fn log_and_diff_tell_what_changed_from_one_version_to_the_next() {
     assert_eq!(diff["added"], json!(["README.md"]));
     assert_eq!(diff["changed"], json!(["weights.bin"]));
     assert_eq!(diff["removed"], json!([]));
-    let fields = diff["fields"].as_array().unwrap();
-    let license = fields.iter().find(|change| change["field"] == "license").unwrap();
+    let fields = diff["fields"].as_array().expect("as it was made");
+    let license =
+        fields.iter().find(|change| change["field"] == "license").expect("as it was made");
     assert_eq!(license["to"], "mit");
     let shown = lab.home.ask(&["card", "show", "tiny"]);
     assert_eq!(shown["statement"]["predicate"]["version"], "1.1");
@@ -185,15 +188,18 @@ fn two_cards_of_one_place_are_kept_as_proof_and_one_card_settles_between_them() 
 
     // The publisher finds out as soon as it sees the other one, and must choose.
     twin.get(&lab.home, text(&theirs, "release"));
-    fs::write(lab.model.join("weights.bin"), "healed").unwrap();
-    let model = lab.model.to_str().unwrap();
+    fs::write(lab.model.join("weights.bin"), "healed").expect("as it was made");
+    let model = lab.model.to_str().expect("as it was made");
     lab.home.run(&["seed", model, "--copy"]).fails(4).says("--onto");
     lab.home.run(&["seed", model, "--onto", text(&first, "card")]).fails(2).says("after it");
     lab.home.run(&["seed", model, "--onto", "nonsense"]).fails(2);
     let healed = lab.seed("healed", &["--copy", "--onto", text(&ours, "card")]);
     let card = lab.home.ask(&["card", "show", text(&healed, "release")]);
     assert_eq!(card["statement"]["predicate"]["seq"], 3);
-    assert_eq!(card["statement"]["predicate"]["resolves"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        card["statement"]["predicate"]["resolves"].as_array().expect("as it was made").len(),
+        2
+    );
     lab.get(&home, text(&healed, "release"));
     let shown = home.ask(&["show", "tiny"]);
     assert_eq!(shown["root"], healed["root"], "the fork is healed");
