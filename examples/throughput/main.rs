@@ -2,6 +2,7 @@
 //!
 //! ```sh
 //! cargo run --release --example throughput -- [--size MIB] [--files N] [--repeat N] [--dir DIR]
+//! cargo run --release --example throughput -- --only import --size 4096 --cache cold
 //! ```
 //!
 //! | row | measured | against |
@@ -16,8 +17,9 @@
 //! MiB on another thread and writes the files; its clock starts at the dial and stops at the last write, without a
 //! sync. It runs with plain writes and with `RWF_DONTCACHE`, as the store writes; the ratio is to the faster one.
 //!
-//! All sources are in the page cache. Kinds of a row take turns within a repetition; medians are shown, with the
-//! extremes. Not measured: real networks, cold disks, several peers. Both ends share the machine's cores, so two
+//! All sources are in the page cache; with `--cache cold` an import's files are put out of it before each command, so that
+//! both sides read the disk. `--only` measures one of `import`, `transfer` and `memory`. Kinds of a row take turns within a repetition; medians are shown, with the
+//! extremes. Not measured: real networks, several peers. Both ends share the machine's cores, so two
 //! machines do better. Numbers are only worth something on an otherwise idle machine.
 
 mod bare;
@@ -51,6 +53,10 @@ struct Plan {
     repeat: usize,
     /// Where homes and files lie, on the disk to be measured.
     dir: PathBuf,
+    /// Imports read from the disk, not from the page cache.
+    cold: bool,
+    /// The one group of rows to measure.
+    only: Option<String>,
 }
 
 fn main() -> Result<()> {
@@ -70,9 +76,15 @@ fn main() -> Result<()> {
     let second = make_files(&temp.path().join("second"), &plan, 2)?;
     settle(&[&first, &second])?;
 
-    import::measure(&mut table, &program, &plan, temp.path(), &first)?;
-    transfer::measure(&mut table, &program, &plan, temp.path(), &first)?;
-    memory::measure(&mut table, &program, &plan, temp.path(), [&first, &second])?;
+    if plan.measures("import") {
+        import::measure(&mut table, &program, &plan, temp.path(), &first)?;
+    }
+    if plan.measures("transfer") {
+        transfer::measure(&mut table, &program, &plan, temp.path(), &first)?;
+    }
+    if plan.measures("memory") {
+        memory::measure(&mut table, &program, &plan, temp.path(), [&first, &second])?;
+    }
     print!("{table}");
     Ok(())
 }
@@ -80,22 +92,35 @@ fn main() -> Result<()> {
 impl Plan {
     fn parse(words: &[String]) -> Result<Self> {
         let beside = env::current_exe()?.parent().context("a program lies in a folder")?.to_owned();
-        let mut plan = Self { size: 1 << 30, files: 8, repeat: 5, dir: beside };
+        let mut plan =
+            Self { size: 1 << 30, files: 8, repeat: 5, dir: beside, cold: false, only: None };
         for pair in words.chunks(2) {
             let [flag, value] = pair else {
-                bail!("usage: throughput [--size MIB] [--files N] [--repeat N] [--dir DIR]");
+                bail!(
+                    "usage: throughput [--size MIB] [--files N] [--repeat N] [--dir DIR] [--cache warm|cold] [--only import|transfer|memory]"
+                );
             };
             match flag.as_str() {
                 "--size" => plan.size = value.parse::<u64>()? << 20,
                 "--files" => plan.files = value.parse()?,
                 "--repeat" => plan.repeat = value.parse()?,
                 "--dir" => plan.dir = value.into(),
-                _ => bail!("there is no flag {flag}"),
+                "--cache" if ["warm", "cold"].contains(&value.as_str()) => {
+                    plan.cold = value == "cold";
+                }
+                "--only" if ["import", "transfer", "memory"].contains(&value.as_str()) => {
+                    plan.only = Some(value.clone());
+                }
+                _ => bail!("there is no {flag} {value}"),
             }
         }
         ensure!(plan.repeat > 0 && plan.files > 0, "nothing to measure");
         ensure!(plan.size >= plan.files << 20, "less than a MiB a file measures only start-up");
         Ok(plan)
+    }
+
+    fn measures(&self, rows: &str) -> bool {
+        self.only.as_deref().is_none_or(|only| only == rows)
     }
 
     fn cores(&self) -> usize {

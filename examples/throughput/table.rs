@@ -41,10 +41,11 @@ impl Table {
         let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
         let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         let mut text = format!(
-            "\n{} MiB in {} files, warm; {} repetitions, medians (best, worst)\n\
+            "\n{} MiB in {} files, {}; {} repetitions, medians (best, worst)\n\
              {} cores, Linux {}, load before the start {}\n\n",
             plan.size >> 20,
             plan.files,
+            if plan.cold { "cold" } else { "warm" },
             plan.repeat,
             plan.cores(),
             kernel.trim(),

@@ -12,7 +12,7 @@ use super::{
 };
 
 /// The bar.
-const BAR: f64 = 0.5;
+const BAR: f64 = 0.85;
 
 pub(super) fn measure(
     table: &mut Table,

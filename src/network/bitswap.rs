@@ -28,6 +28,7 @@ use libp2p::swarm::{
 use libp2p::{Multiaddr, PeerId, StreamProtocol};
 use tokio::sync::mpsc;
 
+use super::landing::Landings;
 use super::memory::{Budget, ListPermit, Permit};
 use super::pace::Pace;
 use super::pool::Pool;
@@ -102,6 +103,7 @@ pub(super) enum Event {
 pub(super) struct Inbound {
     pub(super) events: mpsc::Sender<StreamEvent>,
     pub(super) hashing: Pool,
+    pub(super) landings: Landings,
 }
 
 /// The behaviour.

@@ -324,7 +324,7 @@ mod tests {
         let (events, streams) = mpsc::channel(16);
         let (hashing, _threads) = Pool::new("hash", 1, 1).unwrap();
         let bitswap = bitswap::Behaviour::new(
-            Inbound { events, hashing },
+            Inbound { events, hashing, landings: Default::default() },
             Budget::new(limits::PAYLOAD),
             Default::default(),
         );

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::{mpsc, watch};
 
+use super::landing::Landing;
 use super::memory::Permit;
 use super::{Command, Error, Network, Sources};
 use crate::dag::{Block, Cid};
@@ -76,6 +77,11 @@ impl Session {
         self.network.send(Command::Prioritise { session: self.id, cids }).await
     }
 
+    /// Has blocks taken to their places as soon as they are verified, see [`Landing`]. They are delivered all the same.
+    pub fn land(&self, landing: Landing) {
+        self.network.landings.set(self.id, landing);
+    }
+
     /// Wants blocks no longer.
     ///
     /// # Errors
@@ -116,6 +122,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        self.network.landings.remove(self.id);
         // Fails only when the node has stopped, and its sessions with it: see `limits::NOTES`.
         drop(self.network.notes.try_send(Note::Closed(self.id)));
     }

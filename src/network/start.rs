@@ -16,6 +16,7 @@ use super::blocks::Blocks;
 use super::connect::{Connects, check_dialable, root_cause};
 use super::dht::Dht;
 use super::event_loop::EventLoop;
+use super::landing::Landings;
 use super::memory::Budget;
 use super::names::{self, Names};
 use super::peers::Peers;
@@ -41,7 +42,9 @@ pub(super) async fn start(options: Options, store: Store) -> Result<Network, Err
     let peer_id = options.identity.public().to_peer_id();
     let (commands, command_queue) = mpsc::channel(limits::COMMANDS);
     let (notes, note_queue) = mpsc::channel(limits::NOTES);
+    let landings = Landings::default();
     let (ready, started) = oneshot::channel();
+    let shared = landings.clone();
     let run = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = match runtime {
@@ -49,7 +52,7 @@ pub(super) async fn start(options: Options, store: Store) -> Result<Network, Err
             Err(error) => return drop(ready.send(Err(Error::Start(error.to_string())))),
         };
         let ended = runtime.block_on(async move {
-            match assemble(options, store).await {
+            match assemble(options, store, shared).await {
                 Ok((parts, threads)) => {
                     drop(ready.send(Ok(())));
                     Some((parts.into_loop(command_queue, note_queue).run().await, threads))
@@ -74,7 +77,7 @@ pub(super) async fn start(options: Options, store: Store) -> Result<Network, Err
         .spawn(run)
         .map_err(|error| Error::Start(error.to_string()))?;
     started.await.map_err(|_| Error::Start("its thread ended".to_owned()))??;
-    Ok(Network { peer_id, commands, notes })
+    Ok(Network { peer_id, commands, notes, landings })
 }
 
 /// Everything but the handle's queues.
@@ -116,7 +119,11 @@ impl Parts {
     }
 }
 
-async fn assemble(options: Options, store: Store) -> Result<(Parts, [Threads; 2]), Error> {
+async fn assemble(
+    options: Options,
+    store: Store,
+    landings: Landings,
+) -> Result<(Parts, [Threads; 2]), Error> {
     let start = |error: std::io::Error| Error::Start(error.to_string());
     let Options { identity, settings, rates, listen, bootstrap } = options;
     let policy = Policy::new(settings.lan_ranges.clone());
@@ -128,7 +135,7 @@ async fn assemble(options: Options, store: Store) -> Result<(Parts, [Threads; 2]
     let blocks = Blocks::new(store, calls);
     let budget = Budget::new(limits::PAYLOAD);
     let (reports, streams) = mpsc::channel(limits::STREAM_EVENTS);
-    let inbound = Inbound { events: reports.clone(), hashing };
+    let inbound = Inbound { events: reports.clone(), hashing, landings };
     let bitswap = bitswap::Behaviour::new(inbound, budget.clone(), rates);
     let behaviour =
         behaviour::build(&identity, &settings, policy.clone(), bitswap).map_err(start)?;

@@ -323,7 +323,7 @@ impl Hostile {
         let transport = transport(&identity);
         let (events, streams) = mpsc::channel(1000);
         let (hashing, _) = pool::Pool::new("hash", 1, 1).unwrap();
-        let inbound = bitswap::Inbound { events, hashing };
+        let inbound = bitswap::Inbound { events, hashing, landings: Default::default() };
         let behaviour =
             bitswap::Behaviour::new(inbound, memory::Budget::new(MIB), Default::default());
         let config =

@@ -73,6 +73,8 @@ pub struct Arriving {
     partial: String,
     file: Arc<File>,
     writer: Writer,
+    /// One write at a time: the kernel takes no two of one file at once, and who waits for it there keeps a core busy.
+    writing: Mutex<()>,
     uncommitted: Mutex<Vec<NewBlock>>,
     committing: Mutex<()>,
 }
@@ -168,6 +170,7 @@ impl Store {
             partial,
             file,
             writer: Writer::new(self.0.options.write_mode),
+            writing: Mutex::default(),
             uncommitted: Mutex::default(),
             committing: Mutex::default(),
         };
@@ -279,9 +282,12 @@ impl Arriving {
     /// [`Error::NoSpace`], [`Error::Invalid`] for a place outside of the file, and what index and disk say.
     pub fn write(&self, offset: u64, bytes: &[u8], leaf: Leaf) -> Result<(), Error> {
         let place = self.place(offset, bytes.len(), &leaf)?;
-        self.writer
-            .write_at(&self.file, bytes, offset)
-            .map_err(|e| Error::io(&self.folder.join(&self.target.path), e))?;
+        {
+            let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+            self.writer
+                .write_at(&self.file, bytes, offset)
+                .map_err(|e| Error::io(&self.folder.join(&self.target.path), e))?;
+        }
         let data = self.inline(&place, bytes);
         self.have(leaf.key, place, data)
     }

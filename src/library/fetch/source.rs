@@ -23,7 +23,7 @@ use crate::{
     },
     library::{Library, blocking},
     limits,
-    network::{Arrived, Event, Multiaddr, Network, Session, Sources},
+    network::{Arrived, Event, Landing, Multiaddr, Network, Session, Sources},
     rpc::{Code, Failure},
     store::Store,
 };
@@ -34,6 +34,7 @@ pub(super) struct Source {
     network: Option<Network>,
     /// Opened when something is first asked of peers: what is here is read without them.
     session: Option<Session>,
+    landing: Option<Landing>,
     hints: Vec<Cid>,
     preset: Preset,
     job: Arc<Job>,
@@ -68,6 +69,7 @@ impl Source {
             store: library.store().clone(),
             network: library.inner.network.clone(),
             session: None,
+            landing: None,
             hints,
             preset: library.inner.config.network.preset,
             job: Arc::clone(job),
@@ -98,11 +100,20 @@ impl Source {
                     .as_ref()
                     .ok_or_else(|| Failure::new(Code::Network, "this node is offline"))?;
                 let session = network.session(self.hints.clone()).await?;
+                self.landing.iter().cloned().for_each(|landing| session.land(landing));
                 self.last_block = Instant::now();
                 self.session.insert(session)
             }
         };
         Ok(session.want(wants).await?)
+    }
+
+    /// Has blocks taken to their places as soon as they are verified.
+    pub(super) fn land(&mut self, landing: Landing) {
+        if let Some(session) = &self.session {
+            session.land(Arc::clone(&landing));
+        }
+        self.landing = Some(landing);
     }
 
     /// Of what is asked, these are to come first.

@@ -1,11 +1,12 @@
 //! Leaves into files: asks for many at once, writes each where it belongs, makes them durable in steps.
 //!
 //! What is here already — from an earlier run, or in another file of the store — is never asked for. A chunk that
-//! occurs several times is asked for once. Writing runs on blocking threads, a few blocks at a time; a block's memory is
-//! given back when it is written, which is what lets the exchange ask for the next. Files are opened when their turn
-//! comes and finished when their last leaf is written, so neither a large repo nor a million small files opens more
-//! than a window of them.
+//! occurs several times is asked for once. Most are written by the thread that hashed them ([`landing`]), the others on
+//! blocking threads, a few at a time; a block's memory is given back when it is written, which is what lets the exchange
+//! ask for the next. Files are opened when their turn comes and finished when their last leaf is written, so neither a
+//! large repo nor a million small files opens more than a window of them.
 
+mod landing;
 mod open;
 mod urgent;
 mod write;
@@ -17,6 +18,7 @@ use std::{
 
 use tokio::{task::JoinSet, time::Instant};
 
+use self::landing::Landing;
 use self::open::{OpenError, OpenFile, Opened};
 use self::write::{Piece, finish_all, write_all};
 use super::{
@@ -28,7 +30,7 @@ use crate::{
     dag::{
         Block, Cid,
         block::RAW,
-        walk::{Filled, Found, Leaf},
+        walk::{Filled, Found, Leaf, Size},
     },
     library::{Library, blocking, watch::stopped},
     limits,
@@ -56,8 +58,14 @@ pub(super) async fn run(
         state.bytes = here;
         state.total = Some(total);
     });
+    let landing = Arc::new(Landing::new(library.store().clone(), plan.id()));
+    source.land(Arc::new({
+        let landing = Arc::clone(&landing);
+        move |block: &Block| landing.land(block)
+    }));
     let mut transfer = Transfer {
         store: library.store().clone(),
+        landing: Arc::clone(&landing),
         plan,
         source,
         job,
@@ -78,11 +86,18 @@ pub(super) async fn run(
     let outcome = transfer.run().await;
     // Writes under way end before the job does: what they wrote is found again.
     while transfer.tasks.join_next().await.is_some() {}
+    drop(transfer);
+    blocking(move || {
+        landing.close();
+        Ok(())
+    })
+    .await?;
     outcome
 }
 
 struct Transfer<'a> {
     store: Store,
+    landing: Arc<Landing>,
     plan: &'a mut Plan,
     source: &'a mut Source,
     job: &'a Arc<Job>,
@@ -136,7 +151,7 @@ impl Transfer<'_> {
             }
             let may_write = self.writing < limits::FETCH_WRITES && !self.asked.is_empty();
             tokio::select! {
-                arrived = self.source.arrived(), if may_write => self.take(arrived?)?,
+                arrived = self.source.arrived(), if may_write => self.take(arrived?).await?,
                 Some(step) = self.tasks.join_next() => self.on_step(step).await?,
                 () = job.readers().changed(self.seen) => {}
             }
@@ -189,12 +204,21 @@ impl Transfer<'_> {
                 return Ok(true);
             }
         }
+        self.landing.expect(leaf.cid, self.place(index, &leaf));
         let places = self.asked.entry(leaf.cid).or_default();
         if places.is_empty() {
             wants.push((leaf.cid, expected(leaf.size)));
         }
         places.push((index, leaf));
         Ok(true)
+    }
+
+    /// Where a leaf belongs, if that can be told before it is here.
+    fn place(&self, index: usize, leaf: &Leaf) -> Option<Piece> {
+        let (RAW, Size::Declared(size)) = (leaf.cid.codec(), leaf.size) else { return None };
+        let arriving = Arc::clone(self.open.get(&index)?.begun()?);
+        let bytes = 0..usize::try_from(size).ok()?;
+        Some(Piece { index, arriving, offset: leaf.offset, bytes })
     }
 
     /// Queues a part, unless an earlier run left it in its file.
@@ -255,11 +279,22 @@ impl Transfer<'_> {
     }
 
     /// Takes a block from a peer.
-    fn take(&mut self, arrived: Arrived) -> Result<(), Failure> {
-        match self.asked.remove(arrived.cid()) {
-            Some(places) => self.write(arrived.block().clone(), places, Some(arrived)),
-            None => Ok(()),
+    async fn take(&mut self, arrived: Arrived) -> Result<(), Failure> {
+        let Some(mut places) = self.asked.remove(arrived.cid()) else { return Ok(()) };
+        if let Some((written, step)) = self.landing.take(arrived.cid()) {
+            for (index, _) in places.drain(..written) {
+                if let Some(file) = self.open.get_mut(&index) {
+                    file.left -= 1;
+                    file.writes += 1;
+                }
+            }
+            self.writing += 1;
+            self.on_step(Ok(step)).await?;
         }
+        if places.is_empty() {
+            return Ok(());
+        }
+        self.write(arrived.block().clone(), places, Some(arrived))
     }
 
     /// Starts writing a block to every place where it belongs.

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::AsyncWriteExt as _;
+use futures::{AsyncReadExt as _, AsyncWriteExt as _};
 use libp2p::swarm::Stream;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::Link;
 use crate::limits;
@@ -22,6 +22,22 @@ pub(super) struct Outbound {
     stream: Option<Stream>,
     /// Whether what is written keeps to the rates.
     paced: bool,
+}
+
+/// What there is to do.
+pub(super) enum Next<T> {
+    /// To write this.
+    Write(T),
+    /// The peer has reset the stream: what was written on it last may be lost.
+    Reset,
+    /// Nothing more.
+    End,
+}
+
+impl<T> From<Option<T>> for Next<T> {
+    fn from(next: Option<T>) -> Self {
+        next.map_or(Self::End, Self::Write)
+    }
 }
 
 impl Outbound {
@@ -50,21 +66,34 @@ impl Outbound {
         Ok(replaced)
     }
 
-    /// Waits for the next thing to write; an open stream is closed when it has been idle long enough.
-    pub(super) async fn next<T>(&mut self, queue: &mut mpsc::Receiver<T>) -> Option<T> {
+    /// Waits for the next thing to write; an open stream is closed when it has been idle long enough, and watched until
+    /// then.
+    pub(super) async fn next<T>(&mut self, queue: &mut mpsc::Receiver<T>) -> Next<T> {
         if let Ok(next) = queue.try_recv() {
-            return Some(next);
+            return Next::Write(next);
         }
         if let Some(mut stream) = self.stream.take() {
             drop(stream.flush().await);
-            if let Ok(next) = timeout(self.link.stream_idle(), queue.recv()).await {
-                self.stream = Some(stream);
-                return next;
+            tokio::select! {
+                biased;
+                next = queue.recv() => {
+                    self.stream = Some(stream);
+                    return next.into();
+                }
+                () = reset(&mut stream) => return Next::Reset,
+                () = sleep(self.link.stream_idle()) => {}
             }
             // The peer's side of the close takes its time, and nobody waits for it.
             drop(timeout(Duration::from_secs(1), stream.close()).await);
         }
-        queue.recv().await
+        queue.recv().await.into()
+    }
+}
+
+/// Ends when the peer resets the stream. It may close its side; what it says on ours nobody reads.
+async fn reset(stream: &mut Stream) {
+    if stream.read(&mut [0]).await.is_ok() {
+        std::future::pending().await
     }
 }
 

@@ -136,7 +136,7 @@ async fn refused(inbound: &Inbound, link: &Link) {
     drop(inbound.events.send(StreamEvent::Refused { source: link.source }).await);
 }
 
-/// Hashes a payload on the pool and reports the block it is.
+/// Hashes a payload on the pool, lets those who wait for it take it to its place, and reports the block it is.
 async fn hash(
     inbound: &Arc<Inbound>,
     link: &Link,
@@ -145,9 +145,13 @@ async fn hash(
     permit: Permit,
 ) {
     let (events, source) = (inbound.events.clone(), link.source);
+    let landings = inbound.landings.clone();
     let job = move || {
         let event = match block(&prefix, data) {
-            Some(block) => StreamEvent::Block { source, block, permit },
+            Some(block) => {
+                landings.land(&block);
+                StreamEvent::Block { source, block, permit }
+            }
             None => StreamEvent::Fault { source, fault: Fault::Malformed },
         };
         drop(events.blocking_send(event));

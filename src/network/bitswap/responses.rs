@@ -12,9 +12,10 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::StreamEvent;
-use super::outbound::Outbound;
+use super::outbound::{Next, Outbound};
 use crate::config::Audience;
 use crate::dag::Cid;
+use crate::exchange::SourceId;
 use crate::exchange::message::{Prefix, encode_payload_heads};
 use crate::limits;
 use crate::network::blocks::Blocks;
@@ -84,7 +85,9 @@ impl Written {
 
     fn take(&mut self) -> Vec<Cid> {
         self.bytes = 0;
-        self.responses.drain(..).flat_map(|(_, cids, _)| cids).collect()
+        let recent =
+            self.responses.drain(..).filter(|(at, ..)| at.elapsed() <= limits::STREAM_STALL);
+        recent.flat_map(|(_, cids, _)| cids).collect()
     }
 }
 
@@ -121,7 +124,15 @@ pub(super) async fn write(
 ) {
     let source = out.link.source;
     let mut written = Written::default();
-    while let Some(mut response) = out.next(&mut responses).await {
+    loop {
+        let mut response = match out.next(&mut responses).await {
+            Next::Write(response) => response,
+            Next::Reset => {
+                lost(&mut written, source, &events).await;
+                continue;
+            }
+            Next::End => return,
+        };
         response.sort_out(&recalled);
         for (cids, retry) in [(response.missing, false), (response.recalled, true)] {
             if !cids.is_empty() {
@@ -143,8 +154,7 @@ pub(super) async fn write(
             heads.into_iter().zip(datas).flat_map(|(head, data)| [head, data]).collect();
         let outcome = out.write(&parts).await;
         if !matches!(outcome, Ok(false)) {
-            let cids = written.take();
-            drop(events.send(StreamEvent::ResponsesLost { source, cids }).await);
+            lost(&mut written, source, &events).await;
         }
         let event = match outcome {
             Ok(_) => {
@@ -162,5 +172,13 @@ pub(super) async fn write(
             }
         };
         drop(events.send(event).await);
+    }
+}
+
+/// Reports what the peer may never have seen.
+async fn lost(written: &mut Written, source: SourceId, events: &mpsc::Sender<StreamEvent>) {
+    let cids = written.take();
+    if !cids.is_empty() {
+        drop(events.send(StreamEvent::ResponsesLost { source, cids }).await);
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use super::outbound::Outbound;
+use super::outbound::{Next, Outbound};
 use super::responses::{self, Recalled};
 use super::{Link, StreamEvent};
 use crate::config::Audience;
@@ -80,11 +80,23 @@ async fn control_stream(
 ) {
     let source = out.link.source;
     let mut failures = 0;
-    while let Some(frame) = out.next(&mut frames).await {
+    let mut lost = false;
+    loop {
+        let frame = match out.next(&mut frames).await {
+            Next::Write(frame) => frame,
+            // Told with the next frame: a peer that resets after every list is not to be sent one for each.
+            Next::Reset => {
+                lost = true;
+                continue;
+            }
+            Next::End => return,
+        };
         waiting.fetch_sub(frame.len(), Ordering::Relaxed);
         match out.write(&[frame]).await {
-            Ok(false) => failures = 0,
-            Ok(true) => drop(events.send(StreamEvent::WantsLost { source }).await),
+            Ok(replaced) if replaced || std::mem::take(&mut lost) => {
+                drop(events.send(StreamEvent::WantsLost { source }).await);
+            }
+            Ok(_) => failures = 0,
             Err(error) => {
                 tracing::debug!(peer = %out.link.peer, %error, "cannot write wants");
                 failures += 1;
@@ -97,6 +109,7 @@ async fn control_stream(
                 while let Ok(stale) = frames.try_recv() {
                     waiting.fetch_sub(stale.len(), Ordering::Relaxed);
                 }
+                lost = false;
                 drop(events.send(StreamEvent::WantsLost { source }).await);
             }
         }
