@@ -231,8 +231,8 @@ impl Network {
 
     /// Publishes the record of a publisher's name in the LAN's DHT: holds it, from now on and over restarts until it
     /// ends, and puts it to the peers closest to it, again whenever announcements are repeated. Says how many peers
-    /// acknowledged it now, at once 0 without any peer; else when all have answered, which takes some ten seconds if
-    /// one is gone.
+    /// acknowledged it now (which a peer also does that refuses it): at once 0 with none in the routing table, else
+    /// when all have answered, which takes some ten seconds if one is gone.
     ///
     /// # Errors
     /// [`Error::OlderRecord`], [`Error::RecordExpired`], [`Error::OtherDht`], [`Error::TooMany`], and then it is not
