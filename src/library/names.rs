@@ -242,8 +242,8 @@ fn is_of(tree: &Tree, name: &str) -> bool {
     tree.repo.as_ref().is_some_and(|repo| repo.name == name)
 }
 
-/// The documents as they were last written; damaged ones count as none, and the record's sequence goes on above what the
-/// clock says then, so that it does not fall.
+/// The documents as they were last written. A damaged index is made anew; a damaged record is an error, since the sequence
+/// that it had must not be used again.
 fn load(library: &Library, scope: Scope) -> Result<Published, Failure> {
     let publisher = library.publisher();
     let store = library.store();
