@@ -52,6 +52,8 @@ struct Closed {
     ready: BTreeSet<usize>,
     /// Some are being judged.
     judging: bool,
+    /// Open files that are judged and not to be named yet.
+    parked: BTreeSet<usize>,
 }
 
 impl Gate {
@@ -72,6 +74,7 @@ impl Gate {
             stirred: BTreeSet::new(),
             ready: BTreeSet::new(),
             judging: false,
+            parked: BTreeSet::new(),
         };
         Self { closed: Some(closed), admitted: None }
     }
@@ -95,6 +98,7 @@ impl Gate {
     pub(super) fn opened(&mut self, index: usize, size: Size) {
         let Some(closed) = &mut self.closed else { return };
         if closed.judged.contains_key(&index) {
+            closed.parked.insert(index);
             return;
         }
         let end = match size {
@@ -248,16 +252,19 @@ impl Transfer<'_> {
 
     /// Closes files that are judged and wait for the gate, to make room for others.
     fn set_aside(&mut self) {
-        let Some(closed) = &self.gate.closed else { return };
+        let Some(closed) = &mut self.gate.closed else { return };
+        closed.parked.retain(|index| self.open.contains_key(index));
+        if closed.parked.is_empty() {
+            return;
+        }
         let busy: HashSet<usize> = self.asked.values().flatten().map(|(index, _)| *index).collect();
-        let waits = |index: usize, file: &OpenFile| match closed.judged.get(&index) {
-            None => false,
-            // It gets its name at once.
-            Some(true) if file.left == 0 => false,
-            Some(_) => file.writes == 0 && !busy.contains(&index),
+        let waits = |index: &usize| {
+            let named = closed.judged.get(index) == Some(&true);
+            let file = self.open.get(index);
+            file.is_some_and(|file| file.writes == 0 && !(named && file.left == 0))
+                && !busy.contains(index)
         };
-        let aside = self.open.iter().filter(|(index, file)| waits(**index, file));
-        let aside: BTreeSet<usize> = aside.map(|(index, _)| *index).collect();
+        let aside: BTreeSet<usize> = closed.parked.iter().copied().filter(waits).collect();
         if aside.is_empty() {
             return;
         }
@@ -316,7 +323,13 @@ impl Transfer<'_> {
         closed.judging = false;
         for Judged { index, mut here, examination } in judged {
             match examination {
-                Examination::Done(finding) => closed.judge(index, finding),
+                Examination::Done(finding) => {
+                    closed.judge(index, finding);
+                    let whole = self.open.get(&index).is_some_and(|file| file.left == 0);
+                    if !whole || closed.judged.get(&index) != Some(&true) {
+                        closed.parked.insert(index);
+                    }
+                }
                 Examination::Needs(range) => {
                     here.push(range);
                     closed.examined.insert(index, here);
