@@ -12,7 +12,7 @@ use super::{
     keep::name_of,
     names,
     refs::{self, Held},
-    sign,
+    seed, sign,
 };
 use crate::{
     card::{
@@ -188,21 +188,23 @@ fn restate_now(library: &Library, restate: &Restate) -> Result<Vec<(TreeId, Tree
         .hint("modelswarm rm forgets it here"));
     }
     let name = card.statement().name.clone();
-    let newest = newest(library, &card)?;
+    // As `seed` does: never behind a card that this key signed, nor on a fork.
+    let (head, newest) = seed::head(library, &name, &seed::versions(library, &name)?, None)?
+        .expect("a version of the repo is held, so it has a head");
+    let again = head.id() != card.id() && head.statement().root != card.statement().root;
+    let newest = if again { Some(newest.ok_or_else(|| forgotten(&head))?) } else { None };
     let mut other = card.statement().other.clone();
     for (field, text) in [("reason", &restate.reason), ("replacedBy", &restate.replaced_by)] {
         other.remove(field);
         other.extend(text.iter().map(|text| (field.to_owned(), Value::Text(text.clone()))));
     }
     let mut made = Vec::new();
-    let said = next(library, &newest.0, &card, &held, restate.status, other)?;
-    let again = newest.0.id() != card.id() && newest.0.statement().root != card.statement().root;
+    let said = next(library, &head, &card, &held, restate.status, other)?;
     made.push(said.1);
-    if again {
-        let (head, held) = &newest;
+    if let Some((id, tree)) = newest {
         let statement = head.statement();
         let (status, other) = (statement.status, statement.other.clone());
-        made.push(next(library, &said.0, head, held, status, other)?.1);
+        made.push(next(library, &said.0, &head, &Held { id, tree }, status, other)?.1);
     }
     tracing::debug!(%name, cards = made.len(), "stated anew");
     Ok(made)
@@ -262,11 +264,13 @@ fn beside(library: &Library, tree: &Tree) -> Result<Vec<Entry>, Failure> {
     }
 }
 
-/// The newest card of a repo that was accepted, and its version.
-fn newest(library: &Library, card: &Verified) -> Result<(Verified, Held), Failure> {
-    let statement = card.statement();
-    let reference = format!("{}/{}", statement.publisher, statement.name);
-    signed(library, &reference)
+fn forgotten(head: &Verified) -> Failure {
+    let version = &head.statement().version;
+    Failure::new(
+        Code::Failure,
+        format!("the newest version, {version}, is not here to be stated again"),
+    )
+    .hint("seed its folder again first")
 }
 
 /// What a REF stands for, with its card, verified just now.

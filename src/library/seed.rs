@@ -12,6 +12,8 @@ use std::{
     time::SystemTime,
 };
 
+pub(super) use self::signed::{head, versions};
+
 use super::{
     Library, Watch, blocking,
     content::{self, Lies},

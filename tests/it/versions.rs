@@ -124,6 +124,17 @@ fn a_withdrawn_version_is_said_loudly_and_an_older_one_does_not_take_the_head() 
 }
 
 #[test]
+fn a_later_word_is_not_signed_behind_a_version_that_was_forgotten() {
+    let lab = Lab::new();
+    let first = lab.seed("one", &["--copy"]);
+    let second = lab.seed("two", &["--copy"]);
+    lab.home.ask(&["rm", text(&second, "release")]);
+    lab.home.run(&["card", "withdraw", text(&first, "release")]).fails(1).says("seed its folder");
+    let log = lab.home.ask(&["card", "log", "tiny"]);
+    assert_eq!(log["versions"].as_array().expect("a list").len(), 2, "nothing was signed: {log}");
+}
+
+#[test]
 fn only_the_publisher_says_what_becomes_of_a_version() {
     let lab = Lab::new();
     let seeded = lab.seed("one", &[]);
@@ -191,6 +202,7 @@ fn two_cards_of_one_place_are_kept_as_proof_and_one_card_settles_between_them() 
     fs::write(lab.model.join("weights.bin"), "healed").expect("as it was made");
     let model = lab.model.to_str().expect("as it was made");
     lab.home.run(&["seed", model, "--copy"]).fails(4).says("--onto");
+    lab.home.run(&["card", "withdraw", "tiny@1"]).fails(4).says("--onto");
     lab.home.run(&["seed", model, "--onto", text(&first, "card")]).fails(2).says("after it");
     lab.home.run(&["seed", model, "--onto", "nonsense"]).fails(2);
     let healed = lab.seed("healed", &["--copy", "--onto", text(&ours, "card")]);

@@ -195,7 +195,10 @@ impl Import<'_> {
 }
 
 /// All versions of the user's own repo of this name.
-fn versions(library: &Library, name: &RepoName) -> Result<Vec<(TreeId, Tree)>, Failure> {
+pub(in crate::library) fn versions(
+    library: &Library,
+    name: &RepoName,
+) -> Result<Vec<(TreeId, Tree)>, Failure> {
     let publisher = library.publisher().to_string();
     let mut trees = library.store().trees()?;
     trees.retain(|(_, tree)| {
@@ -206,11 +209,11 @@ fn versions(library: &Library, name: &RepoName) -> Result<Vec<(TreeId, Tree)>, F
     Ok(trees)
 }
 
-type Head = (Verified, Option<(TreeId, Tree)>);
+pub(in crate::library) type Head = (Verified, Option<(TreeId, Tree)>);
 
 /// The newest card that this key signed for the name, even if its version was forgotten since: signing behind it
 /// would make two cards of one `seq`.
-fn head(
+pub(in crate::library) fn head(
     library: &Library,
     name: &RepoName,
     versions: &[(TreeId, Tree)],
