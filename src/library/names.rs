@@ -19,10 +19,7 @@ use crate::{
         reference::Publisher,
         statement::Timestamp,
     },
-    dag::{
-        Block,
-        block::{DAG_JSON, cid_v1, sha256},
-    },
+    dag::{Block, block::DAG_JSON},
     limits,
     rpc::{Code, Failure, Name, NameLine, NameRepo, Names, Resolve},
     store::{Tree, TreeId},
@@ -247,10 +244,9 @@ fn is_of(tree: &Tree, name: &str) -> bool {
 fn load(library: &Library, scope: Scope) -> Result<Published, Failure> {
     let publisher = library.publisher();
     let store = library.store();
-    let index = store.document(&document("index", scope))?.and_then(|bytes| {
-        let block = Block::verify(cid_v1(DAG_JSON, sha256(&bytes)), bytes).ok()?;
-        Index::from_block(publisher, scope, &block).ok()
-    });
+    let index = store
+        .document(&document("index", scope))?
+        .and_then(|bytes| Index::from_block(publisher, scope, &Block::new(DAG_JSON, bytes)).ok());
     let record = store.document(&document("name", scope))?.map(|bytes| {
         Record::verify(publisher, bytes).map_err(|why| {
             Failure::new(Code::Failure, format!("the home's own record of names is damaged: {why}"))
