@@ -69,12 +69,7 @@ pub(super) fn print_log(answer: &CardLog, screen: &Screen) {
             (false, true) => "",
             (false, false) => "NOT ACCEPTED",
         };
-        let status = match line.status {
-            Status::Active => "",
-            Status::Deprecated => "DEPRECATED",
-            Status::Withdrawn => "WITHDRAWN",
-        };
-        let words = [line.created_at.as_str(), status, mark];
+        let words = [line.created_at.as_str(), loud(line.status), mark];
         let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
         let release = line.release.as_deref().unwrap_or("its release is not here");
         text += &format!(
@@ -88,6 +83,15 @@ pub(super) fn print_log(answer: &CardLog, screen: &Screen) {
     print_text(&text);
     if answer.versions.iter().any(|line| !line.accepted) {
         screen.hint("what is not accepted is used only by its CID: a version before it is missing, or another claims its place");
+    }
+}
+
+/// What its publisher says of a version, where that is to be heeded.
+pub(super) fn loud(status: Status) -> &'static str {
+    match status {
+        Status::Active => "",
+        Status::Deprecated => "DEPRECATED",
+        Status::Withdrawn => "WITHDRAWN",
     }
 }
 

@@ -2,12 +2,10 @@
 
 use super::{
     args::{NameAction, ResolveArgs},
+    card::loud,
     output::{Screen, count, print_text},
 };
-use crate::{
-    card::statement::Status,
-    rpc::{Name, Names, Request, Resolve},
-};
+use crate::rpc::{Name, Names, Request, Resolve};
 
 pub(super) fn request(action: NameAction) -> Request {
     match action {
@@ -45,10 +43,9 @@ pub(super) fn print_resolved(answer: &Name) {
         answer.publisher, answer.name, answer.sequence, answer.valid_until
     );
     for repo in &answer.repos {
-        let status = match repo.status {
-            Status::Active => "",
-            Status::Deprecated => "  DEPRECATED",
-            Status::Withdrawn => "  WITHDRAWN",
+        let status = match loud(repo.status) {
+            "" => String::new(),
+            word => format!("  {word}"),
         };
         text += &format!(
             "  {}@{}{status}  {}\n    {}\n",

@@ -36,13 +36,11 @@ use crate::{
 /// Not found (3) if nobody signed it; refused (4) for a damaged card.
 pub fn show(library: &Library, reference: &str) -> Result<CardShown, Failure> {
     let (card, held) = signed(library, reference)?;
-    let statement = serde_json::from_slice(card.payload())
-        .map_err(|why| Failure::new(Code::Failure, format!("a verified card is no JSON: {why}")))?;
     Ok(CardShown {
         card: card.id().to_string(),
         release: held.tree.release.map(|release| release.to_string()),
         provenance: sign::provenance(library, Some(&card), false)?,
-        statement,
+        statement: sign::statement(&card)?,
     })
 }
 

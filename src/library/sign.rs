@@ -109,8 +109,7 @@ pub(super) fn release(
                 .hint("seed without --oms")
         })?;
     entries.extend(with_card(&card, &tree.built, companion.as_deref(), &mut blocks));
-    let built = build::directory(entries, &mut |node| blocks.push(node))
-        .map_err(|why| cannot_sign(&why))?;
+    let built = directory(entries, &mut blocks)?;
     Ok(Release { cid: built.cid, card, companion, blocks })
 }
 
@@ -133,8 +132,7 @@ pub(super) fn over(card: &Verified, beside: Vec<Entry>) -> Result<(Cid, Vec<Bloc
     let mut blocks = Vec::new();
     let mut entries: Vec<Entry> = beside.into_iter().filter(|entry| entry.name != CARD).collect();
     entries.push(entry(CARD, &small_file(card.bundle(), &mut blocks)));
-    let built = build::directory(entries, &mut |node| blocks.push(node))
-        .map_err(|why| cannot_sign(&why))?;
+    let built = directory(entries, &mut blocks)?;
     Ok((built.cid, blocks))
 }
 
@@ -153,8 +151,7 @@ pub(super) fn rebuild(
         entries.push(entry(FILES_LIST, &small_file(&list, &mut blocks)));
     }
     entries.extend(with_card(card, &tree.built, companion.as_deref(), &mut blocks));
-    let built = build::directory(entries, &mut |node| blocks.push(node))
-        .map_err(|why| cannot_sign(&why))?;
+    let built = directory(entries, &mut blocks)?;
     Ok((built.cid, blocks))
 }
 
@@ -168,6 +165,11 @@ fn with_card(
     let mut entries = vec![entry(CARD, &bundle), entry(MODEL, root)];
     entries.extend(companion.map(|bytes| entry(MODEL_SIG, &small_file(bytes, blocks))));
     entries
+}
+
+/// The release's own node.
+fn directory(entries: Vec<Entry>, blocks: &mut Vec<Block>) -> Result<Built, Failure> {
+    build::directory(entries, &mut |node| blocks.push(node)).map_err(|why| cannot_sign(&why))
 }
 
 fn entry(name: &str, built: &Built) -> Entry {
@@ -290,11 +292,15 @@ pub(super) fn provenance(
     })
 }
 
+/// The signed statement, as JSON.
+pub(super) fn statement(card: &Verified) -> Result<serde_json::Value, Failure> {
+    serde_json::from_slice(card.payload())
+        .map_err(|why| Failure::new(Code::Failure, format!("a verified card is no JSON: {why}")))
+}
+
 /// The signed predicate, as JSON.
 pub(super) fn predicate(card: &Verified) -> Result<serde_json::Value, Failure> {
-    let payload: serde_json::Value = serde_json::from_slice(card.payload())
-        .map_err(|why| Failure::new(Code::Failure, format!("a verified card is no JSON: {why}")))?;
-    Ok(payload.get("predicate").cloned().unwrap_or_default())
+    Ok(statement(card)?.get("predicate").cloned().unwrap_or_default())
 }
 
 /// Who else's key this library knows a repo of the same name by: names are not unique, and a familiar one proves nothing.

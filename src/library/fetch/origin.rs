@@ -159,11 +159,8 @@ impl Origin {
         source.prefetch(&beside).await?;
         let bundle = entries.iter().find(|entry| entry.name == CARD).map(|entry| entry.cid);
         let bundle = bundle.expect("the arm above found the card");
-        let (bundle, mut blocks) = source.small_file(bundle, limits::CARD_BUNDLE_MAX).await?;
+        let (card, mut blocks) = verified(source, &wanted.cid, bundle).await?;
         let refused = |why: String| refused(&wanted.cid, &why);
-        let card = Unverified::from_bundle(bundle)
-            .and_then(Unverified::verify)
-            .map_err(|why| refused(why.to_string()))?;
         let names = entries.iter().map(|entry| (entry.name.as_str(), entry.cid));
         let release = release::check(names, &card).map_err(|why| refused(why.to_string()))?;
         expect_publisher(&wanted, Some(&card))?;
@@ -244,10 +241,20 @@ pub(super) async fn card_of_release(
         _ => None,
     };
     let bundle = bundle.ok_or_else(|| refused(&release, &"it has no card"))?;
-    let (bundle, _) = source.small_file(bundle.cid, limits::CARD_BUNDLE_MAX).await?;
-    Unverified::from_bundle(bundle)
+    Ok(verified(source, &release, bundle.cid).await?.0)
+}
+
+/// The card in a release's bundle, and the blocks that it came in.
+async fn verified(
+    source: &mut Source,
+    release: &Cid,
+    bundle: Cid,
+) -> Result<(Verified, Vec<Block>), Failure> {
+    let (bundle, blocks) = source.small_file(bundle, limits::CARD_BUNDLE_MAX).await?;
+    let card = Unverified::from_bundle(bundle)
         .and_then(Unverified::verify)
-        .map_err(|why| refused(&release, &why))
+        .map_err(|why| refused(release, &why))?;
+    Ok((card, blocks))
 }
 
 fn refused(release: &Cid, why: &dyn std::fmt::Display) -> Failure {
