@@ -19,6 +19,7 @@
 mod form;
 mod wire;
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use crate::config::{Audience, Visibility, allows};
@@ -348,6 +349,27 @@ impl Index {
         }
         next.shorten();
         Ok(next)
+    }
+
+    /// This index with what another one of the same publisher and DHT lists besides: repos and versions. Where both list a
+    /// card of one place, this one's stays. A repo for which there is no room is left out.
+    pub fn merged(&self, other: &Self) -> Self {
+        let mut next = self.clone();
+        for (name, theirs) in &other.repos {
+            if !next.repos.contains_key(name) && next.repos.len() >= limits::INDEX_REPOS_MAX {
+                continue;
+            }
+            let versions = next.repos.entry(name.clone()).or_default();
+            for listed in theirs {
+                if !versions.iter().any(|known| known.seq == listed.seq) {
+                    versions.push(listed.clone());
+                }
+            }
+            versions.sort_by_key(|listed| Reverse(listed.seq));
+            versions.truncate(limits::INDEX_VERSIONS_MAX);
+        }
+        next.shorten();
+        next
     }
 
     /// The next index, without a repo: it was removed, or is shared less far than before.

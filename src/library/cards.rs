@@ -17,6 +17,7 @@ use super::{
 use crate::{
     card::{
         Manifest, Verified, Version,
+        index::Index,
         json::{Map, Value},
         policy::Mark,
         statement::Status,
@@ -157,10 +158,11 @@ fn fields(from: &serde_json::Value, to: &serde_json::Value) -> Vec<FieldChange> 
 /// Permission (5) for a repo of another publisher; as [`show`].
 pub async fn restate(library: &Library, restate: Restate) -> Result<CardLog, Failure> {
     let _one_at_a_time = library.inner.importing.lock().await;
+    let published = names::published(library).await?;
     let (log, made) = {
         let library = library.clone();
         blocking(move || {
-            let made = restate_now(&library, &restate)?;
+            let made = restate_now(&library, &restate, &published)?;
             Ok((log(&library, &restate.reference)?, made))
         })
         .await?
@@ -172,7 +174,11 @@ pub async fn restate(library: &Library, restate: Restate) -> Result<CardLog, Fai
     Ok(log)
 }
 
-fn restate_now(library: &Library, restate: &Restate) -> Result<Vec<(TreeId, Tree)>, Failure> {
+fn restate_now(
+    library: &Library,
+    restate: &Restate,
+    published: &Index,
+) -> Result<Vec<(TreeId, Tree)>, Failure> {
     let (card, held) = signed(library, &restate.reference)?;
     if card.publisher() != library.publisher() {
         return Err(Failure::new(
@@ -189,6 +195,7 @@ fn restate_now(library: &Library, restate: &Restate) -> Result<Vec<(TreeId, Tree
     // As `seed` does: never behind a card that this key signed, nor on a fork.
     let (head, newest) = seed::head(library, &name, &seed::versions(library, &name)?, None)?
         .expect("a version of the repo is held, so it has a head");
+    seed::not_behind(&name, Some(&head), Some(published))?;
     let again = head.id() != card.id() && head.statement().root != card.statement().root;
     let newest = if again { Some(newest.ok_or_else(|| forgotten(&head))?) } else { None };
     let mut other = card.statement().other.clone();

@@ -36,7 +36,7 @@ use crate::network::Multiaddr;
 use crate::rpc::{Code, Failure, Fetched, Get, Progress, Stage};
 
 pub(super) use self::jobs::Fetches;
-pub(super) use self::lookup::index_of_publisher;
+pub(super) use self::lookup::{index_at, index_of_publisher};
 pub(super) use self::reading::{Hold, Opened, Reader, open as open_reading};
 pub(super) use self::unfinished::forget as forget_unfinished;
 pub use self::unfinished::resume;

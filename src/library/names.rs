@@ -3,12 +3,17 @@
 //! A publisher's index lists its repos; a record under the publisher's key points to the index, and the DHT holds it. Both
 //! are made anew whenever what they say changes: after `seed`, `share`, `rm`, `card withdraw`, by `name publish`, and by a
 //! daemon in time before the record ends. There is one of each for every DHT ([`Scope`]); private repos are in none. The
-//! last index and record of the home's own are kept as plain documents, so that a sequence never falls.
+//! last index and record of the home's own are kept as plain documents, so that a sequence never falls. What other machines
+//! with the same key publish stays in the index ([`elsewhere`]).
 //!
 //! The index is a hint: it says which release to fetch, and the card in there is verified like any other.
 
+mod elsewhere;
+
 use std::time::{Duration, SystemTime};
 
+pub(super) use self::elsewhere::published;
+use self::elsewhere::{Elsewhere, Standing};
 use super::{Library, Watch, blocking, blocks, fetch::index_of_publisher, refs, sign};
 use crate::{
     card::{
@@ -20,7 +25,7 @@ use crate::{
         statement::Timestamp,
     },
     dag::{Block, block::DAG_JSON},
-    limits,
+    limits, network,
     rpc::{Code, Failure, Name, NameLine, NameRepo, Names, Resolve},
     store::{Tree, TreeId},
 };
@@ -29,6 +34,7 @@ use crate::{
 struct Published {
     index: Index,
     record: Option<Record>,
+    standing: Standing,
 }
 
 /// Index and record of one DHT.
@@ -43,8 +49,11 @@ pub async fn publish(library: &Library) -> Result<Names, Failure> {
     let made = sign_all(library).await?;
     let mut names = Vec::new();
     for (scope, index, record) in &made {
-        let peers = tell(library, *scope, index, record).await?;
-        names.push(NameLine { peers, ..line(*scope, index, record) });
+        names.push(match tell(library, *scope, index, record).await? {
+            Told::By(peers) => NameLine { peers, ..line(*scope, index, record) },
+            // Another machine was faster.
+            Told::Older => again(library, *scope).await?,
+        });
     }
     let publisher = library.publisher();
     Ok(Names { name: ipns::name::text(publisher), publisher: publisher.to_string(), names })
@@ -58,7 +67,11 @@ pub(super) async fn publish_after(library: &Library, watch: Option<&Watch>) {
             let library = library.clone();
             tokio::spawn(async move {
                 for (scope, index, record) in made {
-                    if let Err(failure) = tell(&library, scope, &index, &record).await {
+                    let told = match tell(&library, scope, &index, &record).await {
+                        Ok(Told::Older) => again(&library, scope).await.map(drop),
+                        told => told.map(drop),
+                    };
+                    if let Err(failure) = told {
                         tracing::warn!(%failure, "peers were not told of the publisher's names");
                     }
                 }
@@ -77,10 +90,13 @@ pub(super) async fn publish_after(library: &Library, watch: Option<&Watch>) {
 /// Index and record of every DHT, signed anew where that is needed.
 async fn sign_all(library: &Library) -> Result<Vec<Made>, Failure> {
     let _one_at_a_time = library.inner.naming.lock().await;
+    let elsewhere = elsewhere::look(library).await?;
     let library = library.clone();
     let renew_all = move || {
         let made = Scope::ALL.into_iter().map(|scope| {
-            let made = renew(&library, scope)?;
+            // The public DHT comes with its preset.
+            let elsewhere = elsewhere.as_ref().filter(|_| scope == Scope::Lan);
+            let made = renew(&library, scope, elsewhere)?;
             Ok(made.map(|(index, record)| (scope, index, record)))
         });
         made.filter_map(Result::transpose).collect()
@@ -88,20 +104,50 @@ async fn sign_all(library: &Library) -> Result<Vec<Made>, Failure> {
     blocking(renew_all).await
 }
 
-/// Tells the DHT; the peers that took the record, where there is a network.
+/// Signs once more, over the record that was newer, and tells the DHT.
+async fn again(library: &Library, scope: Scope) -> Result<NameLine, Failure> {
+    let made = sign_all(library).await?.into_iter().find(|(one, ..)| *one == scope);
+    let (scope, index, record) = made.expect("there was a record of it");
+    match tell(library, scope, &index, &record).await? {
+        Told::By(peers) => Ok(NameLine { peers, ..line(scope, &index, &record) }),
+        Told::Older => Err(Failure::new(
+            Code::Failure,
+            "another machine publishes with the same key at this very moment",
+        )
+        .hint("publish again: modelswarm name publish")),
+    }
+}
+
+/// What came of telling the DHT of a record.
+enum Told {
+    /// The peers that took it, where there is a network.
+    By(Option<u64>),
+    /// A newer one is held.
+    Older,
+}
+
+/// Tells the DHT.
 async fn tell(
     library: &Library,
     scope: Scope,
     index: &Index,
     record: &Record,
-) -> Result<Option<u64>, Failure> {
+) -> Result<Told, Failure> {
     match (&library.inner.network, scope) {
         (Some(network), Scope::Lan) => {
-            network.announce(vec![*index.to_block().cid()]).await?;
-            Ok(Some(network.publish_name(record.clone()).await? as u64))
+            let block = index.to_block();
+            let cid = *block.cid();
+            // No tree may be there to hold it.
+            network.offer(block, scope.visibility()).await?;
+            network.announce(vec![cid]).await?;
+            match network.publish_name(record.clone()).await {
+                Ok(peers) => Ok(Told::By(Some(peers as u64))),
+                Err(network::Error::OlderRecord { .. }) => Ok(Told::Older),
+                Err(error) => Err(error.into()),
+            }
         }
         // The public DHT comes with its preset.
-        (None, _) | (_, Scope::Public) => Ok(None),
+        (None, _) | (_, Scope::Public) => Ok(Told::By(None)),
     }
 }
 
@@ -147,7 +193,7 @@ pub async fn resolve(library: &Library, resolve: Resolve) -> Result<Name, Failur
 pub fn own(library: &Library) -> Result<Vec<NameLine>, Failure> {
     let mut lines = Vec::new();
     for scope in Scope::ALL {
-        let Published { index, record } = load(library, scope)?;
+        let Published { index, record, .. } = load(library, scope)?;
         lines.extend(record.map(|record| line(scope, &index, &record)));
     }
     Ok(lines)
@@ -166,44 +212,83 @@ fn line(scope: Scope, index: &Index, record: &Record) -> NameLine {
 }
 
 /// Index and record of the home's own for one DHT, signed anew where that is needed. None: there is nothing to publish, and
-/// never was.
-fn renew(library: &Library, scope: Scope) -> Result<Option<(Index, Record)>, Failure> {
-    let Published { index: before, record } = load(library, scope)?;
-    let (index, tree) = current(library, scope, &before)?;
+/// never was. `elsewhere`: what other machines published since; it stays listed, and is signed over.
+fn renew(
+    library: &Library,
+    scope: Scope,
+    elsewhere: Option<&Elsewhere>,
+) -> Result<Option<(Index, Record)>, Failure> {
+    let Published { index: before, record, mut standing } = load(library, scope)?;
+    let theirs = elsewhere.and_then(|elsewhere| elsewhere.index.as_ref());
+    // Of what was listed before, only the own: the rest is theirs to list.
+    let before = match theirs {
+        Some(theirs) => theirs.merged(&without(&before, |name| !standing.is_own(name))),
+        None => before,
+    };
+    let (index, own, tree) = current(library, scope, &before, &standing)?;
     let block = index.to_block();
-    if let Some(tree) = tree {
+    if let Some(tree) = tree
+        && library.store().held(block.cid().hash())?.is_none()
+    {
         blocks::add_nodes(library.store(), tree, std::slice::from_ref(&block))?;
     }
     let stands = |record: &Record| {
         record.index() == Some(*block.cid()) && !record.is_expired(after(limits::NAMES_RENEW))
     };
+    let newest = elsewhere.map(|elsewhere| elsewhere.record.clone()).into_iter().chain(record);
+    let record = newest.reduce(|one, other| if other.is_newer_than(&one) { other } else { one });
+    standing.own = own;
+    if let Some(elsewhere) = elsewhere.filter(|elsewhere| elsewhere.index.is_some()) {
+        standing.see(&elsewhere.record);
+    }
     let record = match record {
         Some(record) if stands(&record) => record,
         None if index.repos().next().is_none() => return Ok(None),
         old => {
-            let sequence = old.map_or(0, |old| old.sequence() + 1);
+            let sequence = old.map_or(0, |old| old.sequence().saturating_add(1));
             let record =
                 Unsigned::new(&index, sequence, after(limits::IPNS_LIFETIME), limits::IPNS_TTL)
                     .and_then(|unsigned| unsigned.sign(&library.inner.key))
                     .map_err(|why| {
                         Failure::new(Code::Failure, format!("the name is not signed: {why}"))
                     })?;
-            let store = library.store();
-            // The index first: a record without it would point to what nobody has.
-            store.save_document(&document("index", scope), block.data())?;
-            store.save_document(&document("name", scope), record.bytes())?;
             record
         }
     };
+    // The index first: a record without it would point to what nobody has. What of it is the own last: until then what is
+    // gone from here counts as such.
+    save(library, &document("index", scope), block.data())?;
+    save(library, &document("name", scope), record.bytes())?;
+    standing.see(&record);
+    let standing = serde_json::to_vec(&standing).expect("plain data with text keys");
+    save(library, &document("standing", scope), &standing)?;
     Ok(Some((index, record)))
 }
 
-/// The index as it should be now, after `before`, and a tree of the library that its block can be served with.
+/// Writes a document that is not so already.
+fn save(library: &Library, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+    let store = library.store();
+    if store.document(name)?.as_deref() != Some(bytes) {
+        store.save_document(name, bytes)?;
+    }
+    Ok(())
+}
+
+/// An index without some of its repos.
+fn without(index: &Index, leave_out: impl Fn(&RepoName) -> bool) -> Index {
+    let gone: Vec<_> =
+        index.repos().map(|(name, _)| name.clone()).filter(|name| leave_out(name)).collect();
+    gone.iter().fold(index.clone(), |index, name| index.without(name))
+}
+
+/// The index as it should be now, after `before`, the repos in it that this home lists, and a tree of the library that its
+/// block can be served with.
 fn current(
     library: &Library,
     scope: Scope,
     before: &Index,
-) -> Result<(Index, Option<TreeId>), Failure> {
+    standing: &Standing,
+) -> Result<(Index, Vec<String>, Option<TreeId>), Failure> {
     let publisher = library.publisher().to_string();
     let mut trees: Vec<(TreeId, Tree)> = library.store().trees()?;
     trees.retain(|(_, tree)| {
@@ -212,15 +297,8 @@ fn current(
             && tree.release.is_some()
     });
     trees.sort_by_key(|(_, tree)| tree.seq);
-    let mut index = before.clone();
-    let gone: Vec<_> = index
-        .repos()
-        .map(|(name, _)| name.clone())
-        .filter(|name| !trees.iter().any(|(_, tree)| is_of(tree, name.as_str())))
-        .collect();
-    for name in gone {
-        index = index.without(&name);
-    }
+    let is_here = |name: &str| trees.iter().any(|(_, tree)| is_of(tree, name));
+    let mut index = without(before, |name| standing.is_own(name) && !is_here(name.as_str()));
     for (_, tree) in &trees {
         let (Some(card), Some(release)) = (sign::card_of(library, tree)?, tree.release) else {
             continue;
@@ -232,7 +310,9 @@ fn current(
             Err(why) => tracing::warn!(%why, "a version is not listed in the index"),
         }
     }
-    Ok((index, trees.pop().map(|(id, _)| id)))
+    let own =
+        index.repos().map(|(name, _)| name.to_string()).filter(|name| is_here(name)).collect();
+    Ok((index, own, trees.pop().map(|(id, _)| id)))
 }
 
 fn is_of(tree: &Tree, name: &str) -> bool {
@@ -253,10 +333,13 @@ fn load(library: &Library, scope: Scope) -> Result<Published, Failure> {
                 .hint("put the home's store/records folder back from a backup")
         })
     });
-    Ok(Published {
-        index: index.unwrap_or_else(|| Index::new(*publisher, scope)),
-        record: record.transpose()?,
-    })
+    let index = index.unwrap_or_else(|| Index::new(*publisher, scope));
+    let standing = store.document(&document("standing", scope))?;
+    let standing = standing.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    // Before there was such a document, and where it is damaged: all that is listed is this home's.
+    let record = record.transpose()?;
+    let standing = standing.unwrap_or_else(|| Standing::of(&index, record.as_ref()));
+    Ok(Published { index, record, standing })
 }
 
 fn document(kind: &str, scope: Scope) -> String {

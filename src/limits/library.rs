@@ -109,6 +109,12 @@ pub const NAME_WAIT_HELD: Duration = Duration::from_secs(3);
 /// See [`NAME_WAIT`].
 pub const NAME_RETRY: Duration = Duration::from_millis(250);
 
+/// How long the DHT is asked what other machines published with the home's own key, before something is signed.
+pub const NAME_WAIT_OWN: Duration = Duration::from_secs(3);
+
+/// Own indexes that are remembered as taken into account: far more than peers could still have old records of.
+pub const NAMES_SEEN: usize = 64;
+
 /// How long before its end a name's record is signed anew, and how long before it `status` warns: a daemon that was off
 /// for a fortnight renews in time, and one that cannot says so for a week.
 pub const NAMES_RENEW: Duration = Duration::from_secs(15 * 24 * 3600);

@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, TcpStream as Socket};
 use tokio::time::timeout;
 
 use super::blocks::Blocks;
+use super::offered::Offered;
 use super::policy::Policy;
 use super::pool::Pool;
 use super::{
@@ -138,7 +139,7 @@ pub(super) fn options(
 pub(super) fn silent(home: &Path) -> attest::Behaviour {
     let (pool, _) = Pool::new("store", 1, 1).unwrap();
     let store = Store::open(&home.join("store"), store::Options::new(home)).unwrap();
-    let (blocks, policy) = (Blocks::new(store, pool), Policy::new(Vec::new()));
+    let (blocks, policy) = (Blocks::new(store, pool, Offered::default()), Policy::new(Vec::new()));
     attest::Behaviour::new(attest::Answerer::new(no_attestations(), blocks, policy))
 }
 

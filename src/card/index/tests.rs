@@ -85,6 +85,43 @@ fn an_index_is_strict_dag_json_with_plain_strings_for_cids() {
 }
 
 #[test]
+fn what_two_machines_list_is_merged_and_the_first_word_on_a_place_stays() {
+    let theirs = with(&with(&empty(), "chat", 1), "theirs", 1);
+    let ours =
+        with(&with(&(1..=3).fold(empty(), |i, seq| with(&i, "chat", seq)), "ours", 2), "theirs", 2);
+    let merged = theirs.merged(&ours);
+    let seqs = |repo: &str| -> Vec<u64> {
+        merged.versions(&name(repo)).iter().map(|one| one.seq).collect()
+    };
+    assert_eq!((seqs("chat"), seqs("ours"), seqs("theirs")), (vec![3, 2, 1], vec![2], vec![2, 1]));
+    assert_eq!(merged.merged(&ours), merged, "merged again it is the same");
+    assert_eq!(merged.merged(&theirs), merged);
+    assert_eq!(open(&json(&merged)), Ok(merged.clone()));
+    // Another card of one place.
+    let other = signed_with(|statement| {
+        statement.name = name("chat");
+        statement.seq = 1;
+        statement.prev = None;
+        statement.version = "other".parse().unwrap();
+        statement.root = dir("other");
+    });
+    let other = empty().with(&other, dir("other"), Visibility::Lan).unwrap();
+    assert_eq!(theirs.merged(&other), theirs);
+    assert_eq!(other.merged(&theirs).versions(&name("chat")), other.versions(&name("chat")));
+}
+
+#[test]
+fn merged_indexes_stay_within_the_bounds() {
+    let full = |from: u64, name: &str| {
+        (from..from + 200).fold(empty(), |index, seq| with(&index, name, seq))
+    };
+    let merged = full(1, "chat").merged(&full(201, "chat"));
+    let versions = merged.versions(&name("chat"));
+    assert_eq!(versions.len(), limits::INDEX_VERSIONS_MAX);
+    assert_eq!(versions[0].seq, 400, "the newest stay");
+}
+
+#[test]
 fn a_repo_is_in_the_indexes_of_those_who_may_see_it_and_a_private_one_in_none() {
     let scopes = |visibility| Scope::ALL.map(|scope| scope.lists(visibility));
     assert_eq!(scopes(Visibility::Private), [false, false]);

@@ -117,14 +117,41 @@ async fn index_of(
         () = dial(Source::open(library, asked, timeout, Vec::new(), job)) => None,
     };
     let Some(record) = record else { return Ok(None) };
+    let (index, block) = pointed_to(library, publisher, &record, asked, job).await?;
+    Ok(Some((index, block, record)))
+}
+
+/// The index to which a record points, and its block.
+async fn pointed_to(
+    library: &Library,
+    publisher: &PublisherId,
+    record: &Record,
+    asked: &str,
+    job: &Arc<Job>,
+) -> Result<(Index, Block), Failure> {
     let refused = |why: &dyn std::fmt::Display| {
         Failure::new(Code::Refused, format!("the index of {publisher} is refused: {why}"))
     };
     let cid = record.index().ok_or_else(|| refused(&"its record points to something else"))?;
+    let timeout = limits::NAME_WAIT.as_secs();
     let mut source = Source::open(library, asked, timeout, vec![cid], job);
     let block = source.block(cid).await?;
     let index = Index::from_block(publisher, Scope::Lan, &block).map_err(|why| refused(&why))?;
-    Ok(Some((index, block, record)))
+    Ok((index, block))
+}
+
+/// The index to which a record points, asked of the peers that there are.
+///
+/// # Errors
+/// As [`index_of`].
+pub(in crate::library) async fn index_at(
+    library: &Library,
+    publisher: &PublisherId,
+    record: &Record,
+) -> Result<(Index, Block), Failure> {
+    let asked = publisher.to_string();
+    let job = Arc::new(Job::new(asked.clone()));
+    pointed_to(library, publisher, record, &asked, &job).await
 }
 
 /// Asks the DHT, again and again for so long.

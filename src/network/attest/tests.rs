@@ -16,6 +16,7 @@ use crate::config::Audience;
 use crate::dag::{Block, Cid, block::RAW};
 use crate::limits;
 use crate::network::blocks::Blocks;
+use crate::network::offered::Offered;
 use crate::network::pace::Direction;
 use crate::network::policy::Policy;
 use crate::network::pool::Pool;
@@ -269,7 +270,7 @@ fn alone(attestations: Attestations) -> (Arc<Answerer>, tempfile::TempDir) {
     let home = tempfile::tempdir().unwrap();
     let store = Store::open(&home.path().join("store"), store::Options::new(home.path())).unwrap();
     let (pool, _) = Pool::new("store", limits::STORE_THREADS, limits::STORE_QUEUE).unwrap();
-    let blocks = Blocks::new(store, pool);
+    let blocks = Blocks::new(store, pool, Offered::default());
     (Arc::new(Answerer::new(attestations, blocks, Policy::new(Vec::new()))), home)
 }
 
