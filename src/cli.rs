@@ -16,6 +16,7 @@ mod name;
 mod output;
 mod resolve;
 mod seed;
+mod sign;
 mod status;
 mod trust;
 mod verify;

@@ -9,6 +9,7 @@ mod answer;
 mod cards;
 mod names;
 mod node;
+mod signing;
 
 use std::path::PathBuf;
 
@@ -33,6 +34,8 @@ pub use names::{Name, NameLine, NameRepo, Names, Resolve};
 pub use node::{
     ChangedFile, Health, Identity, Initialised, PeerLine, Peers, Status, StoreFigures, TransferLine,
 };
+
+pub use signing::{Reply, ToSign, Unsigned};
 
 /// The first line of a daemon on its control socket.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -297,6 +300,11 @@ pub enum Event {
     },
     /// How far it is.
     Progress(Progress),
+    /// The publisher's signature is needed, and the node does not hold the key: it goes on when the [`Reply`] is there.
+    Sign {
+        /// What.
+        to_sign: ToSign,
+    },
     /// Something the user should know, though the work goes on.
     Warning {
         /// One line.

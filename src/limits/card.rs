@@ -207,6 +207,9 @@ pub const KEY_FILE_ROUNDS_MAX: u32 = 4096;
 /// Bytes of one message of the ssh-agent protocol, its length not counted (OpenSSH: AGENT_MAX_LEN).
 pub const AGENT_MESSAGE_MAX: usize = 256 * KIB;
 
+/// Bytes that an agent is asked to sign: [`AGENT_MESSAGE_MAX`] less key, flags and lengths beside them.
+pub const AGENT_DATA_MAX: usize = AGENT_MESSAGE_MAX - 68;
+
 /// Keys that an agent may list (OpenSSH: AGENT_MAX_KEYS is 2,048).
 pub const AGENT_KEYS_MAX: usize = 2048;
 
