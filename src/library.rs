@@ -24,6 +24,7 @@ pub mod names;
 mod note;
 mod place;
 pub mod policy;
+pub mod publisher;
 pub mod read;
 mod refs;
 mod repair;

@@ -7,6 +7,7 @@
 
 mod answer;
 mod cards;
+mod keys;
 mod names;
 mod node;
 mod signing;
@@ -28,6 +29,10 @@ pub use answer::{
 };
 
 pub use cards::{CardDiff, CardLine, CardLog, CardShown, FieldChange, Restate};
+
+pub use keys::{
+    AgentKey, AgentKeys, KeyExported, KeyHeld, KeyMade, KeyShown, PublisherShown, RoleShown,
+};
 
 pub use names::{Name, NameLine, NameRepo, Names, Resolve};
 
@@ -129,6 +134,11 @@ pub enum Request {
         /// The user's own name for the key.
         alias: String,
         /// `did:key:z6Mk…`
+        publisher: String,
+    },
+    /// A lab that is known here.
+    PublisherShow {
+        /// Its id or alias.
         publisher: String,
     },
     /// The publishers the user trusts.

@@ -100,6 +100,25 @@ pub(super) async fn ask_aside(context: &Context, request: &Request) -> Result<An
     }
 }
 
+/// What changes keys is done while no daemon runs: it holds those that it started with.
+///
+/// # Errors
+/// Failure (1) if one runs.
+pub(super) fn refuse_daemon(context: &Context) -> Result<(), Failure> {
+    let runtime = runtime()?;
+    match runtime.block_on(client::connect(&context.home))? {
+        None => Ok(()),
+        Some(client) => Err(Failure::new(
+            Code::Failure,
+            format!(
+                "a daemon runs on this home (pid {}) with the key that it started with",
+                client.hello().pid
+            ),
+        )
+        .hint("stop it first, and start it again afterwards")),
+    }
+}
+
 /// Flags given to this command must be what the daemon runs with: it would silently ignore them otherwise.
 fn agree(context: &Context, client: &Client) -> Result<(), Failure> {
     let running = &client.hello().config;

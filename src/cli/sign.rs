@@ -164,8 +164,8 @@ fn sign(
 ) -> Result<(Option<SigningKey>, Vec<String>), Failure> {
     let note = keys::elsewhere(home)?.filter(|note| note.id == *key);
     let Some(path) = note.and_then(|note| note.file) else {
-        let signatures = messages.iter().map(|message| by_agent(key, message));
-        return Ok((held, signatures.collect::<Result<_, _>>()?));
+        let signatures = messages.iter().map(|message| Ok(hex(&by_agent(key, message)?)));
+        return Ok((held, signatures.collect::<Result<_, Failure>>()?));
     };
     let held = held.map_or_else(|| read_key(&path), Ok)?;
     if PublisherId::try_from(&held.verifying_key()).ok() != Some(*key) {
@@ -243,13 +243,16 @@ pub(super) fn read_small(path: &Path) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-fn by_agent(key: &PublisherId, message: &[u8]) -> Result<String, Failure> {
+/// A signature by a key in the ssh-agent, verified.
+///
+/// # Errors
+/// Failure (1) if there is no agent, or it does not sign.
+pub(super) fn by_agent(key: &PublisherId, message: &[u8]) -> Result<[u8; 64], Failure> {
     let refused = |why: agent::Error| Failure::new(Code::Failure, why.to_string());
     let request = agent::sign_request(key, message).map_err(refused)?;
     let answer = ask_agent(&request)?;
-    agent::signature(&answer, key, message).map(|signature| hex(&signature)).map_err(|why| {
-        refused(why).hint(format!("is {key} in the agent? modelswarm key list-agent"))
-    })
+    agent::signature(&answer, key, message)
+        .map_err(|why| refused(why).hint(format!("is {key} in the agent? modelswarm key list")))
 }
 
 /// The keys in the ssh-agent that can sign.

@@ -8,6 +8,8 @@
 //! All are PKCS#8 PEM files, 0600, that `openssl pkey` reads. A key is made where there is none; an unreadable or
 //! damaged one is an error and is never replaced: the publisher key IS the publisher.
 
+mod choose;
+
 use std::{
     fs::{self, DirBuilder, OpenOptions},
     io::{self, Write as _},
@@ -27,6 +29,9 @@ use crate::{
     config::Home,
     rpc::{Code, Failure},
 };
+
+pub(super) use choose::replace;
+pub use choose::{export, import, join, leave, make as make_file, point_to, shown, use_home};
 
 /// Both keys, and whether any was made just now.
 #[derive(Debug)]

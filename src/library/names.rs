@@ -352,8 +352,11 @@ fn repos(index: &Index) -> Vec<NameRepo> {
     index.repos().filter_map(line).collect()
 }
 
-/// Who is meant by a publisher as written.
-fn publisher_of(library: &Library, text: &str) -> Result<Identity, Failure> {
+/// Who is meant by a publisher as written: an id or an alias.
+///
+/// # Errors
+/// Usage (2) for what is neither; not found (3) for an alias that nobody has.
+pub fn publisher_of(library: &Library, text: &str) -> Result<Identity, Failure> {
     match text.parse::<Identity>() {
         Ok(id) => Ok(id),
         Err(_) => {

@@ -73,6 +73,13 @@ pub(super) async fn answer(node: &Node, request: Request, watch: Watch) -> Resul
             blocking(library, move |library| library::trust::add(library, &alias, &publisher))
                 .await?,
         ),
+        Request::PublisherShow { publisher } => Answer::PublisherShown(
+            blocking(library, move |library| {
+                let id = library::names::publisher_of(library, &publisher)?;
+                library::publisher::known(library, &id)
+            })
+            .await?,
+        ),
         Request::TrustList => Answer::Trust(blocking(library, library::trust::list).await?),
         Request::TrustBlock { id, reason, lift } => Answer::Trust(
             blocking(library, move |library| library::policy::block(library, &id, reason, lift))
