@@ -14,7 +14,7 @@ pub(super) struct Note {
     /// Whether only some of the tree's files were asked for.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
-    /// The publisher's index that led here: announced with the tree.
+    /// What led here, the publisher's index above all: announced with the tree.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub named_by: Vec<String>,
 }

@@ -290,7 +290,7 @@ impl Plan {
             return known.clone();
         }
         let statement = origin.card.as_ref().map(|card| card.statement());
-        let named_by = origin.index.iter().map(ToString::to_string).collect();
+        let named_by = origin.named_by.iter().map(ToString::to_string).collect();
         Tree {
             root: origin.root,
             release: origin.release,

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::time::{sleep, timeout};
 
-use super::{Published, load};
+use super::{Published, announce_key, load};
 use crate::{
     card::{
-        RepoName,
+        PublisherId, RepoName,
         index::{Index, Scope},
         ipns::Record,
     },
@@ -80,19 +80,23 @@ pub(super) struct Elsewhere {
 /// As the store fails.
 pub(super) async fn look(library: &Library) -> Result<Option<Elsewhere>, Failure> {
     let Some(network) = library.inner.network.clone() else { return Ok(None) };
-    let Some(record) = record(&network, library).await else { return Ok(None) };
-    let Published { record: own, standing, .. } = {
+    let (key, Published { record: own, standing, .. }) = {
         let library = library.clone();
-        blocking(move || load(&library, Scope::Lan)).await?
+        blocking(move || {
+            let key = announce_key(&library)?;
+            Ok((key, load(&library, &key, Scope::Lan)?))
+        })
+        .await?
     };
+    let Some(record) = record(&network, key).await else { return Ok(None) };
     if own.is_some_and(|own| own.bytes() == record.bytes()) {
         return Ok(None);
     }
     let mut index = None;
     if !standing.has_seen(&record) {
-        let fetching = index_at(library, library.publisher(), &record);
+        let fetching = index_at(library, library.publisher(), record.clone());
         match timeout(limits::NAME_WAIT_OWN, fetching).await {
-            Ok(Ok((theirs, _))) => index = Some(theirs),
+            Ok(Ok(theirs)) => index = Some(theirs),
             Ok(Err(failure)) => tracing::warn!(%failure, "another machine's index is not known"),
             Err(_) => tracing::warn!("another machine's index could not be had in time"),
         }
@@ -107,7 +111,8 @@ pub(super) async fn look(library: &Library) -> Result<Option<Elsewhere>, Failure
 pub(in crate::library) async fn published(library: &Library) -> Result<Arc<Index>, Failure> {
     let elsewhere = look(library).await?;
     let library = library.clone();
-    let own = blocking(move || Ok(load(&library, Scope::Lan)?.index)).await?;
+    let own = move || Ok(load(&library, &announce_key(&library)?, Scope::Lan)?.index);
+    let own = blocking(own).await?;
     Ok(Arc::new(match elsewhere.and_then(|elsewhere| elsewhere.index) {
         Some(theirs) => theirs.merged(&own),
         None => own,
@@ -115,13 +120,13 @@ pub(in crate::library) async fn published(library: &Library) -> Result<Arc<Index
 }
 
 /// The newest record of the own key: of peers if they answer in time, else the one that this node holds.
-async fn record(network: &Network, library: &Library) -> Option<Record> {
+async fn record(network: &Network, key: PublisherId) -> Option<Record> {
     let asking = async {
         loop {
             let status = network.status().await.ok()?;
             if status.dht_peers > 0 {
                 let soon = limits::NAME_WAIT_OWN / 2;
-                return network.resolve_name_within(*library.publisher(), soon).await.ok()?;
+                return network.resolve_name_within(key, soon).await.ok()?;
             }
             if !status.reaching {
                 return None;
@@ -131,6 +136,6 @@ async fn record(network: &Network, library: &Library) -> Option<Record> {
     };
     match timeout(limits::NAME_WAIT_OWN, asking).await {
         Ok(Some(record)) => Some(record),
-        _ => network.name_held(*library.publisher()).await.ok()?,
+        _ => network.name_held(key).await.ok()?,
     }
 }

@@ -15,7 +15,7 @@ use crate::{
         statement::{Status, license},
     },
     dag::Cid,
-    library::{Library, Watch, blocks, chain, keep, keys, place, scan::Scan, sign, trust},
+    library::{Library, Watch, blocks, chain, keep, keys, labs, place, scan::Scan, sign, trust},
     limits,
     rpc::{Code, Failure, Seeded},
     store::{Repo, Tree, TreeId, TreeState},
@@ -102,6 +102,7 @@ impl Import<'_> {
             version,
             status: Status::Active,
             resolves: resolves.clone(),
+            renew: before.map_or(Ok(false), |card| labs::is_overtaken(library, card))?,
         };
         let used = |version: &Version| {
             versions.iter().any(|(_, tree)| tree.version.as_deref() == Some(version.as_str()))
@@ -132,7 +133,7 @@ impl Import<'_> {
                     resolves,
                     companion,
                 };
-                let made = sign::release(library, draft, read)?;
+                let made = sign::release(library, draft, read, self.watch)?;
                 if let Some(companion) = &made.companion {
                     library.store().save_companion(made.card.id(), companion)?;
                 }
