@@ -11,6 +11,7 @@ mod daemon;
 mod get;
 mod identity;
 mod keep;
+mod lineage;
 mod listing;
 mod name;
 mod output;
@@ -142,6 +143,7 @@ fn request(command: Command) -> Result<Request, Failure> {
         Command::Ls => Request::Ls,
         Command::Show { reference } => Request::Show { reference },
         Command::Card { action } => card::request(action)?,
+        Command::Lineage { reference, depth } => Request::Lineage { reference, depth },
         Command::Name { action } => name::request(action),
         Command::Verify { target } => verify::request(&target)?,
         Command::Rm { reference } => Request::Rm { reference },
@@ -173,6 +175,7 @@ fn print(context: &Context, request: &Request, answer: &Answer, screen: &Screen)
         Answer::CardLog(answer) => card::print_log(answer, screen),
         Answer::CardDiff(answer) => card::print_diff(answer),
         Answer::ExportedCard(answer) => card::print_exported(answer, screen),
+        Answer::Lineage(answer) => lineage::print(answer, screen),
         Answer::Names(answer) => name::print_published(answer, screen),
         Answer::Name(answer) => name::print_resolved(answer),
         Answer::Verified(answer) => verify::print(answer),

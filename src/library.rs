@@ -18,9 +18,11 @@ mod hash;
 mod import;
 mod keep;
 pub mod keys;
+mod lineage;
 mod listing;
 pub mod names;
 mod note;
+mod origins;
 mod place;
 pub mod policy;
 pub mod read;
@@ -62,6 +64,7 @@ pub use self::{
     fetch::{get, resume},
     figures::{Figures, figures},
     keep::{gc, pin, remove, share},
+    lineage::lineage,
     listing::{list, show},
     repair::repair,
     seed::seed,

@@ -7,6 +7,7 @@
 
 mod answer;
 mod cards;
+mod lineage;
 mod names;
 mod node;
 
@@ -27,6 +28,8 @@ pub use answer::{
 };
 
 pub use cards::{CardDiff, CardLine, CardLog, CardShown, FieldChange, Restate};
+
+pub use lineage::{DerivedLine, Lineage, LineageCard, RelationLine};
 
 pub use names::{Name, NameLine, NameRepo, Names, Resolve};
 
@@ -78,6 +81,13 @@ pub enum Request {
         from: String,
         /// The other one.
         to: String,
+    },
+    /// What was made from what.
+    Lineage {
+        /// The REF as typed.
+        reference: String,
+        /// Levels of relations.
+        depth: usize,
     },
     /// Sign a later word on a version.
     Restate(Restate),
@@ -220,6 +230,10 @@ pub struct Seed {
     pub onto: Option<String>,
     /// Add `model.sig`, the OpenSSF Model Signing companion of the card; once asked for, later versions have one too.
     pub oms: bool,
+    /// What it was made from, `REF` or `REF=RELATION`, besides what its README says; as in the version before if none.
+    pub bases: Vec<String>,
+    /// Where the publisher says the same, `https` addresses; as in the version before if none.
+    pub links: Vec<String>,
 }
 
 /// Arguments of [`Request::Get`].

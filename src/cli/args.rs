@@ -142,7 +142,12 @@ pub(super) enum Command {
     #[command(after_help = "Examples:
   modelswarm seed ./all-MiniLM-L6-v2
   modelswarm seed ./weights --name tiny-7b --version 1.0 --license apache-2.0
-  modelswarm seed ./corpus --kind dataset --visibility private --exclude '*.tmp'")]
+  modelswarm seed ./corpus --kind dataset --visibility private --exclude '*.tmp'
+  modelswarm seed ./tiny-7b-q4 --base tiny-7b@1.0=quantized --link https://acme.example/models
+
+README.md's front matter is signed as metadata. What it says of base_model and datasets becomes the card's lineage: by
+base_model_relation, else merge for several, adapter for library_name peft, finetune for one. What it says of results
+(model-index, and files in .eval_results) becomes the card's results.")]
     Seed(SeedArgs),
     /// Fetch by CID or name, verify every byte, put in place
     ///
@@ -199,6 +204,20 @@ pub(super) enum Command {
         /// What to do
         #[command(subcommand)]
         action: CardAction,
+    },
+    /// Show what a version was made from, and what was made from it, as far as signed cards that are here say
+    #[command(after_help = "Examples:
+  modelswarm lineage tiny-7b-q4
+  modelswarm lineage bafybei… --depth 2 --json
+
+A card is said to be verified only if it is here: fetch its release with modelswarm get, and ask again.")]
+    Lineage {
+        /// A CID or a name in the library
+        #[arg(value_name = "REF")]
+        reference: String,
+        /// Levels of relations, at most 32
+        #[arg(long, value_name = "N", default_value_t = 8)]
+        depth: usize,
     },
     /// What your key, and other publishers' keys, stand for on the network
     #[command(after_help = "Examples:
@@ -350,4 +369,12 @@ pub(super) struct SeedArgs {
     /// Add an OpenSSF Model Signing signature (model.sig), now and to later versions
     #[arg(long, conflicts_with = "unsigned")]
     pub oms: bool,
+    /// What it was made from, besides what README.md says: REF=finetune|adapter|quantized|merge|distilled|trainedOn
+    /// [default: as in the version before]; may be given several times, an empty one drops them
+    #[arg(long, value_name = "REF[=RELATION]", conflicts_with = "unsigned")]
+    pub base: Vec<String>,
+    /// An https address where you say the same [default: as in the version before]; may be given several times, an
+    /// empty one drops them
+    #[arg(long, value_name = "URL", conflicts_with = "unsigned")]
+    pub link: Vec<String>,
 }

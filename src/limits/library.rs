@@ -135,6 +135,18 @@ pub const CONTENT_WARNINGS: usize = 5;
 /// Bytes of the largest README.md whose front matter is read; the Hub itself refuses larger ones' metadata.
 pub const README_MAX: u64 = 8 * MIB as u64;
 
+/// Levels of what was made from what that are shown: the longest lines of models have about ten.
+pub const LINEAGE_DEPTH_MAX: usize = 32;
+
+/// Relations in one such answer, and cards in it that name another: more than a person reads.
+pub const LINEAGE_RELATIONS_MAX: usize = 1024;
+
+/// Cards of the library that are searched for those that name another: each costs the check of a signature.
+pub const LINEAGE_SCAN: usize = 16_384;
+
+/// Files with evaluation results that are read beside a README; the Hub has one for each who reports.
+pub const RESULT_FILES: usize = 64;
+
 /// Extents of a file read from the index at once.
 pub const EXTENTS_PAGE: usize = 4096;
 

@@ -53,6 +53,9 @@ pub(super) async fn answer(
         Request::CardDiff { from, to } => Answer::CardDiff(
             blocking(library, move |library| library::cards::diff(library, &from, &to)).await?,
         ),
+        Request::Lineage { reference, depth } => Answer::Lineage(
+            blocking(library, move |library| library::lineage(library, &reference, depth)).await?,
+        ),
         Request::Restate(restate) => {
             Answer::CardLog(library::cards::restate(library, restate).await?)
         }

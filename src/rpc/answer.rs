@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CardDiff, CardLog, CardShown, Identity, Initialised, Kind, Name, Names, Peers,
+    CardDiff, CardLog, CardShown, Identity, Initialised, Kind, Lineage, Name, Names, Peers,
     ProvenanceStatus, Status,
 };
 use crate::card::statement::Status as Stated;
@@ -33,6 +33,8 @@ pub enum Answer {
     CardLog(CardLog),
     /// To `card diff`.
     CardDiff(CardDiff),
+    /// To `lineage`.
+    Lineage(Lineage),
     /// To `name publish`.
     Names(Names),
     /// To `name resolve`.

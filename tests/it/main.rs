@@ -16,6 +16,7 @@ mod inline;
 mod lan;
 mod layers;
 mod names;
+mod origins;
 mod policy;
 mod rates;
 mod real_model;

@@ -8,13 +8,13 @@ use super::{Import, folder};
 use crate::{
     card::{
         self, RepoName, Verified, Version, frontmatter,
-        json::Map,
+        json::{Map, Value},
         oms,
         policy::{self, Intent, Next},
         statement::{Status, license},
     },
-    dag::Cid,
-    library::{Library, Watch, blocks, chain, keep, keys, place, scan::Scan, sign, trust},
+    dag::{Cid, name::escape},
+    library::{Library, Watch, blocks, chain, keep, keys, origins, place, scan::Scan, sign, trust},
     limits,
     rpc::{Code, Failure, Seeded},
     store::{Repo, Tree, TreeId, TreeState},
@@ -93,6 +93,14 @@ impl Import<'_> {
         let resolves = before.map_or(Ok(Vec::new()), |card| contradicting(library, card))?;
         let kind = self.seed.kind.or(before.map(|card| card.statement().kind)).unwrap_or_default();
         let companion = self.companion(before)?;
+        let said = origins::Said {
+            metadata: &metadata,
+            results: results(&self.scan, self.watch),
+            bases: &self.seed.bases,
+            links: &self.seed.links,
+            root: read.built.cid,
+        };
+        let origins = origins::fields(library, &said, before, self.watch)?;
         let intent = Intent {
             root: read.built.cid,
             kind,
@@ -101,6 +109,7 @@ impl Import<'_> {
             version,
             status: Status::Active,
             resolves: resolves.clone(),
+            origins: origins.clone(),
         };
         let used = |version: &Version| {
             versions.iter().any(|(_, tree)| tree.version.as_deref() == Some(version.as_str()))
@@ -128,6 +137,7 @@ impl Import<'_> {
                     license,
                     metadata,
                     resolves,
+                    origins,
                     companion,
                 };
                 let made = sign::release(library, draft, read)?;
@@ -327,4 +337,26 @@ fn metadata(scan: &Scan, watch: &Watch) -> Map {
             Map::new()
         }
     }
+}
+
+/// Lists of evaluation results, as the Hub keeps them beside a README; what can't be read is said and left out.
+fn results(scan: &Scan, watch: &Watch) -> Vec<Vec<Value>> {
+    let lists = scan.files.iter().filter(|file| {
+        file.path
+            .strip_prefix(".eval_results/")
+            .is_some_and(|name| name.ends_with(".yaml") && !name.contains('/'))
+    });
+    let mut results = Vec::new();
+    for file in lists.take(limits::RESULT_FILES) {
+        let read = if file.size > limits::FRONT_MATTER_MAX as u64 {
+            Err("it is too large".to_owned())
+        } else {
+            fs::read(&file.source).map_err(|why| why.to_string())
+        };
+        match read.and_then(|bytes| frontmatter::list(&bytes).map_err(|why| why.to_string())) {
+            Ok(list) => results.push(list),
+            Err(why) => watch.warn(format!("{} can't be used: {why}", escape(&file.path))),
+        }
+    }
+    results
 }
