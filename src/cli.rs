@@ -17,6 +17,7 @@ mod name;
 mod output;
 mod resolve;
 mod seed;
+mod signatures;
 mod status;
 mod trust;
 mod verify;
@@ -145,6 +146,7 @@ fn request(command: Command) -> Result<Request, Failure> {
         Command::Card { action } => card::request(action)?,
         Command::Lineage { reference, depth } => Request::Lineage { reference, depth },
         Command::Name { action } => name::request(action),
+        Command::ImportSig(args) => signatures::request(args)?,
         Command::Verify { target } => verify::request(&target)?,
         Command::Rm { reference } => Request::Rm { reference },
         Command::Gc => Request::Gc,
@@ -178,6 +180,7 @@ fn print(context: &Context, request: &Request, answer: &Answer, screen: &Screen)
         Answer::Lineage(answer) => lineage::print(answer, screen),
         Answer::Names(answer) => name::print_published(answer, screen),
         Answer::Name(answer) => name::print_resolved(answer),
+        Answer::ImportedSignature(answer) => signatures::print(answer, screen),
         Answer::Verified(answer) => verify::print(answer),
         Answer::Removed(answer) => keep::print_removed(answer),
         Answer::Collected(answer) => keep::print_collected(answer),

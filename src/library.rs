@@ -31,7 +31,9 @@ mod repair;
 mod scan;
 mod seed;
 mod sign;
+mod signatures;
 pub mod skeleton;
+mod statements;
 mod tend;
 pub mod trust;
 mod verify;
@@ -68,6 +70,8 @@ pub use self::{
     listing::{list, show},
     repair::repair,
     seed::seed,
+    signatures::import as import_signature,
+    statements::check_fetched,
     tend::tend,
     verify::verify,
     watch::Watch,

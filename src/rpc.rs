@@ -10,6 +10,7 @@ mod cards;
 mod lineage;
 mod names;
 mod node;
+mod signatures;
 
 use std::path::PathBuf;
 
@@ -34,8 +35,11 @@ pub use lineage::{DerivedLine, Lineage, LineageCard, RelationLine};
 pub use names::{Name, NameLine, NameRepo, Names, Resolve};
 
 pub use node::{
-    ChangedFile, Health, Identity, Initialised, PeerLine, Peers, Status, StoreFigures, TransferLine,
+    ChangedFile, Health, Identity, Initialised, PeerLine, Peers, RefutedLine, Status, StoreFigures,
+    TransferLine,
 };
+
+pub use signatures::{ImportSig, ImportedSignature, SignatureLine};
 
 /// The first line of a daemon on its control socket.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -102,6 +106,8 @@ pub enum Request {
     NamePublish,
     /// What a publisher's record and index say.
     NameResolve(Resolve),
+    /// Take in somebody else's signature over content that is here.
+    ImportSig(ImportSig),
     /// Read every file where it lies and recompute all digests.
     Verify {
         /// The REF or path as typed.

@@ -139,15 +139,15 @@ pub(super) enum Command {
         http: Option<String>,
     },
     /// Share a file or folder: index it in place, sign it, announce it
+    ///
+    /// README.md's front matter is signed as metadata. What it says of base_model and datasets becomes the card's lineage:
+    /// by base_model_relation, else merge for several, adapter for library_name peft, finetune for one. What it says of
+    /// results (model-index, and files in .eval_results) becomes the card's results.
     #[command(after_help = "Examples:
   modelswarm seed ./all-MiniLM-L6-v2
   modelswarm seed ./weights --name tiny-7b --version 1.0 --license apache-2.0
   modelswarm seed ./corpus --kind dataset --visibility private --exclude '*.tmp'
-  modelswarm seed ./tiny-7b-q4 --base tiny-7b@1.0=quantized --link https://acme.example/models
-
-README.md's front matter is signed as metadata. What it says of base_model and datasets becomes the card's lineage: by
-base_model_relation, else merge for several, adapter for library_name peft, finetune for one. What it says of results
-(model-index, and files in .eval_results) becomes the card's results.")]
+  modelswarm seed ./tiny-7b-q4 --base tiny-7b@1.0=quantized --link https://acme.example/models")]
     Seed(SeedArgs),
     /// Fetch by CID or name, verify every byte, put in place
     ///
@@ -206,11 +206,11 @@ base_model_relation, else merge for several, adapter for library_name peft, fine
         action: CardAction,
     },
     /// Show what a version was made from, and what was made from it, as far as signed cards that are here say
+    ///
+    /// A card is said to be verified only if it is here: fetch its release with `modelswarm get`, and ask again.
     #[command(after_help = "Examples:
   modelswarm lineage tiny-7b-q4
-  modelswarm lineage bafybei… --depth 2 --json
-
-A card is said to be verified only if it is here: fetch its release with modelswarm get, and ask again.")]
+  modelswarm lineage bafybei… --depth 2 --json")]
     Lineage {
         /// A CID or a name in the library
         #[arg(value_name = "REF")]
@@ -229,6 +229,14 @@ A card is said to be verified only if it is here: fetch its release with modelsw
         #[command(subcommand)]
         action: NameAction,
     },
+    /// Take in somebody else's signature (OpenSSF Model Signing) over content that is here
+    ///
+    /// It must hold for every file, as `model_signing verify` wants it. It is kept, shown by `show`, compared by `verify`,
+    /// and changes nothing of whose the content is.
+    #[command(after_help = "Examples:
+  modelswarm import-sig ./model.sig tiny-7b --public-key ./nvidia.pem
+  modelswarm import-sig ./model.sig ./tiny-7b --public-key ./nvidia.pem --json")]
+    ImportSig(ImportSigArgs),
     /// Read every file where it lies and recompute all digests
     #[command(after_help = "Examples:
   modelswarm verify all-MiniLM-L6-v2
@@ -326,6 +334,19 @@ For good: write max_up = \"25MiB\" under [rates] into config.toml.")]
         /// Which shell
         shell: Shell,
     },
+}
+
+/// Arguments of `import-sig`.
+#[derive(Debug, Args)]
+pub(super) struct ImportSigArgs {
+    /// The signature, mostly called model.sig
+    pub file: PathBuf,
+    /// A CID, a name in the library, or a path (starting with /, ./, ../ or ~)
+    #[arg(value_name = "REF|PATH")]
+    pub target: String,
+    /// The signer's public key in PEM, P-256 or P-384 [default: keys that the card names, or that were given before]
+    #[arg(long, value_name = "PEM", alias = "public_key")]
+    pub public_key: Option<PathBuf>,
 }
 
 /// Arguments of `seed`.

@@ -147,7 +147,7 @@ impl Import<'_> {
             owner: self.owner(),
             state: TreeState::Whole,
             created_at: SystemTime::now(),
-            note: Note { name: Some(self.name.to_string()), partial: false }.to_text(),
+            note: Note { name: Some(self.name.to_string()), ..Note::default() }.to_text(),
         };
         store.save_tree(id, &tree, &files)?;
         let seeded = Seeded { unchanged: known.is_some(), ..self.describe(&tree, &files) };

@@ -165,6 +165,19 @@ pub const TEND_REMEMBERED: usize = 4096;
 /// Bytes a second of the slow round over all files: a terabyte in four days, a hundredth of a disk's rate.
 pub const TEND_BYTES_PER_SECOND: u64 = 3 * MIB as u64;
 
+/// Bytes a second at which a daemon compares what it fetched with what the cards say: a model of 60 GB in a quarter of an
+/// hour, a tenth of one core.
+pub const STATEMENTS_BYTES_PER_SECOND: u64 = 64 * MIB as u64;
+
+/// After how long a version whose files could not be compared, since they were changed or are missing, is tried again.
+pub const STATEMENTS_RETRY: Duration = Duration::from_secs(600);
+
+/// Of statements that do not hold, lines that are kept and characters of one: what `status` shows, within
+/// [`STORE_NOTE_MAX`](super::STORE_NOTE_MAX).
+pub const STATEMENTS_LINES: usize = 5;
+/// See [`STATEMENTS_LINES`].
+pub const STATEMENTS_LINE_MAX: usize = 200;
+
 /// How long a new file may take to come to rest and be read again.
 pub const TEND_YOUNG: Duration = Duration::from_secs(60);
 

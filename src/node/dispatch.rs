@@ -30,6 +30,9 @@ pub(super) async fn answer(
         Request::Verify { target } => {
             Answer::Verified(library::verify(library, target, watch).await?)
         }
+        Request::ImportSig(wanted) => {
+            Answer::ImportedSignature(library::import_signature(library, wanted, watch).await?)
+        }
         Request::Repair if node.inner.role == Role::Repair => {
             Answer::Rebuilt(library::repair(library, watch).await?)
         }
@@ -192,6 +195,8 @@ impl Node {
             bytes_in: 0,
             bytes_out: 0,
             transfers: inner.library.transfers(),
+            refuted: held.refuted,
+            unchecked: held.unchecked,
             changed: held.changed,
             announced: 0,
             names: blocking(&inner.library, library::names::own).await?,

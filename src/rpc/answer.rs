@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CardDiff, CardLog, CardShown, Identity, Initialised, Kind, Lineage, Name, Names, Peers,
-    ProvenanceStatus, Status,
+    CardDiff, CardLog, CardShown, Identity, ImportedSignature, Initialised, Kind, Lineage, Name,
+    Names, Peers, ProvenanceStatus, SignatureLine, Status,
 };
 use crate::card::statement::Status as Stated;
 use crate::config::Visibility;
@@ -41,6 +41,8 @@ pub enum Answer {
     Name(Name),
     /// To `card export`.
     ExportedCard(ExportedCard),
+    /// To `import-sig`.
+    ImportedSignature(ImportedSignature),
     /// To `verify`.
     Verified(Verified),
     /// To `rm`.
@@ -227,6 +229,9 @@ pub struct RepoLine {
     /// The key that signed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub publisher: Option<String>,
+    /// Whether what the card says of the files holds: `unchecked`, `hold` or `DO NOT HOLD: …`; absent without a card.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statements: Option<String>,
     /// Where the files lie.
     pub path: PathBuf,
 }
@@ -258,6 +263,9 @@ pub struct Shown {
     /// The signed statement's predicate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub predicate: Option<serde_json::Value>,
+    /// What others signed over the same files. It changes nothing of `provenance`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signatures: Vec<SignatureLine>,
     /// The files.
     pub entries: Vec<FileLine>,
 }
@@ -292,6 +300,9 @@ pub struct Verified {
     pub root: String,
     /// Whose it is.
     pub provenance: Provenance,
+    /// What others signed over the same files, compared with them just now. It changes nothing of the rest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signatures: Vec<SignatureLine>,
     /// Files that are not what they should be, each with why.
     pub bad: Vec<String>,
 }

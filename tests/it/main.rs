@@ -23,5 +23,7 @@ mod real_model;
 mod round_trips;
 mod share;
 mod shared_bytes;
+mod signatures;
 mod single_flight;
+mod statements;
 mod versions;

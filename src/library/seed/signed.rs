@@ -14,7 +14,13 @@ use crate::{
         statement::{Status, license},
     },
     dag::{Cid, name::escape},
-    library::{Library, Watch, blocks, chain, keep, keys, origins, place, scan::Scan, sign, trust},
+    library::{
+        Library, Watch, blocks, chain, keep, keys,
+        note::{Note, Statements},
+        origins, place,
+        scan::Scan,
+        sign, trust,
+    },
     limits,
     rpc::{Code, Failure, Seeded},
     store::{Repo, Tree, TreeId, TreeState},
@@ -45,6 +51,12 @@ impl Import<'_> {
         let (location, files) = self.settle(id, own_folder)?;
         let (publisher, name) = (statement.publisher.to_string(), self.name.to_string());
         let before = head.as_ref().and_then(|(_, held)| held.as_ref());
+        // What was signed just now was read just now.
+        let statements = match before.filter(|_| unchanged) {
+            Some((_, before)) => Note::of(before).statements,
+            None => (!unchanged).then_some(Statements::Hold),
+        };
+        let note = Note { statements, ..Note::default() };
         let tree = Tree {
             root: statement.root,
             release: Some(release),
@@ -59,7 +71,7 @@ impl Import<'_> {
             owner: self.owner(),
             state: TreeState::Whole,
             created_at: SystemTime::now(),
-            note: None,
+            note: note.to_text(),
         };
         library.store().save_card(card.id(), card.bundle())?;
         library.store().save_tree(id, &tree, &files)?;
