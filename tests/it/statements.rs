@@ -150,3 +150,16 @@ fn a_card_that_gives_a_file_another_cid_is_found_out_too() {
     assert!(verified.stdout.contains("its CID is not the one that was signed"), "{verified:#?}");
     assert!(statements(&home).contains("its CID"));
 }
+
+#[test]
+fn a_card_that_has_ended_is_said_to_have() {
+    let ends = |text: &'static str| {
+        move |statement: &mut Statement| statement.expires = Some(text.parse().expect("a time"))
+    };
+    for (end, said) in [("2026-01-01T00:00:00Z", true), ("9999-01-01T00:00:00Z", false)] {
+        let (_lab, seeder, release) = lab(ends(end));
+        let got = Home::new().say(&["get", &release, "--peer", seeder.addr()]);
+        assert_eq!(got.code, 0, "{got:#?}");
+        assert_eq!(got.stderr.contains("EXPIRED"), said, "{got:#?}");
+    }
+}
