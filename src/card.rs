@@ -11,6 +11,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod commit;
+pub mod consent;
 pub mod content;
 pub mod did;
 pub mod envelope;

@@ -7,10 +7,12 @@
 
 mod answer;
 mod cards;
+mod keys;
 mod lineage;
 mod names;
 mod node;
 mod signatures;
+mod signing;
 
 use std::path::PathBuf;
 
@@ -30,6 +32,10 @@ pub use answer::{
 
 pub use cards::{CardDiff, CardLine, CardLog, CardShown, FieldChange, Restate};
 
+pub use keys::{
+    AgentKey, AgentKeys, KeyExported, KeyHeld, KeyMade, KeyShown, PublisherShown, RoleShown,
+};
+
 pub use lineage::{DerivedLine, Lineage, LineageCard, RelationLine};
 
 pub use names::{Name, NameLine, NameRepo, Names, Resolve};
@@ -40,6 +46,8 @@ pub use node::{
 };
 
 pub use signatures::{ImportSig, ImportedSignature, SignatureLine};
+
+pub use signing::{Reply, ToSign, Unsigned};
 
 /// The first line of a daemon on its control socket.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -142,6 +150,11 @@ pub enum Request {
         /// The user's own name for the key.
         alias: String,
         /// `did:key:z6Mk…`
+        publisher: String,
+    },
+    /// A lab that is known here.
+    PublisherShow {
+        /// Its id or alias.
         publisher: String,
     },
     /// The publishers the user trusts.
@@ -317,6 +330,11 @@ pub enum Event {
     },
     /// How far it is.
     Progress(Progress),
+    /// The publisher's signature is needed, and the node does not hold the key: it goes on when the [`Reply`] is there.
+    Sign {
+        /// What.
+        to_sign: ToSign,
+    },
     /// Something the user should know, though the work goes on.
     Warning {
         /// One line.

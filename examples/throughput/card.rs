@@ -57,7 +57,8 @@ fn make(files: Vec<FileEntry>, key: &SigningKey) -> Result<(bytes::Bytes, Vec<u8
     let list = manifest.to_jsonl();
     let digest = sha256(&list);
     let statement = Statement {
-        publisher: PublisherId::try_from(&key.verifying_key())?,
+        publisher: PublisherId::try_from(&key.verifying_key())?.into(),
+        publisher_root: None,
         name: "many".parse()?,
         kind: Kind::Dataset,
         version: "1".parse()?,
@@ -83,5 +84,5 @@ fn make(files: Vec<FileEntry>, key: &SigningKey) -> Result<(bytes::Bytes, Vec<u8
         other: Map::new(),
         unread: Vec::new(),
     };
-    Ok((envelope::sign(statement, key)?.bundle().clone(), list))
+    Ok((envelope::sign(statement, key, None)?.bundle().clone(), list))
 }

@@ -311,15 +311,18 @@ fn read_line(line: &[u8], form: &mut Vec<u8>) -> Result<FileEntry, String> {
     }
     let read: Line<'_> =
         serde_json::from_slice(text).map_err(|why| json::shortened(&why.to_string()))?;
-    let file = FileEntry {
+    // The texts of digest and CID are the only ones of theirs; the rest of the form is JSON's.
+    form.clear();
+    serde_json::to_writer(&mut *form, &read).expect("texts and a number, into memory");
+    if form != text {
+        return Err("it is not in canonical form".to_owned());
+    }
+    Ok(FileEntry {
         size: read.size,
         sha256: parse_hex(&read.sha256).ok_or("sha256 is not 64 hex digits")?,
         cid: json::parse_cid(&read.cid).ok_or("cid is no CID")?,
         path: read.name.into_owned(),
-    };
-    form.clear();
-    write_line(&file, form);
-    if form == line { Ok(file) } else { Err("it is not in canonical form".to_owned()) }
+    })
 }
 
 /// Whether a path can be signed.

@@ -3,6 +3,7 @@
 
 mod fetch;
 mod groups;
+mod keys;
 
 use std::path::PathBuf;
 
@@ -13,6 +14,8 @@ pub(super) use self::fetch::{CatArgs, GetArgs};
 pub(super) use self::groups::{
     CardAction, CardInitArgs, NameAction, ResolveArgs, StatusArgs, TrustAction,
 };
+
+pub(super) use self::keys::{EditArgs, KeyAction, PublisherAction, PublisherInitArgs, RoleArg};
 
 use crate::config::rates::Rate;
 
@@ -237,6 +240,26 @@ pub(super) enum Command {
   modelswarm import-sig ./model.sig tiny-7b --public-key ./nvidia.pem
   modelswarm import-sig ./model.sig ./tiny-7b --public-key ./nvidia.pem --json")]
     ImportSig(ImportSigArgs),
+    /// The key that signs your cards: where it is, and who holds it
+    #[command(after_help = "Examples:
+  modelswarm key show
+  modelswarm key import ~/.ssh/id_ed25519
+  modelswarm key use agent")]
+    Key {
+        /// What to do
+        #[command(subcommand)]
+        action: KeyAction,
+    },
+    /// Publish as a lab: keys that m of n people decide on, and can change
+    #[command(after_help = "Examples:
+  modelswarm publisher init lab.json --name 'Acme Labs' --root-key alice.pub --root-key bob.pub --card-key ci.pub
+  modelswarm publisher sign lab.json --key ~/.ssh/id_ed25519
+  modelswarm publisher use lab.json")]
+    Publisher {
+        /// What to do
+        #[command(subcommand)]
+        action: PublisherAction,
+    },
     /// Read every file where it lies and recompute all digests
     #[command(after_help = "Examples:
   modelswarm verify all-MiniLM-L6-v2

@@ -9,19 +9,26 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{Library, Watch, blocking, blocks, fetch::index_of_publisher, refs, sign};
+use super::{
+    Library, Watch, blocking, blocks,
+    fetch::{Found, index_of_publisher},
+    refs, sign, signer,
+};
 use crate::{
     card::{
-        PublisherId, RepoName,
+        Identity, PublisherId, RepoName,
         index::{self, Index, Listed, Scope},
         ipns::{self, Record, Unsigned},
         name,
         reference::Publisher,
         statement::Timestamp,
     },
-    dag::{Block, block::DAG_JSON},
+    dag::{
+        Block, Cid,
+        block::{DAG_JSON, RAW},
+    },
     limits,
-    rpc::{Code, Failure, Name, NameLine, NameRepo, Names, Resolve},
+    rpc::{self, Code, Failure, Name, NameLine, NameRepo, Names, Resolve},
     store::{Tree, TreeId},
 };
 
@@ -31,34 +38,44 @@ struct Published {
     record: Option<Record>,
 }
 
-/// Index and record of one DHT.
-type Made = (Scope, Index, Record);
+/// What stands for the publisher in one DHT.
+struct Made {
+    scope: Scope,
+    index: Index,
+    record: Record,
+    /// What leads there besides the record: of a lab its roots.
+    beside: Vec<Cid>,
+}
 
 /// Publishes what the home's own key shares: signs index and record anew where they differ from the last ones or end soon,
 /// and tells the DHT.
 ///
 /// # Errors
 /// As the store and the network fail.
-pub async fn publish(library: &Library) -> Result<Names, Failure> {
-    let made = sign_all(library).await?;
+pub async fn publish(library: &Library, watch: Watch) -> Result<Names, Failure> {
+    let made = sign_all(library, Some(&watch)).await?;
     let mut names = Vec::new();
-    for (scope, index, record) in &made {
-        let peers = tell(library, *scope, index, record).await?;
-        names.push(NameLine { peers, ..line(*scope, index, record) });
+    for made in &made {
+        let peers = tell(library, made).await?;
+        names.push(NameLine { peers, ..line(made.scope, &made.index, &made.record) });
     }
-    let publisher = library.publisher();
-    Ok(Names { name: ipns::name::text(publisher), publisher: publisher.to_string(), names })
+    let key = {
+        let library = library.clone();
+        blocking(move || announce_key(&library)).await?
+    };
+    let publisher = library.publisher().to_string();
+    Ok(Names { name: ipns::name::text(&key), publisher, names })
 }
 
 /// Publishes after something changed; what goes wrong there does not undo what was done before. Signed at once, and told in
 /// the background: peers that do not answer hold nobody up.
 pub(super) async fn publish_after(library: &Library, watch: Option<&Watch>) {
-    match sign_all(library).await {
+    match sign_all(library, watch).await {
         Ok(made) => {
             let library = library.clone();
             tokio::spawn(async move {
-                for (scope, index, record) in made {
-                    if let Err(failure) = tell(&library, scope, &index, &record).await {
+                for made in made {
+                    if let Err(failure) = tell(&library, &made).await {
                         tracing::warn!(%failure, "peers were not told of the publisher's names");
                     }
                 }
@@ -75,30 +92,24 @@ pub(super) async fn publish_after(library: &Library, watch: Option<&Watch>) {
 }
 
 /// Index and record of every DHT, signed anew where that is needed.
-async fn sign_all(library: &Library) -> Result<Vec<Made>, Failure> {
+async fn sign_all(library: &Library, watch: Option<&Watch>) -> Result<Vec<Made>, Failure> {
     let _one_at_a_time = library.inner.naming.lock().await;
-    let library = library.clone();
+    let (library, watch) = (library.clone(), watch.cloned());
     let renew_all = move || {
-        let made = Scope::ALL.into_iter().map(|scope| {
-            let made = renew(&library, scope)?;
-            Ok(made.map(|(index, record)| (scope, index, record)))
-        });
+        let made = Scope::ALL.into_iter().map(|scope| renew(&library, scope, watch.as_ref()));
         made.filter_map(Result::transpose).collect()
     };
     blocking(renew_all).await
 }
 
 /// Tells the DHT; the peers that took the record, where there is a network.
-async fn tell(
-    library: &Library,
-    scope: Scope,
-    index: &Index,
-    record: &Record,
-) -> Result<Option<u64>, Failure> {
-    match (&library.inner.network, scope) {
+async fn tell(library: &Library, made: &Made) -> Result<Option<u64>, Failure> {
+    match (&library.inner.network, made.scope) {
         (Some(network), Scope::Lan) => {
-            network.announce(vec![*index.to_block().cid()]).await?;
-            Ok(Some(network.publish_name(record.clone()).await? as u64))
+            let mut cids = made.beside.clone();
+            cids.push(*made.index.to_block().cid());
+            network.announce(cids).await?;
+            Ok(Some(network.publish_name(made.record.clone()).await? as u64))
         }
         // The public DHT comes with its preset.
         (None, _) | (_, Scope::Public) => Ok(None),
@@ -123,7 +134,7 @@ pub async fn resolve(library: &Library, resolve: Resolve) -> Result<Name, Failur
         blocking(move || publisher_of(&library, &text)).await?
     };
     let found = index_of_publisher(library, &publisher, &resolve).await?;
-    let (index, record) = found.ok_or_else(|| {
+    let Found { index, record, .. } = found.ok_or_else(|| {
         Failure::new(
             Code::NotFound,
             format!("no peer that was asked has a record of the names of {publisher}"),
@@ -131,7 +142,7 @@ pub async fn resolve(library: &Library, resolve: Resolve) -> Result<Name, Failur
         .hint("name a peer that may with --peer MULTIADDR or --bootstrap MULTIADDR")
     })?;
     Ok(Name {
-        name: ipns::name::text(&publisher),
+        name: ipns::name::text(record.publisher()),
         publisher: publisher.to_string(),
         sequence: record.sequence(),
         valid_until: record.valid_until().to_string(),
@@ -146,8 +157,9 @@ pub async fn resolve(library: &Library, resolve: Resolve) -> Result<Name, Failur
 /// As the store fails.
 pub fn own(library: &Library) -> Result<Vec<NameLine>, Failure> {
     let mut lines = Vec::new();
+    let key = announce_key(library)?;
     for scope in Scope::ALL {
-        let Published { index, record } = load(library, scope)?;
+        let Published { index, record } = load(library, &key, scope)?;
         lines.extend(record.map(|record| line(scope, &index, &record)));
     }
     Ok(lines)
@@ -167,12 +179,19 @@ fn line(scope: Scope, index: &Index, record: &Record) -> NameLine {
 
 /// Index and record of the home's own for one DHT, signed anew where that is needed. None: there is nothing to publish, and
 /// never was.
-fn renew(library: &Library, scope: Scope) -> Result<Option<(Index, Record)>, Failure> {
-    let Published { index: before, record } = load(library, scope)?;
+fn renew(library: &Library, scope: Scope, watch: Option<&Watch>) -> Result<Option<Made>, Failure> {
+    let key = announce_key(library)?;
+    let Published { index: before, record } = load(library, &key, scope)?;
     let (index, tree) = current(library, scope, &before)?;
+    let lab = sign::own_lab(library)?;
+    let roots = lab.map(|lab| [Block::new(RAW, lab.to_document()), lab.first_block()]);
+    let index = index.with_document(roots.as_ref().map(|[document, _]| *document.cid()));
+    let beside = roots.iter().flatten().map(|block| *block.cid()).collect();
     let block = index.to_block();
     if let Some(tree) = tree {
-        blocks::add_nodes(library.store(), tree, std::slice::from_ref(&block))?;
+        let mut served = vec![block.clone()];
+        served.extend(roots.into_iter().flatten());
+        blocks::add_nodes(library.store(), tree, &served)?;
     }
     let stands = |record: &Record| {
         record.index() == Some(*block.cid()) && !record.is_expired(after(limits::NAMES_RENEW))
@@ -180,22 +199,56 @@ fn renew(library: &Library, scope: Scope) -> Result<Option<(Index, Record)>, Fai
     let record = match record {
         Some(record) if stands(&record) => record,
         None if index.repos().next().is_none() => return Ok(None),
-        old => {
-            let sequence = old.map_or(0, |old| old.sequence() + 1);
-            let record =
-                Unsigned::new(&index, sequence, after(limits::IPNS_LIFETIME), limits::IPNS_TTL)
-                    .and_then(|unsigned| unsigned.sign(&library.inner.key))
-                    .map_err(|why| {
-                        Failure::new(Code::Failure, format!("the name is not signed: {why}"))
-                    })?;
+        before_record => {
+            let sequence = before_record.as_ref().map_or(0, |record| record.sequence() + 1);
+            let record = match (signed(library, &key, &index, sequence, watch), before_record) {
+                (Ok(record), _) => record,
+                // Nobody is here to sign: what was signed before is told for as long as it holds.
+                (Err(failure), Some(record)) if watch.is_none() => {
+                    tracing::warn!(%failure, "the names are told as they were");
+                    return Ok(Some(Made { scope, index: before, record, beside }));
+                }
+                (Err(failure), _) => return Err(failure),
+            };
             let store = library.store();
             // The index first: a record without it would point to what nobody has.
             store.save_document(&document("index", scope), block.data())?;
-            store.save_document(&document("name", scope), record.bytes())?;
+            store.save_document(&name_document(library, &key, scope), record.bytes())?;
             record
         }
     };
-    Ok(Some((index, record)))
+    Ok(Some(Made { scope, index, record, beside }))
+}
+
+/// A record that points to this index, by the key or by whoever has it.
+fn signed(
+    library: &Library,
+    key: &PublisherId,
+    index: &Index,
+    sequence: u64,
+    watch: Option<&Watch>,
+) -> Result<Record, Failure> {
+    let failed =
+        |why: ipns::Error| Failure::new(Code::Failure, format!("the name is not signed: {why}"));
+    let valid_until = after(limits::IPNS_LIFETIME);
+    let unsigned =
+        Unsigned::new(key, index, sequence, valid_until, limits::IPNS_TTL).map_err(failed)?;
+    let messages = unsigned.to_sign();
+    let what = || rpc::Unsigned::Name {
+        publisher: index.publisher().to_string(),
+        scope: index.scope().as_str().to_owned(),
+        index: String::from_utf8_lossy(index.to_block().data()).into_owned(),
+        sequence,
+        valid_until: valid_until.to_string(),
+    };
+    let [v1, v2] = signer::sign(library, key, [&messages.v1, &messages.v2], what, watch)?;
+    unsigned.with_signatures(&v1, &v2).map_err(failed)
+}
+
+/// The key under which the home's names are found: the publisher's own, or the one that announces for the lab.
+fn announce_key(library: &Library) -> Result<PublisherId, Failure> {
+    let lab = sign::own_lab(library)?;
+    Ok(lab.map_or(library.inner.publishing.signer, |lab| lab.head().content().announce))
 }
 
 /// The index as it should be now, after `before`, and a tree of the library that its block can be served with.
@@ -241,14 +294,14 @@ fn is_of(tree: &Tree, name: &str) -> bool {
 
 /// The documents as they were last written. A damaged index is made anew; a damaged record is an error, since the sequence
 /// that it had must not be used again.
-fn load(library: &Library, scope: Scope) -> Result<Published, Failure> {
+fn load(library: &Library, key: &PublisherId, scope: Scope) -> Result<Published, Failure> {
     let publisher = library.publisher();
     let store = library.store();
     let index = store
         .document(&document("index", scope))?
         .and_then(|bytes| Index::from_block(publisher, scope, &Block::new(DAG_JSON, bytes)).ok());
-    let record = store.document(&document("name", scope))?.map(|bytes| {
-        Record::verify(publisher, bytes).map_err(|why| {
+    let record = store.document(&name_document(library, key, scope))?.map(|bytes| {
+        Record::verify(key, bytes).map_err(|why| {
             Failure::new(Code::Failure, format!("the home's own record of names is damaged: {why}"))
                 .hint("put the home's store/records folder back from a backup")
         })
@@ -261,6 +314,16 @@ fn load(library: &Library, scope: Scope) -> Result<Published, Failure> {
 
 fn document(kind: &str, scope: Scope) -> String {
     format!("{kind}-{}", scope.as_str())
+}
+
+/// Where the record is kept. A lab may announce with one key after another, each with records of its own.
+fn name_document(library: &Library, key: &PublisherId, scope: Scope) -> String {
+    match library.publisher() {
+        Identity::Key(_) => document("name", scope),
+        Identity::Tuf(_) => {
+            format!("{}-{}", document("name", scope), crate::card::json::hex(key.as_bytes()))
+        }
+    }
 }
 
 /// The time in so long.
@@ -289,9 +352,12 @@ fn repos(index: &Index) -> Vec<NameRepo> {
     index.repos().filter_map(line).collect()
 }
 
-/// Who is meant by a publisher as written.
-fn publisher_of(library: &Library, text: &str) -> Result<PublisherId, Failure> {
-    match text.parse::<PublisherId>() {
+/// Who is meant by a publisher as written: an id or an alias.
+///
+/// # Errors
+/// Usage (2) for what is neither; not found (3) for an alias that nobody has.
+pub fn publisher_of(library: &Library, text: &str) -> Result<Identity, Failure> {
+    match text.parse::<Identity>() {
         Ok(id) => Ok(id),
         Err(_) => {
             let alias = text.parse().map_err(|why: name::Error| {

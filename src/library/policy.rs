@@ -6,7 +6,7 @@
 use super::{Library, chain, refs, sign, trust};
 use crate::{
     card::{
-        Identity, PublisherId, Verified,
+        PublisherId, Verified,
         policy::Admission,
         trust::{Blocked, CardFacts, Decision, Facts, Weight, decide},
     },
@@ -32,14 +32,13 @@ pub(super) fn ask(library: &Library, subject: &Subject<'_>) -> Result<Decision, 
         Some(Admission::Explicit(refusal)) => Some(refusal.to_string()),
         _ => None,
     };
-    let signers: Vec<PublisherId> =
-        subject.card.map(|card| *card.publisher()).into_iter().collect();
+    let signers: Vec<PublisherId> = subject.card.map(|card| *card.signer()).into_iter().collect();
     let card = subject.card.map(|card| CardFacts {
         id: *card.id(),
-        publisher: Identity::from(card.publisher()),
+        publisher: *card.publisher(),
         signers: &signers,
         repo: &card.statement().name,
-        own: card.publisher() == library.publisher(),
+        own: library.is_own(card.publisher()),
         named: subject.named,
         behind: behind.as_deref(),
         explicit: true,

@@ -27,6 +27,7 @@ use super::{
 use crate::{
     card::{RepoName, Version, content::admit, name::suggest, policy::Trust},
     config::{Audience, Visibility, allows},
+    dag::Cid,
     limits,
     rpc::{Code, Failure, Seed, Seeded, Stage},
     store::{FileId, Owner, Tree, TreeFile, TreeId, TreeState},
@@ -108,6 +109,19 @@ fn import_and_sign(
     warn_of_code(&scan, watch)?;
     let import = Import { library, seed, name, scan, read, reserved, watch, meter };
     if seed.unsigned { import.unsigned() } else { import.signed(version) }
+}
+
+/// The root that a seed signs, found by reading the files here and now; nothing is kept of it.
+///
+/// # Errors
+/// As [`seed()`].
+pub fn root_of(seed: &Seed) -> Result<Cid, Failure> {
+    let selection = Selection::new(&seed.include, &seed.exclude)?;
+    let scan = scan::scan(&seed.path, &selection, seed.follow_symlinks)?;
+    // Nobody watches: the daemon shows how far it is with the same files.
+    let (events, _unread) = tokio::sync::mpsc::channel(1);
+    let meter = Meter::new(&Watch::new(events), Stage::Hashing, "", scan.bytes());
+    Ok(import::import(&scan, None, false, &meter)?.built.cid)
 }
 
 /// Says what fetchers who do not trust the publisher will be refused.
@@ -211,7 +225,11 @@ fn folder(path: &Path) -> PathBuf {
     if path.is_dir() { path.to_owned() } else { path.parent().unwrap_or(path).to_owned() }
 }
 
-fn name(seed: &Seed) -> Result<RepoName, Failure> {
+/// The name of the repo that a seed makes a version of: as given, else the folder's.
+///
+/// # Errors
+/// Usage (2) for one that no repo may have, with a suggestion.
+pub fn name(seed: &Seed) -> Result<RepoName, Failure> {
     if let Some(name) = &seed.name {
         return name
             .parse()

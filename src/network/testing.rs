@@ -152,7 +152,8 @@ fn publisher_key(n: u32) -> SigningKey {
 /// A record of that publisher's name, which ends at `end`; what it points to nobody looks at here.
 pub(super) fn record_until(n: u32, scope: Scope, sequence: u64, end: Timestamp) -> ipns::Record {
     let index = Index::new(publisher(n), scope);
-    let unsigned = ipns::Unsigned::new(&index, sequence, end, limits::IPNS_TTL).unwrap();
+    let unsigned =
+        ipns::Unsigned::new(&publisher(n), &index, sequence, end, limits::IPNS_TTL).unwrap();
     unsigned.sign(&publisher_key(n)).unwrap()
 }
 

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CardDiff, CardLog, CardShown, Identity, ImportedSignature, Initialised, Kind, Lineage, Name,
-    Names, Peers, ProvenanceStatus, SignatureLine, Status,
+    AgentKeys, CardDiff, CardLog, CardShown, Identity, ImportedSignature, Initialised, KeyExported,
+    KeyMade, KeyShown, Kind, Lineage, Name, Names, Peers, ProvenanceStatus, PublisherShown,
+    SignatureLine, Status,
 };
 use crate::card::statement::Status as Stated;
 use crate::config::Visibility;
@@ -67,6 +68,16 @@ pub enum Answer {
     Limits(Rates),
     /// To `card init`.
     CardInitialised(CardInitialised),
+    /// To `key show`, `key import` and `key use`, `publisher use` and `publisher leave`.
+    KeyShown(KeyShown),
+    /// To `key new`.
+    KeyMade(KeyMade),
+    /// To `key list`.
+    AgentKeys(AgentKeys),
+    /// To `key export-pem`.
+    KeyExported(KeyExported),
+    /// To the other commands of `publisher`.
+    PublisherShown(PublisherShown),
     /// To `repair`.
     Rebuilt(Rebuilt),
 }

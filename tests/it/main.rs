@@ -13,6 +13,8 @@ mod content;
 mod crash;
 mod hostile_peer;
 mod inline;
+mod keys;
+mod labs;
 mod lan;
 mod layers;
 mod licence;

@@ -1,12 +1,13 @@
 use super::*;
+use crate::card::PublisherId;
 use crate::card::envelope::tests::signed_with;
 use crate::card::statement::tests::SEED;
 use crate::dag::block::{RAW, cid_v1, sha256};
 use ed25519_dalek::SigningKey;
 use proptest::prelude::*;
 
-fn publisher() -> PublisherId {
-    PublisherId::try_from(&SigningKey::from_bytes(&SEED).verifying_key()).unwrap()
+fn publisher() -> Identity {
+    PublisherId::try_from(&SigningKey::from_bytes(&SEED).verifying_key()).unwrap().into()
 }
 
 fn dir(of: &str) -> Cid {
@@ -210,7 +211,7 @@ fn a_card_other_than_the_listed_one_is_told_by_its_first_difference() {
         assert_eq!(check(&listed, &card("chat", 3)), Some(field));
     }
     let stranger = PublisherId::try_from(&SigningKey::from_bytes(&[1; 32]).verifying_key());
-    let index = Index { publisher: stranger.unwrap(), ..index.clone() };
+    let index = Index { publisher: stranger.unwrap().into(), ..index.clone() };
     let refused = index.check(&chat, &head, &card("chat", 3)).unwrap_err();
     assert_eq!(refused, NotAsListed { field: "publisher" });
 }
@@ -219,7 +220,7 @@ fn a_card_other_than_the_listed_one_is_told_by_its_first_difference() {
 fn an_index_of_somebody_else_or_for_the_other_dht_is_refused() {
     let block = sample().to_block();
     let stranger = PublisherId::try_from(&SigningKey::from_bytes(&[1; 32]).verifying_key());
-    let stranger = stranger.unwrap();
+    let stranger = stranger.unwrap().into();
     let read = |publisher, scope| Index::from_block(publisher, scope, &block).unwrap_err();
     assert!(matches!(read(&stranger, Scope::Lan), Error::OtherPublisher { .. }));
     assert_eq!(read(&publisher(), Scope::Public), Error::OtherScope { scope: Scope::Public });
@@ -310,7 +311,7 @@ fn full(repos: usize) -> Index {
         let name = format!("{at:0width$}", width = limits::REPO_NAME_MAX).replacen('0', "a", 1);
         (name.parse().unwrap(), vec![listed.clone()])
     });
-    Index { repos: repos.collect(), scope: Scope::Public, publisher: publisher() }
+    Index { repos: repos.collect(), ..Index::new(publisher(), Scope::Public) }
 }
 
 #[test]
@@ -389,7 +390,7 @@ fn index() -> impl Strategy<Value = Index> {
     proptest::collection::btree_map("[a-zA-Z0-9_]{1,20}", log, 0..5).prop_map(|repos| {
         let named = |(text, log): (String, Vec<Listed>)| Some((text.parse().ok()?, log));
         let repos = repos.into_iter().filter_map(named).collect();
-        Index { publisher: publisher(), scope: Scope::Lan, repos }
+        Index { repos, ..Index::new(publisher(), Scope::Lan) }
     })
 }
 

@@ -26,6 +26,8 @@ pub struct Intent {
     pub resolves: Vec<Cid>,
     /// Lineage, results and links, as the predicate's fields.
     pub origins: Map,
+    /// Sign anew though nothing changed: the head's signature no longer counts by itself.
+    pub renew: bool,
 }
 
 /// What to do.
@@ -63,7 +65,8 @@ pub fn next(
     used: impl Fn(&Version) -> bool,
 ) -> Result<Next, VersionUsed> {
     if let Some(head) = head.map(Verified::statement) {
-        let unchanged = head.root == intent.root
+        let unchanged = !intent.renew
+            && head.root == intent.root
             && head.kind == intent.kind
             && head.license == intent.license
             && head.companion_keys == intent.companion_keys
@@ -102,6 +105,7 @@ mod tests {
             status: head.status,
             resolves: Vec::new(),
             origins: origins::stated(&head.other),
+            renew: false,
         }
     }
 
@@ -150,6 +154,7 @@ mod tests {
             Intent { companion_keys: vec![key], ..same.clone() },
             Intent { status: Status::Withdrawn, ..same.clone() },
             Intent { resolves: vec![*head.id()], ..same.clone() },
+            Intent { renew: true, ..same.clone() },
         ];
         for intent in changes {
             let sign = Next::Sign { seq: 2, prev: Some(*head.id()), version: version("2") };

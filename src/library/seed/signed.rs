@@ -15,7 +15,7 @@ use crate::{
     },
     dag::{Cid, name::escape},
     library::{
-        Library, Watch, blocks, chain, keep, keys,
+        Library, Watch, blocks, chain, keep, keys, labs,
         note::{Note, Statements},
         origins, place,
         scan::Scan,
@@ -122,6 +122,7 @@ impl Import<'_> {
             status: Status::Active,
             resolves: resolves.clone(),
             origins: origins.clone(),
+            renew: before.map_or(Ok(false), |card| labs::is_overtaken(library, card))?,
         };
         let used = |version: &Version| {
             versions.iter().any(|(_, tree)| tree.version.as_deref() == Some(version.as_str()))
@@ -152,7 +153,7 @@ impl Import<'_> {
                     origins,
                     companion,
                 };
-                let made = sign::release(library, draft, read)?;
+                let made = sign::release(library, draft, read, self.watch)?;
                 if let Some(companion) = &made.companion {
                     library.store().save_companion(made.card.id(), companion)?;
                 }
