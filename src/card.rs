@@ -26,6 +26,7 @@ pub mod license;
 pub mod manifest;
 pub mod name;
 pub mod oms;
+pub mod origins;
 pub mod policy;
 pub mod reference;
 pub mod release;

@@ -12,6 +12,7 @@ mod get;
 mod identity;
 mod keep;
 mod key;
+mod lineage;
 mod listing;
 mod name;
 mod output;
@@ -19,6 +20,7 @@ mod publisher;
 mod resolve;
 mod seed;
 mod sign;
+mod signatures;
 mod status;
 mod trust;
 mod verify;
@@ -182,7 +184,9 @@ fn request(command: Command) -> Result<Request, Failure> {
         Command::Ls => Request::Ls,
         Command::Show { reference } => Request::Show { reference },
         Command::Card { action } => card::request(action)?,
+        Command::Lineage { reference, depth } => Request::Lineage { reference, depth },
         Command::Name { action } => name::request(action),
+        Command::ImportSig(args) => signatures::request(args)?,
         Command::Verify { target } => verify::request(&target)?,
         Command::Rm { reference } => Request::Rm { reference },
         Command::Gc => Request::Gc,
@@ -218,8 +222,10 @@ fn print(context: &Context, request: &Request, answer: &Answer, screen: &Screen)
         Answer::CardLog(answer) => card::print_log(answer, screen),
         Answer::CardDiff(answer) => card::print_diff(answer),
         Answer::ExportedCard(answer) => card::print_exported(answer, screen),
+        Answer::Lineage(answer) => lineage::print(answer, screen),
         Answer::Names(answer) => name::print_published(answer, screen),
         Answer::Name(answer) => name::print_resolved(answer),
+        Answer::ImportedSignature(answer) => signatures::print(answer, screen),
         Answer::Verified(answer) => verify::print(answer),
         Answer::Removed(answer) => keep::print_removed(answer),
         Answer::Collected(answer) => keep::print_collected(answer),

@@ -19,9 +19,11 @@ mod import;
 mod keep;
 pub mod keys;
 mod labs;
+mod lineage;
 mod listing;
 pub mod names;
 mod note;
+mod origins;
 mod place;
 pub mod policy;
 pub mod publisher;
@@ -31,8 +33,10 @@ mod repair;
 mod scan;
 mod seed;
 mod sign;
+mod signatures;
 mod signer;
 pub mod skeleton;
+mod statements;
 mod tend;
 pub mod trust;
 mod verify;
@@ -67,9 +71,12 @@ pub use self::{
     fetch::{get, resume},
     figures::{Figures, figures},
     keep::{gc, pin, remove, share},
+    lineage::lineage,
     listing::{list, show},
     repair::repair,
     seed::{name as repo_name, root_of, seed},
+    signatures::import as import_signature,
+    statements::check_fetched,
     tend::tend,
     verify::verify,
     watch::Watch,

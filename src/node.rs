@@ -125,6 +125,13 @@ impl Node {
                     () = tended.inner.stop.cancelled() => {}
                 }
             });
+            let compared = node.clone();
+            node.inner.tasks.spawn(async move {
+                tokio::select! {
+                    () = library::check_fetched(&compared.inner.library) => {}
+                    () = compared.inner.stop.cancelled() => {}
+                }
+            });
             let named = node.clone();
             node.inner.tasks.spawn(async move {
                 tokio::select! {

@@ -8,8 +8,10 @@
 mod answer;
 mod cards;
 mod keys;
+mod lineage;
 mod names;
 mod node;
+mod signatures;
 mod signing;
 
 use std::path::PathBuf;
@@ -34,11 +36,16 @@ pub use keys::{
     AgentKey, AgentKeys, KeyExported, KeyHeld, KeyMade, KeyShown, PublisherShown, RoleShown,
 };
 
+pub use lineage::{DerivedLine, Lineage, LineageCard, RelationLine};
+
 pub use names::{Name, NameLine, NameRepo, Names, Resolve};
 
 pub use node::{
-    ChangedFile, Health, Identity, Initialised, PeerLine, Peers, Status, StoreFigures, TransferLine,
+    ChangedFile, Health, Identity, Initialised, PeerLine, Peers, RefutedLine, Status, StoreFigures,
+    TransferLine,
 };
+
+pub use signatures::{ImportSig, ImportedSignature, SignatureLine};
 
 pub use signing::{Reply, ToSign, Unsigned};
 
@@ -87,6 +94,13 @@ pub enum Request {
         /// The other one.
         to: String,
     },
+    /// What was made from what.
+    Lineage {
+        /// The REF as typed.
+        reference: String,
+        /// Levels of relations.
+        depth: usize,
+    },
     /// Sign a later word on a version.
     Restate(Restate),
     /// Write what others' tools check a card with.
@@ -100,6 +114,8 @@ pub enum Request {
     NamePublish,
     /// What a publisher's record and index say.
     NameResolve(Resolve),
+    /// Take in somebody else's signature over content that is here.
+    ImportSig(ImportSig),
     /// Read every file where it lies and recompute all digests.
     Verify {
         /// The REF or path as typed.
@@ -233,6 +249,10 @@ pub struct Seed {
     pub onto: Option<String>,
     /// Add `model.sig`, the OpenSSF Model Signing companion of the card; once asked for, later versions have one too.
     pub oms: bool,
+    /// What it was made from, `REF` or `REF=RELATION`, besides what its README says; as in the version before if none.
+    pub bases: Vec<String>,
+    /// Where the publisher says the same, `https` addresses; as in the version before if none.
+    pub links: Vec<String>,
 }
 
 /// Arguments of [`Request::Get`].

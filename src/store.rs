@@ -47,6 +47,7 @@ mod keys;
 mod lock;
 mod open;
 mod records;
+mod signatures;
 mod soft;
 mod stamp;
 mod tally;
@@ -76,6 +77,7 @@ pub use error::Error;
 pub use files::{FileRecord, FileStat, FileState, Look, NewFile, Recheck, Suspect};
 pub use gc::Swept;
 pub use records::TreeRecord;
+pub use signatures::Foreign;
 pub use soft::SoftEntry;
 pub use trees::{Owner, Repo, Reservation, Tree, TreeFile, TreeFiles, TreeState};
 

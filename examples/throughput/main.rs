@@ -10,6 +10,7 @@
 //! | import | `modelswarm seed --unsigned` of the files, a fresh home each time | `openssl dgst -sha256`, one process per core |
 //! | signed import | `modelswarm seed`: each byte hashed for its chunk and for its file, read once | openssl run twice |
 //! | transfer | `modelswarm get` by a process of its own, fresh home, from a daemon, disk to disk | a bare stream |
+//! | card | a card over 10,000 files that are hashed already: made and signed, then verified with its list of files | 50 ms |
 //! | memory | peak anonymous memory of a daemon that serves, and of one that fetches, twice the size | 150 MB |
 //!
 //! A time is that of the whole command: start of the process, keys, index, verification, durable files. The bare
@@ -18,11 +19,12 @@
 //! sync. It runs with plain writes and with `RWF_DONTCACHE`, as the store writes; the ratio is to the faster one.
 //!
 //! All sources are in the page cache; with `--cache cold` an import's files are put out of it before each command, so that
-//! both sides read the disk. `--only` measures one of `import`, `transfer` and `memory`. Kinds of a row take turns within a repetition; medians are shown, with the
+//! both sides read the disk. `--only` measures one of `import`, `transfer`, `memory` and `card`. Kinds of a row take turns within a repetition; medians are shown, with the
 //! extremes. Not measured: real networks, several peers. Both ends share the machine's cores, so two
 //! machines do better. Numbers are only worth something on an otherwise idle machine.
 
 mod bare;
+mod card;
 mod import;
 mod memory;
 mod program;
@@ -69,6 +71,13 @@ fn main() -> Result<()> {
         eprintln!("warning: not a release build; the ratios mean nothing");
     }
     let mut table = Table::new(&plan);
+    if plan.measures("card") {
+        card::measure(&mut table, plan.repeat)?;
+    }
+    if plan.only.as_deref() == Some("card") {
+        print!("{table}");
+        return Ok(());
+    }
     let program = Program::build()?;
     let temp = tempfile::tempdir_in(&plan.dir).context("no folder to measure in")?;
     eprintln!("making two sets of {} MiB in {}", plan.size >> 20, temp.path().display());
@@ -97,7 +106,7 @@ impl Plan {
         for pair in words.chunks(2) {
             let [flag, value] = pair else {
                 bail!(
-                    "usage: throughput [--size MIB] [--files N] [--repeat N] [--dir DIR] [--cache warm|cold] [--only import|transfer|memory]"
+                    "usage: throughput [--size MIB] [--files N] [--repeat N] [--dir DIR] [--cache warm|cold] [--only import|transfer|memory|card]"
                 );
             };
             match flag.as_str() {
@@ -108,7 +117,7 @@ impl Plan {
                 "--cache" if ["warm", "cold"].contains(&value.as_str()) => {
                     plan.cold = value == "cold";
                 }
-                "--only" if ["import", "transfer", "memory"].contains(&value.as_str()) => {
+                "--only" if ["import", "transfer", "memory", "card"].contains(&value.as_str()) => {
                     plan.only = Some(value.clone());
                 }
                 _ => bail!("there is no {flag} {value}"),

@@ -108,6 +108,21 @@ impl Table {
         }
     }
 
+    /// How long something takes, and how long it may.
+    pub(super) fn milliseconds(&mut self, what: &str, times: &Times, bar: f64) {
+        let median = times.median() * 1e3;
+        let verdict = if median < bar { "met" } else { "MISSED" };
+        let (best, worst) = (times.0.first().unwrap_or(&0.0), times.0.last().unwrap_or(&0.0));
+        let range = format!("({:.1}, {:.1})", best * 1e3, worst * 1e3);
+        let _ = writeln!(
+            self.text,
+            "{what:<52} {median:>4.1} ms {range:>15}                < {bar} ms  {verdict}"
+        );
+        if median >= bar {
+            self.missed.push(what.to_owned());
+        }
+    }
+
     /// A line that says what a row can't.
     pub(super) fn note(&mut self, text: &str) {
         let _ = writeln!(self.text, "  {text}");

@@ -53,6 +53,9 @@ pub enum Error {
     /// The document is a list or a scalar.
     #[error("the front matter is no mapping (key: value)")]
     NotAMapping,
+    /// Something else than a list, where one is expected.
+    #[error("it is no list (- item)")]
+    NotAList,
 }
 
 /// The metadata in a README's front matter; none if it has no front matter.
@@ -63,7 +66,12 @@ pub enum Error {
 /// Every [`Error`]; the caller signs `{}` and warns.
 pub fn metadata(readme: &[u8]) -> Result<Option<Map>, Error> {
     let Some(yaml) = block(readme)? else { return Ok(None) };
-    let mut map = parse(yaml)?;
+    let mut map = match parse(yaml)? {
+        Value::Map(map) => map,
+        // Nothing but comments or blank lines.
+        Value::Null => Map::new(),
+        _ => return Err(Error::NotAMapping),
+    };
     if let Some(base) = map.get_mut("base_model")
         && matches!(base, Value::Text(_))
     {
@@ -100,7 +108,21 @@ enum Open {
     Map { map: Map, key: Option<String> },
 }
 
-fn parse(yaml: &str) -> Result<Map, Error> {
+/// A YAML file that is a list, by the same rules: what the Hub calls evaluation results.
+///
+/// # Errors
+/// Every [`Error`].
+pub fn list(yaml: &[u8]) -> Result<Vec<Value>, Error> {
+    if yaml.len() > limits::FRONT_MATTER_MAX {
+        return Err(Error::TooLarge);
+    }
+    match parse(std::str::from_utf8(yaml).map_err(|_| Error::NotUtf8)?)? {
+        Value::List(list) => Ok(list),
+        _ => Err(Error::NotAList),
+    }
+}
+
+fn parse(yaml: &str) -> Result<Value, Error> {
     let mut parser: Parser<'_, StrInput<'_>> = Parser::new_from_str(yaml);
     let mut stack: Vec<Open> = Vec::new();
     let mut root = None;
@@ -171,12 +193,7 @@ fn parse(yaml: &str) -> Result<Map, Error> {
             }
         }
     }
-    match root {
-        Some(Value::Map(map)) => Ok(map),
-        // Nothing but comments or blank lines.
-        None | Some(Value::Null) => Ok(Map::new()),
-        Some(_) => Err(Error::NotAMapping),
-    }
+    Ok(root.unwrap_or(Value::Null))
 }
 
 fn checked_key(

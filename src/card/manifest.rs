@@ -7,14 +7,16 @@
 //! Two tree digests, since tools of others know them: `dirHash1` (in-toto DigestSet) binds names, the root digest of
 //! OpenSSF Model Signing does not and leaves out what its tool ignores. Neither is the tree's identity: the root CID is.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::dag::Cid;
 use crate::limits;
 
-use super::json::{self, Map, Value, hex, parse_hex};
+use super::json::{self, hex, parse_hex};
 
 /// Names that `model_signing` ignores at the top of a folder; `.gitattributes` and the like stay in the repo's root.
 pub const OMS_IGNORED: [&str; 4] = [".git", ".gitattributes", ".gitignore", ".github"];
@@ -203,15 +205,7 @@ impl Manifest {
     pub fn to_jsonl(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.files.len() * 256);
         for file in &self.files {
-            let line = Map::from([
-                ("cid".to_owned(), file.cid.to_string().as_str().into()),
-                ("name".to_owned(), file.path.as_str().into()),
-                ("sha256".to_owned(), hex(&file.sha256).as_str().into()),
-                ("size".to_owned(), file.size.into()),
-            ]);
-            let line = json::encode(&Value::Map(line)).expect("texts and a size below 2^53");
-            bytes.extend_from_slice(&line);
-            bytes.push(b'\n');
+            write_line(file, &mut bytes);
         }
         bytes
     }
@@ -224,12 +218,13 @@ impl Manifest {
         if bytes.len() > limits::FILES_LIST_MAX {
             return Err(Error::ListTooLarge { len: bytes.len() });
         }
-        let mut files = Vec::new();
+        let (mut files, mut form) = (Vec::new(), Vec::new());
         for (index, line) in bytes.split_inclusive(|b| *b == b'\n').enumerate() {
             if index >= limits::REPO_FILES_MAX {
                 return Err(Error::TooMany { files: index + 1 });
             }
-            let file = read_line(line).map_err(|why| Error::Line { line: index + 1, why })?;
+            let file =
+                read_line(line, &mut form).map_err(|why| Error::Line { line: index + 1, why })?;
             if files.last().is_some_and(|last: &FileEntry| last.path >= file.path) {
                 let why = format!("{:?} is out of order", file.path);
                 return Err(Error::Line { line: index + 1, why });
@@ -243,6 +238,13 @@ impl Manifest {
     ///
     /// Digests and sizes are compared, not CIDs: those are checked where the bytes are read.
     pub fn differences(&self, signed: &Self) -> Vec<Difference> {
+        let same = |(one, other): (&FileEntry, &FileEntry)| {
+            (&one.path, one.sha256, one.size) == (&other.path, other.sha256, other.size)
+        };
+        if self.files.len() == signed.files.len() && self.files.iter().zip(&signed.files).all(same)
+        {
+            return Vec::new();
+        }
         let by_path = |manifest: &Self| -> BTreeMap<String, ([u8; 32], u64)> {
             let files = manifest.files.iter();
             files.map(|file| (file.path.clone(), (file.sha256, file.size))).collect()
@@ -276,24 +278,50 @@ impl Manifest {
     }
 }
 
-fn read_line(line: &[u8]) -> Result<FileEntry, String> {
-    let line = line.strip_suffix(b"\n").ok_or("it has no line end")?;
-    let value = json::decode(line, 4 * limits::REPO_PATH_MAX).map_err(|e| e.to_string())?;
-    let Value::Map(mut map) = value else { return Err("it is no object".to_owned()) };
-    let mut take = |key: &str| map.remove(key).ok_or(format!("{key} is missing"));
-    let (cid, name, sha256, size) = (take("cid")?, take("name")?, take("sha256")?, take("size")?);
-    if let Some(key) = map.keys().next() {
-        return Err(format!("unknown field {key:?}"));
+/// A line of `files.jsonl`: strict DAG-JSON, so its fields in the order of their names. A million of them are written and
+/// compared, so not by way of a tree of values.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line<'a> {
+    #[serde(borrow)]
+    cid: Cow<'a, str>,
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    #[serde(borrow)]
+    sha256: Cow<'a, str>,
+    size: u64,
+}
+
+fn write_line(file: &FileEntry, bytes: &mut Vec<u8>) {
+    let line = Line {
+        cid: file.cid.to_string().into(),
+        name: file.path.as_str().into(),
+        sha256: hex(&file.sha256).into(),
+        size: file.size,
+    };
+    serde_json::to_writer(&mut *bytes, &line).expect("texts and a number, into memory");
+    bytes.push(b'\n');
+}
+
+/// Reads a line; `form` is room to write it again in, since there is one form.
+fn read_line(line: &[u8], form: &mut Vec<u8>) -> Result<FileEntry, String> {
+    let text = line.strip_suffix(b"\n").ok_or("it has no line end")?;
+    if text.len() > 4 * limits::REPO_PATH_MAX {
+        return Err("it is too long".to_owned());
     }
-    let Value::Text(path) = name else { return Err("name is no text".to_owned()) };
+    let read: Line<'_> =
+        serde_json::from_slice(text).map_err(|why| json::shortened(&why.to_string()))?;
+    // The texts of digest and CID are the only ones of theirs; the rest of the form is JSON's.
+    form.clear();
+    serde_json::to_writer(&mut *form, &read).expect("texts and a number, into memory");
+    if form != text {
+        return Err("it is not in canonical form".to_owned());
+    }
     Ok(FileEntry {
-        path,
-        size: match size {
-            Value::Int(size) => size.try_into().map_err(|_| "size is negative")?,
-            _ => return Err("size is no integer".to_owned()),
-        },
-        sha256: sha256.as_text().and_then(parse_hex).ok_or("sha256 is not 64 hex digits")?,
-        cid: cid.as_text().and_then(json::parse_cid).ok_or("cid is no CID")?,
+        size: read.size,
+        sha256: parse_hex(&read.sha256).ok_or("sha256 is not 64 hex digits")?,
+        cid: json::parse_cid(&read.cid).ok_or("cid is no CID")?,
+        path: read.name.into_owned(),
     })
 }
 
@@ -486,7 +514,7 @@ mod tests {
         assert_eq!(line(&format!("{}\n\n", lines[0])).0, 2);
         assert!(line(&text.replace(",\"name\"", ", \"name\"")).1.contains("canonical"));
         assert!(line(&text.replacen("}", ",\"x\":1}", 1)).1.contains("unknown field"));
-        assert!(line(&text.replacen("\"size\":1", "\"size\":-1", 1)).1.contains("negative"));
+        assert!(line(&text.replacen("\"size\":1", "\"size\":-1", 1)).1.contains("-1"));
     }
 
     proptest! {

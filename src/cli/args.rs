@@ -142,10 +142,15 @@ pub(super) enum Command {
         http: Option<String>,
     },
     /// Share a file or folder: index it in place, sign it, announce it
+    ///
+    /// README.md's front matter is signed as metadata. What it says of base_model and datasets becomes the card's lineage:
+    /// by base_model_relation, else merge for several, adapter for library_name peft, finetune for one. What it says of
+    /// results (model-index, and files in .eval_results) becomes the card's results.
     #[command(after_help = "Examples:
   modelswarm seed ./all-MiniLM-L6-v2
   modelswarm seed ./weights --name tiny-7b --version 1.0 --license apache-2.0
-  modelswarm seed ./corpus --kind dataset --visibility private --exclude '*.tmp'")]
+  modelswarm seed ./corpus --kind dataset --visibility private --exclude '*.tmp'
+  modelswarm seed ./tiny-7b-q4 --base tiny-7b@1.0=quantized --link https://acme.example/models")]
     Seed(SeedArgs),
     /// Fetch by CID or name, verify every byte, put in place
     ///
@@ -203,6 +208,20 @@ pub(super) enum Command {
         #[command(subcommand)]
         action: CardAction,
     },
+    /// Show what a version was made from, and what was made from it, as far as signed cards that are here say
+    ///
+    /// A card is said to be verified only if it is here: fetch its release with `modelswarm get`, and ask again.
+    #[command(after_help = "Examples:
+  modelswarm lineage tiny-7b-q4
+  modelswarm lineage bafybei… --depth 2 --json")]
+    Lineage {
+        /// A CID or a name in the library
+        #[arg(value_name = "REF")]
+        reference: String,
+        /// Levels of relations, at most 32
+        #[arg(long, value_name = "N", default_value_t = 8)]
+        depth: usize,
+    },
     /// What your key, and other publishers' keys, stand for on the network
     #[command(after_help = "Examples:
   modelswarm name publish
@@ -213,6 +232,14 @@ pub(super) enum Command {
         #[command(subcommand)]
         action: NameAction,
     },
+    /// Take in somebody else's signature (OpenSSF Model Signing) over content that is here
+    ///
+    /// It must hold for every file, as `model_signing verify` wants it. It is kept, shown by `show`, compared by `verify`,
+    /// and changes nothing of whose the content is.
+    #[command(after_help = "Examples:
+  modelswarm import-sig ./model.sig tiny-7b --public-key ./nvidia.pem
+  modelswarm import-sig ./model.sig ./tiny-7b --public-key ./nvidia.pem --json")]
+    ImportSig(ImportSigArgs),
     /// The key that signs your cards: where it is, and who holds it
     #[command(after_help = "Examples:
   modelswarm key show
@@ -332,6 +359,19 @@ For good: write max_up = \"25MiB\" under [rates] into config.toml.")]
     },
 }
 
+/// Arguments of `import-sig`.
+#[derive(Debug, Args)]
+pub(super) struct ImportSigArgs {
+    /// The signature, mostly called model.sig
+    pub file: PathBuf,
+    /// A CID, a name in the library, or a path (starting with /, ./, ../ or ~)
+    #[arg(value_name = "REF|PATH")]
+    pub target: String,
+    /// The signer's public key in PEM, P-256 or P-384 [default: keys that the card names, or that were given before]
+    #[arg(long, value_name = "PEM", alias = "public_key")]
+    pub public_key: Option<PathBuf>,
+}
+
 /// Arguments of `seed`.
 #[derive(Debug, Args)]
 pub(super) struct SeedArgs {
@@ -373,4 +413,12 @@ pub(super) struct SeedArgs {
     /// Add an OpenSSF Model Signing signature (model.sig), now and to later versions
     #[arg(long, conflicts_with = "unsigned")]
     pub oms: bool,
+    /// What it was made from, besides what README.md says: REF=finetune|adapter|quantized|merge|distilled|trainedOn
+    /// [default: as in the version before]; may be given several times, an empty one drops them
+    #[arg(long, value_name = "REF[=RELATION]", conflicts_with = "unsigned")]
+    pub base: Vec<String>,
+    /// An https address where you say the same [default: as in the version before]; may be given several times, an
+    /// empty one drops them
+    #[arg(long, value_name = "URL", conflicts_with = "unsigned")]
+    pub link: Vec<String>,
 }

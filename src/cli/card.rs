@@ -1,5 +1,7 @@
 //! `card init`, `card show`, `card log`, `card diff`, `card withdraw`, `card deprecate`, `card export`.
 
+use serde_json::Value as Json;
+
 use super::{
     args::{CardAction, CardInitArgs, StatusArgs},
     get::whose,
@@ -10,8 +12,8 @@ use crate::{
     dag::name::escape,
     library::skeleton,
     rpc::{
-        CardDiff, CardInitialised, CardLog, CardShown, Code, ExportedCard, Failure, Kind, Request,
-        Restate,
+        CardDiff, CardInitialised, CardLog, CardShown, Code, ExportedCard, Failure, FieldChange,
+        Kind, Request, Restate,
     },
 };
 
@@ -57,8 +59,57 @@ pub(super) fn print_shown(answer: &CardShown) {
         text += &format!("  release  {release}\n");
     }
     text += &format!("  {}\n", whose(&answer.provenance));
+    text.extend(stated(answer));
     let statement = serde_json::to_string_pretty(&answer.statement).unwrap_or_default();
-    print_text(&format!("{text}{statement}\n"));
+    print_text(&format!("{text}{}\n", plain(&statement)));
+}
+
+/// What was made from what, results and links, a line each. A signature makes none of it true.
+fn stated(answer: &CardShown) -> Option<String> {
+    let lineage = answer.lineage.iter().map(|origin| {
+        let mut parts = vec![origin.relation.to_string()];
+        parts.extend(origin.hub.as_ref().map(|hub| hub.as_str().to_owned()));
+        parts.extend(origin.card.map(|card| format!("card {card}")));
+        parts.extend(origin.publisher.map(|publisher| format!("of {publisher}")));
+        parts.extend(origin.tool.as_ref().map(|tool| format!("made with {}", escape(tool))));
+        ("lineage", parts)
+    });
+    let evals = answer.evals.iter().map(|eval| {
+        let dataset = &eval.dataset;
+        let said = [
+            Some(&dataset.id),
+            dataset.task_id.as_ref(),
+            eval.metric.as_ref(),
+            Some(&eval.value),
+            eval.date.as_ref(),
+            eval.notes.as_ref(),
+            eval.source.as_ref(),
+        ];
+        ("result", said.into_iter().flatten().map(|text| escape(text)).collect())
+    });
+    let links = answer.links.iter().map(|link| ("link", vec![escape(link)]));
+    let passed = answer.passed_over.iter().map(|why| ("unread", vec![why.clone()]));
+    let lines: String = lineage
+        .chain(evals)
+        .chain(links)
+        .chain(passed)
+        .map(|(what, parts)| format!("    {what:8} {}\n", parts.join("  ")))
+        .collect();
+    (!lines.is_empty()).then(|| format!("  as its publisher states, and nobody checked:\n{lines}"))
+}
+
+/// JSON as a terminal may show it: what would control or reverse the text is written as an escape, which stays JSON.
+fn plain(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        let shown = c == '\n' || c == '"' || c == '\\' || c.is_ascii_graphic() || c == ' ';
+        if shown || escape(c.encode_utf8(&mut [0; 4])).starts_with(c) {
+            out.push(c);
+        } else {
+            out.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    out
 }
 
 pub(super) fn print_log(answer: &CardLog, screen: &Screen) {
@@ -100,13 +151,38 @@ pub(super) fn print_diff(answer: &CardDiff) {
     for (sign, files) in [("+", &answer.added), ("-", &answer.removed), ("~", &answer.changed)] {
         text.extend(files.iter().map(|file| format!("  {sign} {file}\n")));
     }
-    let shown = |value: &Option<serde_json::Value>| {
+    let shown = |value: &Option<Json>| {
         value.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string)
     };
     for field in &answer.fields {
-        text += &format!("    {}: {} -> {}\n", field.field, shown(&field.from), shown(&field.to));
+        let name = plain(&field.field);
+        match entries(field) {
+            // Of a list what went and what came.
+            Some((gone, come)) => {
+                for (sign, list) in [("-", gone), ("+", come)] {
+                    text.extend(list.iter().map(|entry| {
+                        format!("    {name}: {sign} {}\n", plain(&entry.to_string()))
+                    }));
+                }
+            }
+            None => {
+                let (from, to) = (shown(&field.from), shown(&field.to));
+                text += &format!("    {name}: {} -> {}\n", plain(&from), plain(&to));
+            }
+        }
     }
     print_text(&text);
+}
+
+/// The entries that only one of two lists has; none if either is something else.
+fn entries(field: &FieldChange) -> Option<(Vec<&Json>, Vec<&Json>)> {
+    fn list(side: &Option<Json>) -> Option<&[Json]> {
+        side.as_ref().map_or(Some(&[]), |value| value.as_array().map(Vec::as_slice))
+    }
+    let (from, to) = (list(&field.from)?, list(&field.to)?);
+    let gone = from.iter().filter(|entry| !to.contains(entry)).collect();
+    let come = to.iter().filter(|entry| !from.contains(entry)).collect();
+    Some((gone, come))
 }
 
 pub(super) fn print_exported(answer: &ExportedCard, screen: &Screen) {

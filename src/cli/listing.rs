@@ -4,6 +4,7 @@ use super::{
     get::whose,
     output::{Screen, count, print_text, size},
     seed::reach,
+    signatures,
 };
 use crate::rpc::{Repos, Shown};
 
@@ -17,8 +18,12 @@ pub(super) fn print_repos(answer: &Repos, screen: &Screen) {
     for repo in &answer.repos {
         let version =
             repo.version.as_deref().map(|version| format!("@{version}")).unwrap_or_default();
+        let refuted = match repo.statements.as_deref() {
+            None | Some("hold" | "unchecked") => "",
+            Some(_) => "  STATEMENTS DO NOT HOLD",
+        };
         text += &format!(
-            "  {}{version}  {}, {}  {}  {}\n    {}\n",
+            "  {}{version}  {}, {}  {}  {}{refuted}\n    {}\n",
             repo.name,
             count(repo.files, "file"),
             size(repo.bytes),
@@ -53,6 +58,15 @@ pub(super) fn print_shown(answer: &Shown) {
         repo.state,
         repo.path.display()
     );
+    text += &match repo.statements.as_deref() {
+        Some("hold") => "  its publisher's digests of the files hold\n".to_owned(),
+        Some("unchecked") => {
+            "  its publisher's digests of the files were not compared yet\n".to_owned()
+        }
+        Some(refuted) => format!("  its publisher's statements of the files {refuted}\n"),
+        None => String::new(),
+    };
+    text += &signatures::lines(&answer.signatures);
     for file in &answer.entries {
         text += &format!("    {:>10}  {}\n", size(file.size), file.path);
     }

@@ -47,6 +47,8 @@ pub(super) fn request(args: SeedArgs) -> Result<Request, Failure> {
         unsigned: args.unsigned,
         onto: args.onto,
         oms: args.oms,
+        bases: args.base,
+        links: args.link,
     }))
 }
 

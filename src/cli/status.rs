@@ -59,6 +59,20 @@ pub(super) fn print(answer: &Status, context: &Context, screen: &Screen) {
             transfer.path.display()
         );
     }
+    for line in &answer.refuted {
+        let version =
+            line.version.as_deref().map(|version| format!("@{version}")).unwrap_or_default();
+        text += &format!(
+            "  REFUTED  {}{version}: its publisher's statements of the files {}\n           card {}\n",
+            line.name, line.statements, line.card
+        );
+    }
+    if answer.unchecked > 0 {
+        text += &format!(
+            "  compared with their cards: all but {}\n",
+            count(answer.unchecked, "version")
+        );
+    }
     for file in &answer.changed {
         text += &format!("  {:8} {}\n", file.state, file.path.display());
     }

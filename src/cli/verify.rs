@@ -3,15 +3,21 @@
 use super::{
     get::whose,
     output::{count, print_text, size},
+    signatures,
 };
 use crate::rpc::{Code, Failure, Request, Target, Verified};
 
-/// The request. What starts with `/`, `./`, `../` or `~` is a path.
+/// The request.
 pub(super) fn request(target: &str) -> Result<Request, Failure> {
+    Ok(Request::Verify { target: self::target(target)? })
+}
+
+/// What starts with `/`, `./`, `../` or `~` is a path, all else a REF.
+pub(super) fn target(target: &str) -> Result<Target, Failure> {
     let is_path = ["/", "./", "../", "~"].iter().any(|start| target.starts_with(start))
         || target == "."
         || target == "..";
-    let target = if is_path {
+    Ok(if is_path {
         let path = match target.strip_prefix("~/").zip(std::env::home_dir()) {
             Some((rest, home)) => home.join(rest),
             None => target.into(),
@@ -21,8 +27,7 @@ pub(super) fn request(target: &str) -> Result<Request, Failure> {
         })?)
     } else {
         Target::Reference(target.into())
-    };
-    Ok(Request::Verify { target })
+    })
 }
 
 pub(super) fn print(answer: &Verified) {
@@ -39,5 +44,6 @@ pub(super) fn print(answer: &Verified) {
             answer.root
         );
     }
+    text += &signatures::lines(&answer.signatures);
     print_text(&text);
 }

@@ -19,6 +19,7 @@ use crate::{
         Manifest, Verified, Version,
         index::Index,
         json::{Map, Value},
+        origins::Origins,
         policy::Mark,
         statement::Status,
     },
@@ -37,11 +38,16 @@ use crate::{
 /// Not found (3) if nobody signed it; refused (4) for a damaged card.
 pub fn show(library: &Library, reference: &str) -> Result<CardShown, Failure> {
     let (card, held) = signed(library, reference)?;
+    let (Origins { lineage, evals, links }, passed_over) = Origins::of(card.statement());
     Ok(CardShown {
         card: card.id().to_string(),
         release: held.tree.release.map(|release| release.to_string()),
         provenance: sign::provenance(library, Some(&card), false)?,
         statement: sign::statement(&card)?,
+        lineage,
+        evals,
+        links,
+        passed_over,
     })
 }
 
@@ -285,7 +291,7 @@ fn forgotten(head: &Verified) -> Failure {
 }
 
 /// What a REF stands for, with its card, verified just now.
-fn signed(library: &Library, reference: &str) -> Result<(Verified, Held), Failure> {
+pub(super) fn signed(library: &Library, reference: &str) -> Result<(Verified, Held), Failure> {
     let held = refs::newest(library, reference)?;
     let card = sign::card_of(library, &held.tree)?.ok_or_else(|| {
         Failure::new(Code::NotFound, format!("nobody signed {reference}: it has no card"))

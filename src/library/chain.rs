@@ -70,6 +70,12 @@ pub(super) fn remarks(card: &Verified, admission: &Admission) -> Vec<String> {
             field("replacedBy").map(|card| format!("; use {card} instead")).unwrap_or_default();
         format!("version {version} is {word} by its publisher{why}{instead}")
     };
+    if let Some(expires) = statement.expires.filter(|end| sign::now().is_ok_and(|now| *end <= now))
+    {
+        said.push(format!(
+            "version {version} EXPIRED at {expires}: its publisher stands by it no longer"
+        ));
+    }
     match statement.status {
         Status::Active => {}
         Status::Deprecated => said.push(reason("DEPRECATED")),

@@ -3,10 +3,11 @@
 use super::{
     Library,
     listing::{Problem, place_of, problem},
+    statements,
 };
 use crate::{
     limits,
-    rpc::{ChangedFile, Failure},
+    rpc::{ChangedFile, Failure, RefutedLine},
     store::{self, Aside, Counters},
 };
 
@@ -21,6 +22,10 @@ pub struct Figures {
     pub repos: u64,
     /// Free bytes where the library lies.
     pub free_bytes: u64,
+    /// Versions whose publisher's statements of the files do not hold.
+    pub refuted: Vec<RefutedLine>,
+    /// Versions whose files were not compared with what their cards say of them.
+    pub unchecked: u64,
     /// Files changed or missing, as many as `limits::CHANGED_FILES_LISTED`.
     pub changed: Vec<ChangedFile>,
 }
@@ -34,7 +39,11 @@ pub fn figures(library: &Library) -> Result<Figures, Failure> {
     let trees = held.trees()?;
     let repos = trees.len() as u64;
     let mut changed = Vec::new();
+    let mut refuted = Vec::new();
+    let mut unchecked = 0;
     for (id, tree) in trees {
+        refuted.extend(statements::refuted(&tree));
+        unchecked += u64::from(statements::is_due(&tree));
         for file in held.tree_files(id)? {
             let file = file?;
             if changed.len() >= limits::CHANGED_FILES_LISTED {
@@ -51,5 +60,5 @@ pub fn figures(library: &Library) -> Result<Figures, Failure> {
     }
     let free_bytes = store::free_space(&library.inner.home.library())?;
     let (counters, aside) = (held.counters()?, held.aside()?);
-    Ok(Figures { counters, aside, repos, free_bytes, changed })
+    Ok(Figures { counters, aside, repos, free_bytes, refuted, unchecked, changed })
 }

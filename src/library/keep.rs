@@ -55,6 +55,12 @@ pub async fn remove(library: &Library, reference: &str, watch: &Watch) -> Result
                 total.deleted_bytes += removed.file_bytes;
                 total.kept_user_files += users as u64;
             }
+            let left = store.trees()?;
+            for root in held.iter().map(|held| held.tree.root) {
+                if left.iter().all(|(_, tree)| tree.root != root) {
+                    store.remove_signatures(&root)?;
+                }
+            }
             Ok(total)
         })
         .await?

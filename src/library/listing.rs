@@ -7,7 +7,7 @@ use super::{
     keep::name_of,
     note::Note,
     refs::{self, Held},
-    sign,
+    sign, signatures, statements,
 };
 use crate::{
     card::CommitId,
@@ -46,6 +46,7 @@ pub fn show(library: &Library, reference: &str) -> Result<Shown, Failure> {
         commit: CommitId::of(&tree.root).to_string(),
         provenance: sign::provenance(library, card.as_ref(), false)?,
         predicate: card.as_ref().map(sign::predicate).transpose()?,
+        signatures: signatures::of_root(library, &tree.root)?,
         entries,
     })
 }
@@ -78,6 +79,7 @@ fn line(library: &Library, id: TreeId, tree: &Tree) -> Result<RepoLine, Failure>
         files,
         bytes,
         publisher: tree.repo.as_ref().map(|repo| repo.publisher.clone()),
+        statements: statements::of(tree),
         path: tree.location.clone(),
     })
 }

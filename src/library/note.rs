@@ -17,6 +17,19 @@ pub(super) struct Note {
     /// What led here, the publisher's index above all: announced with the tree.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub named_by: Vec<String>,
+    /// What came of comparing all files with what the card says of them; none if that is still to be done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub statements: Option<Statements>,
+}
+
+/// Whether a publisher's statements of the files hold. The signature does either way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Statements {
+    /// Every digest is the stated one.
+    Hold,
+    /// What does not, in few lines.
+    DoNotHold(Vec<String>),
 }
 
 impl Note {

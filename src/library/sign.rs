@@ -45,6 +45,8 @@ pub(super) struct Draft {
     pub metadata: Map,
     /// Contradicting cards that it settles.
     pub resolves: Vec<Cid>,
+    /// Lineage, results and links, as the predicate's fields.
+    pub origins: Map,
     /// What signs `model.sig`, if there is to be one.
     pub companion: Option<oms::SigningKey>,
 }
@@ -88,7 +90,7 @@ pub(super) fn release(
         metadata: draft.metadata,
         companion_keys: draft.companion.iter().map(|key| key.public().to_string()).collect(),
         resolves: draft.resolves,
-        other: Map::new(),
+        other: draft.origins,
         unread: Vec::new(),
     };
     let mut blocks = Vec::new();

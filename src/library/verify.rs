@@ -6,11 +6,7 @@
 
 mod foreign;
 
-use std::{
-    collections::HashMap,
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{collections::HashMap, fs, io, path::Path};
 
 use super::{
     Library, Watch, blocking,
@@ -19,14 +15,14 @@ use super::{
     note::Note,
     refs::{self, Held},
     scan::{self, Found, Scan, Selection},
-    sign,
+    sign, signatures, statements,
     watch::Meter,
 };
 use crate::{
     card::{
-        Manifest, TufId, Unverified, Verified as VerifiedCard, oms,
+        FileEntry, Manifest, TufId, Unverified, Verified as VerifiedCard, oms,
         release::{self, CARD, MODEL, MODEL_SIG, PUBLISHER},
-        statement::{FILES_LIST, Files},
+        statement::{self, FILES_LIST, Files},
         tuf,
     },
     dag::{Cid, name::escape},
@@ -56,13 +52,44 @@ pub async fn verify(library: &Library, target: Target, watch: Watch) -> Result<V
 }
 
 /// What was read, and what is wrong with it.
-struct Reading {
-    files: Vec<Imported>,
-    root: Cid,
+pub(super) struct Reading {
+    /// The files.
+    pub files: Vec<Imported>,
+    /// The root that they make.
+    pub root: Cid,
     bad: Vec<String>,
 }
 
 fn version(library: &Library, held: &Held, watch: &Watch) -> Result<Verified, Failure> {
+    let meter = |bytes| Meter::new(watch, Stage::Verifying, "files", bytes);
+    let examined = examine(library, held, meter)?;
+    statements::record(library, held, &examined)?;
+    let Examined { files, changed, stated } = examined;
+    let card = sign::card_of(library, &held.tree)?;
+    let bad = changed.into_iter().chain(stated.into_iter().flatten()).collect();
+    answer(library, held.tree.root, &files, bad, card.as_ref())
+}
+
+/// A version as it lies on the disk.
+pub(super) struct Examined {
+    /// Its files.
+    pub files: Vec<Imported>,
+    /// Those that are not what they were when they came, each with why.
+    pub changed: Vec<String>,
+    /// What of its card does not hold for them; none if that can't be told, since files are missing or changed, or it
+    /// has no card.
+    pub stated: Option<Vec<String>>,
+}
+
+/// Reads every file of a version where it lies and compares them with its root and with its card.
+///
+/// # Errors
+/// Failure (1) while it arrives; refused (4) for a damaged card; as the disk and the store fail.
+pub(super) fn examine(
+    library: &Library,
+    held: &Held,
+    meter: impl FnOnce(u64) -> Meter,
+) -> Result<Examined, Failure> {
     let store = library.store();
     let tree = &held.tree;
     if tree.state == TreeState::Arriving {
@@ -85,7 +112,7 @@ fn version(library: &Library, held: &Held, watch: &Watch) -> Result<Verified, Fa
         listed.insert(file.path.clone(), file);
     }
     scan.empty = foreign::empty_folders(store, tree)?;
-    let read = read(&scan, watch)?;
+    let read = read(&scan, &meter(scan.bytes()))?;
     bad.extend(read.bad);
     let card = sign::card_of(library, tree)?;
     let whole = !Note::of(tree).partial && bad.is_empty();
@@ -97,13 +124,23 @@ fn version(library: &Library, held: &Held, watch: &Watch) -> Result<Verified, Fa
             }
         }
     }
-    if let (Some(card), true) = (&card, whole && bad.is_empty()) {
-        bad.extend(against_card(card, &read.files)?);
-    }
+    let stated = match &card {
+        Some(card) if whole && bad.is_empty() => {
+            // The CIDs are those that the root names: files built by other rules have others than were read.
+            let of_root = |file: &Imported| Imported {
+                cid: listed.get(&file.path).map_or(file.cid, |listed| listed.cid),
+                ..file.clone()
+            };
+            let files: Vec<Imported> = read.files.iter().map(of_root).collect();
+            let list = sign::files_list(library, card)?;
+            Some(against_card(card, list.as_deref(), &files)?)
+        }
+        _ => None,
+    };
     if bad.is_empty() {
         renew(library, listed.values())?;
     }
-    answer(library, tree.root, &read.files, bad, card.as_ref())
+    Ok(Examined { files: read.files, changed: bad, stated })
 }
 
 /// Records that no longer fit their files, though every byte is right, are renewed: the files were touched, or an edit
@@ -119,12 +156,14 @@ fn renew<'a>(library: &Library, files: impl Iterator<Item = &'a TreeFile>) -> Re
 }
 
 fn folder(library: &Library, path: &Path, watch: &Watch) -> Result<Verified, Failure> {
-    let scan = scan::scan(path, &Selection::new(&[], &[])?, false)?;
-    let read = read(&scan, watch)?;
+    let read = read_folder(path, watch)?;
     let (card, _) = sign::known_card(library, &read.root)?;
     let mut bad = read.bad;
     match &card {
-        Some(card) => bad.extend(against_card(card, &read.files)?),
+        Some(card) => {
+            let list = sign::files_list(library, card)?;
+            bad.extend(against_card(card, list.as_deref(), &read.files)?);
+        }
         // The folder may be one that the library knows, changed since: then it is not what it was.
         None => bad.extend(changed_since(library, path, &read.files)?),
     }
@@ -150,9 +189,7 @@ fn release_folder(library: &Library, path: &Path, watch: &Watch) -> Result<Verif
     let card = Unverified::from_bundle(bundle)
         .and_then(|card| card.verify_with(lab))
         .map_err(|why| refused(why.to_string()))?;
-    let model: PathBuf = path.join(MODEL);
-    let scan = scan::scan(&model, &Selection::new(&[], &[])?, false)?;
-    let read = read(&scan, watch)?;
+    let read = read_folder(&path.join(MODEL), watch)?;
     let mut bad = read.bad;
     let mut entries = vec![(CARD, Cid::default()), (MODEL, read.root)];
     if let (Files::List(list), true) = (&card.statement().files, path.join(FILES_LIST).is_file()) {
@@ -164,7 +201,7 @@ fn release_folder(library: &Library, path: &Path, watch: &Watch) -> Result<Verif
     if let Err(why) = release::check(entries, &card) {
         bad.push(why.to_string());
     }
-    bad.extend(against_card(&card, &read.files)?);
+    bad.extend(against_card(&card, None, &read.files)?);
     bad.extend(companion(&path.join(MODEL_SIG), &card, &read.files)?);
     answer(library, read.root, &read.files, bad, Some(&card))
 }
@@ -201,19 +238,31 @@ fn companion(
     Ok(checked.err().map(|why| why.to_string()))
 }
 
-fn read(scan: &Scan, watch: &Watch) -> Result<Reading, Failure> {
-    let meter = Meter::new(watch, Stage::Verifying, "files", scan.bytes());
-    let tree = import::import(scan, None, true, &meter)?;
-    watch.check()?;
+/// Reads a folder or file anywhere.
+pub(super) fn read_folder(path: &Path, watch: &Watch) -> Result<Reading, Failure> {
+    let scan = scan::scan(path, &Selection::new(&[], &[])?, false)?;
+    read(&scan, &Meter::new(watch, Stage::Verifying, "files", scan.bytes()))
+}
+
+fn read(scan: &Scan, meter: &Meter) -> Result<Reading, Failure> {
+    let tree = import::import(scan, None, true, meter)?;
+    // Nobody waits any more: what was read is not to be told.
+    meter.add(0)?;
     Ok(Reading { files: tree.files, root: tree.built.cid, bad: Vec::new() })
 }
 
-/// What of the card does not hold for these files.
-fn against_card(card: &VerifiedCard, files: &[Imported]) -> Result<Vec<String>, Failure> {
+/// What of the card does not hold for these files. `list`: its `files.jsonl`, if it has one and it is here.
+fn against_card(
+    card: &VerifiedCard,
+    list: Option<&[u8]>,
+    files: &[Imported],
+) -> Result<Vec<String>, Failure> {
     let read = sign::manifest(files)?;
-    let mut bad = match &card.statement().files {
-        Files::Inline(signed) => differences(&read, signed),
-        Files::List(_) => Vec::new(),
+    let mut bad = match card.statement().manifest(list) {
+        Ok(signed) => differences(&read, &signed),
+        // Without its list there is what it says of the tree.
+        Err(statement::Error::ListMissing) => Vec::new(),
+        Err(why) => vec![why.to_string()],
     };
     if bad.is_empty()
         && let Err(why) = card.statement().check_against(&read)
@@ -233,7 +282,19 @@ fn differences(read: &Manifest, signed: &Manifest) -> Vec<String> {
         D::Extra { path } => format!("{}: was not signed", escape(path)),
         D::Renamed { from, to } => format!("{}: was signed as {}", escape(to), escape(from)),
     };
-    read.differences(signed).iter().map(line).collect()
+    let mut lines: Vec<String> = read.differences(signed).iter().map(line).collect();
+    let cids: HashMap<&str, Cid> =
+        signed.files().iter().map(|file| (file.path.as_str(), file.cid)).collect();
+    let other = |file: &&FileEntry| cids.get(&file.path[..]).is_some_and(|cid| *cid != file.cid);
+    if lines.is_empty() {
+        let renamed = read.files().iter().filter(other);
+        lines.extend(
+            renamed.map(|file| {
+                format!("{}: its CID is not the one that was signed", escape(&file.path))
+            }),
+        );
+    }
+    lines
 }
 
 /// Which files of a folder that the library serves in place are not what they were.
@@ -277,6 +338,7 @@ fn answer(
         bytes: files.iter().map(|file| file.size).sum(),
         root: root.to_string(),
         provenance: sign::provenance(library, card, false)?,
+        signatures: signatures::against(library, &root, files)?,
         bad,
     })
 }

@@ -133,12 +133,19 @@ pub(super) struct Meter {
     name: String,
     done: AtomicU64,
     total: u64,
+    pace: Option<(Instant, u64)>,
 }
 
 impl Meter {
     /// A meter at zero.
     pub(super) fn new(watch: &Watch, stage: Stage, name: impl Into<String>, total: u64) -> Self {
-        Self { watch: watch.clone(), stage, name: name.into(), done: AtomicU64::new(0), total }
+        let name = name.into();
+        Self { watch: watch.clone(), stage, name, done: AtomicU64::new(0), total, pace: None }
+    }
+
+    /// The same for work that nobody waits for: [`Meter::add`] waits so that no more than so many bytes go by in a second.
+    pub(super) fn paced(self, bytes_per_second: u64) -> Self {
+        Self { pace: Some((Instant::now(), bytes_per_second)), ..self }
     }
 
     /// Counts `bytes` and says so.
@@ -154,6 +161,15 @@ impl Meter {
             total: Some(self.total),
             peers: 0,
         });
+        while let Some((started, rate)) = self.pace {
+            self.watch.check()?;
+            let done = self.done.load(Ordering::Relaxed);
+            let due = Duration::from_secs_f64(done as f64 / rate as f64);
+            match due.checked_sub(started.elapsed()) {
+                Some(early) if !early.is_zero() => std::thread::sleep(early.min(INTERVAL)),
+                _ => break,
+            }
+        }
         self.watch.check()
     }
 }
@@ -169,6 +185,19 @@ mod tests {
         assert!(watch.check().is_ok());
         drop(receiver);
         assert_eq!(watch.check().map_err(|failure| failure.code), Err(Code::Interrupted));
+    }
+
+    #[test]
+    fn work_in_the_background_waits_for_its_pace_and_ends_when_it_is_stopped() {
+        let (events, receiver) = mpsc::channel(1);
+        let meter = Meter::new(&Watch::new(events), Stage::Verifying, "a", 100).paced(1000);
+        let started = Instant::now();
+        meter.add(50).expect("watched");
+        meter.add(50).expect("watched");
+        assert!(started.elapsed() >= Duration::from_millis(100));
+        drop(receiver);
+        // An hour ahead of its pace, and nobody there.
+        assert_eq!(meter.add(3_600_000).map_err(|failure| failure.code), Err(Code::Interrupted));
     }
 
     #[test]

@@ -66,6 +66,25 @@ pub const COMPANION_KEYS_MAX: usize = 16;
 /// Cards that one card may say it resolves: forks of one `seq` (issue on provenance).
 pub const RESOLVES_MAX: usize = 16;
 
+/// What a card says that its version was made from: merges of two dozen models and lists of datasets as the Hub's cards
+/// have them.
+pub const LINEAGE_MAX: usize = 64;
+
+/// Results of evaluations in a card, and bytes of them together as JSON. Front matter of the largest embedding models has
+/// more; that stays in the metadata, and the card stays one block.
+pub const EVALS_MAX: usize = 512;
+/// See [`EVALS_MAX`].
+pub const EVALS_BYTES_MAX: usize = 128 * KIB;
+
+/// Bytes of a text in such an entry: a dataset, a metric, a tool.
+pub const ORIGIN_TEXT_MAX: usize = 256;
+
+/// Bytes of the notes on one result: a few sentences.
+pub const EVAL_NOTES_MAX: usize = KIB;
+
+/// Characters of an owner's, a repo's or a revision's name on the Hub (its rule is 96 for both names together).
+pub const HUB_PART_MAX: usize = 96;
+
 /// Publishers in the trust list, and ten times what the policy is measured with.
 pub const TRUSTED_PUBLISHERS_MAX: usize = 100_000;
 

@@ -147,6 +147,18 @@ pub const CONTENT_WARNINGS: usize = 5;
 /// Bytes of the largest README.md whose front matter is read; the Hub itself refuses larger ones' metadata.
 pub const README_MAX: u64 = 8 * MIB as u64;
 
+/// Levels of what was made from what that are shown: the longest lines of models have about ten.
+pub const LINEAGE_DEPTH_MAX: usize = 32;
+
+/// Relations in one such answer, and cards in it that name another: more than a person reads.
+pub const LINEAGE_RELATIONS_MAX: usize = 1024;
+
+/// Cards of the library that are searched for those that name another: each costs the check of a signature.
+pub const LINEAGE_SCAN: usize = 16_384;
+
+/// Files with evaluation results that are read beside a README; the Hub has one for each who reports.
+pub const RESULT_FILES: usize = 64;
+
 /// Extents of a file read from the index at once.
 pub const EXTENTS_PAGE: usize = 4096;
 
@@ -164,6 +176,19 @@ pub const TEND_REMEMBERED: usize = 4096;
 
 /// Bytes a second of the slow round over all files: a terabyte in four days, a hundredth of a disk's rate.
 pub const TEND_BYTES_PER_SECOND: u64 = 3 * MIB as u64;
+
+/// Bytes a second at which a daemon compares what it fetched with what the cards say: a model of 60 GB in a quarter of an
+/// hour, a tenth of one core.
+pub const STATEMENTS_BYTES_PER_SECOND: u64 = 64 * MIB as u64;
+
+/// After how long a version whose files could not be compared, since they were changed or are missing, is tried again.
+pub const STATEMENTS_RETRY: Duration = Duration::from_secs(600);
+
+/// Of statements that do not hold, lines that are kept and characters of one: what `status` shows, within
+/// [`STORE_NOTE_MAX`](super::STORE_NOTE_MAX).
+pub const STATEMENTS_LINES: usize = 5;
+/// See [`STATEMENTS_LINES`].
+pub const STATEMENTS_LINE_MAX: usize = 200;
 
 /// How long a new file may take to come to rest and be read again.
 pub const TEND_YOUNG: Duration = Duration::from_secs(60);

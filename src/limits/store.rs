@@ -39,6 +39,11 @@ pub const STORE_TREES_MAX: usize = 16_384;
 /// Bytes of the library's own note on a tree.
 pub const STORE_NOTE_MAX: usize = 16 * KIB;
 
+/// Signatures of others that are kept beside one root, and in all.
+pub const STORE_SIGNATURES_OF_ROOT: usize = 16;
+/// See [`STORE_SIGNATURES_OF_ROOT`].
+pub const STORE_SIGNATURES_MAX: usize = 4096;
+
 /// Files that reads found changed or missing and that `suspects` remembers.
 pub const STORE_SUSPECTS_MAX: usize = 4096;
 

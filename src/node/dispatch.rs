@@ -23,6 +23,9 @@ pub(super) async fn answer(node: &Node, request: Request, watch: Watch) -> Resul
         Request::Verify { target } => {
             Answer::Verified(library::verify(library, target, watch).await?)
         }
+        Request::ImportSig(wanted) => {
+            Answer::ImportedSignature(library::import_signature(library, wanted, watch).await?)
+        }
         Request::Repair if node.inner.role == Role::Repair => {
             Answer::Rebuilt(library::repair(library, watch).await?)
         }
@@ -45,6 +48,9 @@ pub(super) async fn answer(node: &Node, request: Request, watch: Watch) -> Resul
         ),
         Request::CardDiff { from, to } => Answer::CardDiff(
             blocking(library, move |library| library::cards::diff(library, &from, &to)).await?,
+        ),
+        Request::Lineage { reference, depth } => Answer::Lineage(
+            blocking(library, move |library| library::lineage(library, &reference, depth)).await?,
         ),
         Request::Restate(restate) => {
             Answer::CardLog(library::cards::restate(library, restate, watch).await?)
@@ -191,6 +197,8 @@ impl Node {
             bytes_in: 0,
             bytes_out: 0,
             transfers: inner.library.transfers(),
+            refuted: held.refuted,
+            unchecked: held.unchecked,
             changed: held.changed,
             announced: 0,
             names: blocking(&inner.library, library::names::own).await?,

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AgentKeys, CardDiff, CardLog, CardShown, Identity, Initialised, KeyExported, KeyMade, KeyShown,
-    Kind, Name, Names, Peers, ProvenanceStatus, PublisherShown, Status,
+    AgentKeys, CardDiff, CardLog, CardShown, Identity, ImportedSignature, Initialised, KeyExported,
+    KeyMade, KeyShown, Kind, Lineage, Name, Names, Peers, ProvenanceStatus, PublisherShown,
+    SignatureLine, Status,
 };
 use crate::card::statement::Status as Stated;
 use crate::config::Visibility;
@@ -33,12 +34,16 @@ pub enum Answer {
     CardLog(CardLog),
     /// To `card diff`.
     CardDiff(CardDiff),
+    /// To `lineage`.
+    Lineage(Lineage),
     /// To `name publish`.
     Names(Names),
     /// To `name resolve`.
     Name(Name),
     /// To `card export`.
     ExportedCard(ExportedCard),
+    /// To `import-sig`.
+    ImportedSignature(ImportedSignature),
     /// To `verify`.
     Verified(Verified),
     /// To `rm`.
@@ -235,6 +240,9 @@ pub struct RepoLine {
     /// The key that signed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub publisher: Option<String>,
+    /// Whether what the card says of the files holds: `unchecked`, `hold` or `DO NOT HOLD: …`; absent without a card.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statements: Option<String>,
     /// Where the files lie.
     pub path: PathBuf,
 }
@@ -266,6 +274,9 @@ pub struct Shown {
     /// The signed statement's predicate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub predicate: Option<serde_json::Value>,
+    /// What others signed over the same files. It changes nothing of `provenance`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signatures: Vec<SignatureLine>,
     /// The files.
     pub entries: Vec<FileLine>,
 }
@@ -300,6 +311,9 @@ pub struct Verified {
     pub root: String,
     /// Whose it is.
     pub provenance: Provenance,
+    /// What others signed over the same files, compared with them just now. It changes nothing of the rest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signatures: Vec<SignatureLine>,
     /// Files that are not what they should be, each with why.
     pub bad: Vec<String>,
 }

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::Provenance;
-use crate::card::statement::{Kind, Status};
+use crate::card::{
+    origins::{Eval, Origin},
+    statement::{Kind, Status},
+};
 
 /// What a publisher says of a version, by `card withdraw` and `card deprecate`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +33,14 @@ pub struct CardShown {
     pub provenance: Provenance,
     /// The signed statement, as signed.
     pub statement: serde_json::Value,
+    /// What of it says what the version was made from, as far as it can be read.
+    pub lineage: Vec<Origin>,
+    /// The results that its publisher reports.
+    pub evals: Vec<Eval>,
+    /// Where its publisher says that the same is said.
+    pub links: Vec<String>,
+    /// Entries of these that can't be read, and why.
+    pub passed_over: Vec<String>,
 }
 
 /// One version of a repo, by its card.

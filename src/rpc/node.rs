@@ -103,6 +103,23 @@ pub struct ChangedFile {
     pub state: String,
 }
 
+/// A version whose publisher's statements of the files do not hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefutedLine {
+    /// Repo name.
+    pub name: String,
+    /// Version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The card that says so.
+    pub card: String,
+    /// Whose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub publisher: Option<String>,
+    /// `DO NOT HOLD: …`
+    pub statements: String,
+}
+
 /// Whether the node is well.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
@@ -136,6 +153,10 @@ pub struct Status {
     pub bytes_out: u64,
     /// Fetches under way.
     pub transfers: Vec<TransferLine>,
+    /// Versions whose publisher's statements of the files do not hold.
+    pub refuted: Vec<RefutedLine>,
+    /// Versions whose files are still to be compared with what their cards say; a running daemon does it.
+    pub unchecked: u64,
     /// Files changed or missing.
     pub changed: Vec<ChangedFile>,
     /// CIDs that peers can find this node by.

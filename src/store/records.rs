@@ -6,6 +6,7 @@
 //! records/trees/ID-LIST.jsonl      its files, one a line
 //! records/cards/CID.json           a card's bundle, as it came
 //! records/cards/CID.model.sig      its companion, as it came
+//! records/signatures/CID-KEY.sig   what others signed over a root's files; beside it their key, CID-KEY.pem
 //! records/marks/HASH.json          highest seq seen for a (publisher, name)
 //! records/documents/NAME           whatever `library` keeps that a rebuild needs (trust)
 //! ```
@@ -54,7 +55,7 @@ fn json<T: Serialize>(record: &T) -> Vec<u8> {
 
 /// Makes the folders of the records.
 pub(super) fn make_folders(dir: &Path) -> Result<(), Error> {
-    for name in ["trees", "cards", "marks", "documents"] {
+    for name in ["trees", "cards", "signatures", "marks", "documents"] {
         let path = dir.join("records").join(name);
         fs::create_dir_all(&path).map_err(|e| Error::io(&path, e))?;
     }
@@ -63,7 +64,7 @@ pub(super) fn make_folders(dir: &Path) -> Result<(), Error> {
 }
 
 /// Names in a folder, in order; none if there is no folder.
-fn names(folder: &Path) -> Result<Vec<String>, Error> {
+pub(super) fn names(folder: &Path) -> Result<Vec<String>, Error> {
     let listing = match fs::read_dir(folder) {
         Ok(listing) => listing,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -347,7 +348,7 @@ impl Store {
     }
 }
 
-fn small(bytes: &[u8]) -> Result<(), Error> {
+pub(super) fn small(bytes: &[u8]) -> Result<(), Error> {
     if bytes.len() > limits::STORE_RECORD_BYTES {
         return Err(Error::Full { what: "bytes in a record", max: limits::STORE_RECORD_BYTES });
     }

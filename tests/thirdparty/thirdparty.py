@@ -11,8 +11,14 @@ import unittest
 from collections.abc import Callable
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 
 import tools
 
@@ -186,6 +192,76 @@ class Card(Case):
         self.assertEqual(key.stat().st_mode & 0o777, 0o600)
         done = subprocess.run(["openssl", "ec", "-in", key, "-pubout"], capture_output=True, check=True)
         self.assertEqual(done.stdout, (self.folder / "companion.pem").read_bytes())
+
+
+class Foreign(Case):
+    """What the real `model_signing` signs is taken in, and nothing else."""
+
+    def setUp(self) -> None:
+        self.model = Path(tempfile.mkdtemp(dir=self.scratch)) / "theirs"
+        make(self.model, ["config.json", "a-b", "a/c", "sub/é b", ".gitattributes"])
+        self.sig, self.pem = self.model.parent / "model.sig", self.model.parent / "key.pem"
+
+    def sign(self, curve: ec.EllipticCurve, *more: str | Path) -> None:
+        key = ec.generate_private_key(curve)
+        private = self.model.parent / "private.pem"
+        private.write_bytes(
+            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        )
+        self.pem.write_bytes(
+            key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        )
+        command = ["model_signing", "sign", "key", "--private_key", private, "--signature", self.sig]
+        subprocess.run([*command, *more, self.model], check=True, capture_output=True, timeout=60)
+
+    def taken_in(self, target: str | Path) -> dict:
+        return swarm(self.home, "import-sig", self.sig, target, "--public-key", self.pem)
+
+    def refused_with(self, code: int) -> None:
+        command = [BINARY, "--home", self.home, "--network", "isolated", "import-sig", self.sig, self.model]
+        done = subprocess.run([*command, "--public-key", self.pem], capture_output=True, text=True)
+        self.assertEqual(done.returncode, code, done.stderr)
+
+    def test_signatures_on_both_curves_are_taken_in_and_compared(self) -> None:
+        for curve in [ec.SECP256R1(), ec.SECP384R1()]:
+            with self.subTest(curve=curve.name):
+                self.sign(curve)
+                seeded = swarm(self.home, "seed", self.model, "--name", "theirs")
+                taken = self.taken_in(seeded["release"])
+                key = "sha256:" + sha256(self.pem.read_bytes())
+                self.assertEqual((taken["root"], taken["key"]), (seeded["root"], key))
+                self.assertEqual((taken["files"], taken["left_out"]), (5, [".gitattributes"]))
+                verified = swarm(self.home, "verify", "theirs")
+                self.assertIn({"kind": "oms", "key": key, "files": 5, "holds": True}, verified["signatures"])
+                self.assertEqual(verified["provenance"]["trust"], "own")
+
+    def test_what_its_signer_left_out_by_name_may_be_there(self) -> None:
+        left_out = self.model / "a"
+        self.sign(ec.SECP256R1(), "--ignore-paths", left_out)
+        self.assertEqual(self.taken_in(self.model)["left_out"], [".gitattributes", "a/c"])
+
+    def test_what_the_tool_refuses_is_refused(self) -> None:
+        changes = {
+            "a changed byte": lambda: change_file(self.model / "config.json"),
+            "a missing file": lambda: (self.model / "a-b").unlink(),
+            "a further file": lambda: (self.model / "planted.py").write_text("evil"),
+            "another key": lambda: self.pem.write_bytes(
+                ec.generate_private_key(ec.SECP256R1())
+                .public_key()
+                .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+            ),
+            "a changed payload": lambda: change_bundle(self.sig, "payload", 400),
+            "a changed signature": lambda: change_bundle(self.sig, "sig", 20),
+        }
+        for what, change in changes.items():
+            with self.subTest(change=what):
+                self.setUp()
+                self.sign(ec.SECP256R1())
+                change()
+                check = ["model_signing", "verify", "key", "--signature", self.sig, "--public_key", self.pem]
+                theirs = subprocess.run([*check, self.model], capture_output=True, timeout=60)
+                self.assertNotEqual(theirs.returncode, 0)
+                self.refused_with(4)
 
 
 class List(Case):

@@ -1,7 +1,9 @@
 //! What `seed` signs next: nothing if nothing changed, else the card after the head.
 
 use crate::card::envelope::Verified;
+use crate::card::json::Map;
 use crate::card::name::Version;
+use crate::card::origins;
 use crate::card::statement::{Kind, Status};
 use crate::dag::Cid;
 
@@ -22,6 +24,8 @@ pub struct Intent {
     pub status: Status,
     /// Forks that it settles.
     pub resolves: Vec<Cid>,
+    /// Lineage, results and links, as the predicate's fields.
+    pub origins: Map,
     /// Sign anew though nothing changed: the head's signature no longer counts by itself.
     pub renew: bool,
 }
@@ -67,6 +71,7 @@ pub fn next(
             && head.license == intent.license
             && head.companion_keys == intent.companion_keys
             && head.status == intent.status
+            && origins::stated(&head.other) == intent.origins
             && intent.version.as_ref().is_none_or(|version| *version == head.version)
             && (intent.resolves.is_empty() || intent.resolves == head.resolves);
         if unchanged {
@@ -99,6 +104,7 @@ mod tests {
             version: None,
             status: head.status,
             resolves: Vec::new(),
+            origins: origins::stated(&head.other),
             renew: false,
         }
     }
@@ -122,11 +128,26 @@ mod tests {
     }
 
     #[test]
+    fn fields_that_are_not_about_origins_are_no_change() {
+        let head = signed_with(|statement| {
+            statement.other = Map::from([
+                ("reason".to_owned(), "why".into()),
+                ("lineage".to_owned(), crate::card::json::Value::List(Vec::new())),
+            ]);
+        });
+        assert_eq!(next(Some(&head), &same_as(&head), |_| true), Ok(Next::Unchanged));
+        let without = Intent { origins: Map::new(), ..same_as(&head) };
+        assert_ne!(next(Some(&head), &without, |_| false), Ok(Next::Unchanged));
+    }
+
+    #[test]
     fn each_change_is_the_next_card() {
         let head = signed();
         let same = same_as(&head);
         let key = "did:key:zDnaecTtrTPjLd5yTUe66dbRfg36asw7bWJDoY2cU6kvDYMDZ".to_owned();
+        let links = crate::card::json::Value::List(vec!["https://a.example".into()]);
         let changes = [
+            Intent { origins: Map::from([("links".to_owned(), links)]), ..same.clone() },
             Intent { root: cid_v1(DAG_PB, sha256(b"other")), ..same.clone() },
             Intent { kind: Kind::Dataset, ..same.clone() },
             Intent { license: None, ..same.clone() },

@@ -291,10 +291,14 @@ impl Plan {
         }
         let statement = origin.card.as_ref().map(|card| card.statement());
         let named_by = origin.named_by.iter().map(ToString::to_string).collect();
+        let card = origin.card.as_ref().map(|card| *card.id());
+        // Of one card and the files under its root it was said once for all.
+        let known = self.known.as_ref().filter(|known| known.card == card);
+        let statements = known.and_then(|known| Note::of(known).statements);
         Tree {
             root: origin.root,
             release: origin.release,
-            card: origin.card.as_ref().map(|card| *card.id()),
+            card,
             repo: statement.map(repo_of),
             kind: statement.map(|statement| statement.kind).unwrap_or_default(),
             version: statement.map(|statement| statement.version.to_string()),
@@ -305,7 +309,7 @@ impl Plan {
             owner: self.place.owner,
             state: TreeState::Whole,
             created_at: SystemTime::now(),
-            note: Note { name: None, partial: self.partial, named_by }.to_text(),
+            note: Note { name: None, partial: self.partial, named_by, statements }.to_text(),
         }
     }
 

@@ -9,13 +9,19 @@ use crate::{
     card::{
         self, RepoName, Verified, Version, frontmatter,
         index::Index,
-        json::Map,
+        json::{Map, Value},
         oms,
         policy::{self, Intent, Next},
         statement::{Status, license},
     },
-    dag::Cid,
-    library::{Library, Watch, blocks, chain, keep, keys, labs, place, scan::Scan, sign, trust},
+    dag::{Cid, name::escape},
+    library::{
+        Library, Watch, blocks, chain, keep, keys, labs,
+        note::{Note, Statements},
+        origins, place,
+        scan::Scan,
+        sign, trust,
+    },
     limits,
     rpc::{Code, Failure, Seeded},
     store::{Repo, Tree, TreeId, TreeState},
@@ -46,6 +52,12 @@ impl Import<'_> {
         let (location, files) = self.settle(id, own_folder)?;
         let (publisher, name) = (statement.publisher.to_string(), self.name.to_string());
         let before = head.as_ref().and_then(|(_, held)| held.as_ref());
+        // What was signed just now was read just now.
+        let statements = match before.filter(|_| unchanged) {
+            Some((_, before)) => Note::of(before).statements,
+            None => (!unchanged).then_some(Statements::Hold),
+        };
+        let note = Note { statements, ..Note::default() };
         let tree = Tree {
             root: statement.root,
             release: Some(release),
@@ -60,7 +72,7 @@ impl Import<'_> {
             owner: self.owner(),
             state: TreeState::Whole,
             created_at: SystemTime::now(),
-            note: None,
+            note: note.to_text(),
         };
         library.store().save_card(card.id(), card.bundle())?;
         library.store().save_tree(id, &tree, &files)?;
@@ -94,6 +106,14 @@ impl Import<'_> {
         let resolves = before.map_or(Ok(Vec::new()), |card| contradicting(library, card))?;
         let kind = self.seed.kind.or(before.map(|card| card.statement().kind)).unwrap_or_default();
         let companion = self.companion(before)?;
+        let said = origins::Said {
+            metadata: &metadata,
+            results: results(&self.scan, self.watch),
+            bases: &self.seed.bases,
+            links: &self.seed.links,
+            root: read.built.cid,
+        };
+        let origins = origins::fields(library, &said, before, self.watch)?;
         let intent = Intent {
             root: read.built.cid,
             kind,
@@ -102,6 +122,7 @@ impl Import<'_> {
             version,
             status: Status::Active,
             resolves: resolves.clone(),
+            origins: origins.clone(),
             renew: before.map_or(Ok(false), |card| labs::is_overtaken(library, card))?,
         };
         let used = |version: &Version| {
@@ -131,6 +152,7 @@ impl Import<'_> {
                     license,
                     metadata,
                     resolves,
+                    origins,
                     companion,
                 };
                 let made = sign::release(library, draft, read, self.watch)?;
@@ -363,4 +385,26 @@ fn metadata(scan: &Scan, watch: &Watch) -> Map {
             Map::new()
         }
     }
+}
+
+/// Lists of evaluation results, as the Hub keeps them beside a README; what can't be read is said and left out.
+fn results(scan: &Scan, watch: &Watch) -> Vec<Vec<Value>> {
+    let lists = scan.files.iter().filter(|file| {
+        file.path
+            .strip_prefix(".eval_results/")
+            .is_some_and(|name| name.ends_with(".yaml") && !name.contains('/'))
+    });
+    let mut results = Vec::new();
+    for file in lists.take(limits::RESULT_FILES) {
+        let read = if file.size > limits::FRONT_MATTER_MAX as u64 {
+            Err("it is too large".to_owned())
+        } else {
+            fs::read(&file.source).map_err(|why| why.to_string())
+        };
+        match read.and_then(|bytes| frontmatter::list(&bytes).map_err(|why| why.to_string())) {
+            Ok(list) => results.push(list),
+            Err(why) => watch.warn(format!("{} can't be used: {why}", escape(&file.path))),
+        }
+    }
+    results
 }

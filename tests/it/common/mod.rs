@@ -2,6 +2,7 @@
 
 pub(crate) mod files;
 pub(crate) mod foreign;
+pub(crate) mod forge;
 pub(crate) mod mount;
 pub(crate) mod netns;
 mod process;
