@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::time::{sleep, timeout};
 
-use super::{Published, announce_key, load};
+use super::renew::{Published, announce_key, load};
 use crate::{
     card::{
         PublisherId, RepoName,
