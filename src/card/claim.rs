@@ -1,0 +1,421 @@
+//! Claims: what evaluators, auditors and scanners say of somebody else's card or tree, as signed statements.
+//!
+//! A claim is an in-toto Statement v1 in the one byte form of cards, signed by its endorser. Its subjects are the card
+//! and the tree, or the tree alone where no card is known; as in-toto has it, what is claimed is claimed of each of
+//! them, so a claim counts for its tree whichever card stands over it: a publisher who signs the same files anew keeps
+//! what was said of them, FAILED above all. Predicates of others' making are read as kinds of their own name, holding,
+//! without properties. A claim's id is the CID of the signed bytes. Provenance 7.7; in-toto attestation predicates.
+//!
+//! [`Claim`] has no constructor but [`verify`] and [`sign`]. Whether an endorser's word counts, `trust` says; that no
+//! claim is known proves nothing, since anybody on the way can leave one out.
+
+mod lines;
+mod read;
+mod write;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use bytes::Bytes;
+use ed25519_dalek::SigningKey;
+
+use crate::dag::Cid;
+use crate::dag::block::{DAG_JSON, cid_v1, sha256};
+use crate::limits;
+
+use super::did::{self, PublisherId};
+use super::envelope::{self, FormError, Signed, Verified};
+use super::identity::Identity;
+use super::json;
+use super::manifest::TreeDigests;
+use super::name::RepoName;
+use super::statement::{self, Timestamp};
+use super::trust;
+
+pub use lines::{from_jsonl, to_jsonl};
+
+/// The file of claims that lies beside an exported card.
+pub const CLAIMS: &str = "claims.jsonl";
+/// in-toto's Simple Verification Result: properties that were verified.
+pub const SVR: &str = "https://in-toto.io/attestation/svr/v0.2";
+/// in-toto's Test Result: tests that passed or failed.
+pub const TEST_RESULT: &str = "https://in-toto.io/attestation/test-result/v0.1";
+/// Ours: measured values.
+pub const EVAL: &str = "urn:modelswarm:eval:v1";
+
+/// Why bytes are no claim, or none can be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// More bytes than are read or written.
+    #[error("the {what} of a claim has {len} bytes, at most {max} are allowed")]
+    TooLarge {
+        /// `bundle`, `payload` or `file`.
+        what: &'static str,
+        /// Bytes given.
+        len: usize,
+        /// The bound.
+        max: usize,
+    },
+    /// Not a Sigstore bundle v0.3 with one signature.
+    #[error("it is no signed claim: {0}")]
+    Bundle(String),
+    /// A bundle, but not in the one byte form.
+    #[error("it is not in the form that modelswarm writes, from byte {at} on; it was changed")]
+    Form {
+        /// The first byte that differs.
+        at: usize,
+    },
+    /// The key that the bundle names cannot sign.
+    #[error("it names no usable key: {0}")]
+    Key(#[from] did::Error),
+    /// The signature does not hold for the payload and the key.
+    #[error("its signature does not hold for {endorser}: claim or signature was changed")]
+    Signature {
+        /// The key that the bundle names.
+        endorser: PublisherId,
+    },
+    /// It says that somebody else verified.
+    #[error("it says it is by {stated}, but {signer} signed it")]
+    OtherEndorser {
+        /// In the payload.
+        stated: String,
+        /// Who signed.
+        signer: PublisherId,
+    },
+    /// The payload is not strict DAG-JSON.
+    #[error("the claim is not strict DAG-JSON: {0}")]
+    Json(#[from] json::Error),
+    /// A field is missing or says what it may not.
+    #[error("the claim's field {field} {problem}")]
+    Field {
+        /// Its place, e.g. `predicate.timeCreated`.
+        field: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Duly signed, and the card of a repo.
+    #[error("it is a card, no claim about one")]
+    Card,
+    /// A kind that is only read.
+    #[error("claims of the kind {0} are made by tools of their own; import what they signed")]
+    Foreign(String),
+    /// More lines than are read.
+    #[error("more than {max} claims in one file", max = limits::CLAIMS_LINES_MAX)]
+    TooMany,
+}
+
+impl Error {
+    fn field(field: impl fmt::Display, problem: impl fmt::Display) -> Self {
+        Self::Field { field: field.to_string(), problem: problem.to_string() }
+    }
+}
+
+impl From<statement::Error> for Error {
+    fn from(error: statement::Error) -> Self {
+        match error {
+            statement::Error::Field { field, problem } => Self::Field { field, problem },
+            other => Self::field("payload", other),
+        }
+    }
+}
+
+impl From<FormError> for Error {
+    fn from(error: FormError) -> Self {
+        match error {
+            FormError::TooLarge(what, len, max) => Self::TooLarge { what, len, max },
+            FormError::Bundle(why) => Self::Bundle(why),
+            FormError::Form(at) => Self::Form { at },
+            FormError::Key(why) => Self::Key(why),
+        }
+    }
+}
+
+/// What a claim is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// A card and its tree.
+    Card {
+        /// The card's id.
+        card: Cid,
+        /// The tree.
+        root: Cid,
+        /// The repo's name, as the card states it.
+        name: RepoName,
+        /// The digests of the tree, as the card states them.
+        tree: TreeDigests,
+    },
+    /// A tree that no card is known for.
+    Root(Cid),
+}
+
+impl Subject {
+    /// A card.
+    pub fn of_card(card: &Verified) -> Self {
+        let statement = card.statement();
+        Self::Card {
+            card: *card.id(),
+            root: version_1(&statement.root),
+            name: statement.name.clone(),
+            tree: statement.tree,
+        }
+    }
+
+    /// A tree without a card.
+    pub fn of_root(root: &Cid) -> Self {
+        Self::Root(version_1(root))
+    }
+
+    /// The card, if one is meant.
+    pub fn card(&self) -> Option<&Cid> {
+        match self {
+            Self::Card { card, .. } => Some(card),
+            Self::Root(_) => None,
+        }
+    }
+
+    /// The tree, as version 1 of its CID.
+    pub fn root(&self) -> &Cid {
+        match self {
+            Self::Card { root, .. } | Self::Root(root) => root,
+        }
+    }
+
+    /// Whether this is about this tree and, if it names this card, about the card as it is: an endorser who puts another
+    /// tree or other digests beside a card's id says nothing of either.
+    pub fn is_of(&self, root: &Cid, card: Option<&Verified>) -> bool {
+        let same_card = match (self, card) {
+            (Self::Card { card: id, .. }, Some(card)) if id == card.id() => {
+                *self == Self::of_card(card)
+            }
+            _ => true,
+        };
+        self.root().hash() == root.hash() && same_card
+    }
+}
+
+/// `Qm…` and its `bafy…` are one tree.
+fn version_1(cid: &Cid) -> Cid {
+    Cid::new_v1(cid.codec(), *cid.hash())
+}
+
+/// A value that was measured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Measured {
+    /// The dataset.
+    pub dataset: String,
+    /// The task in it.
+    pub task: Option<String>,
+    /// What was measured.
+    pub metric: String,
+    /// A decimal number, as text so that no two readers round it differently.
+    pub value: String,
+}
+
+/// What is claimed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// These properties were verified. An SVR has no words for a property that does not hold: that is what a FAILED
+    /// test result says.
+    Svr {
+        /// What holds.
+        properties: Vec<String>,
+    },
+    /// These tests were run.
+    TestResult {
+        /// PASSED, or WARNED, or else FAILED.
+        holds: bool,
+        /// The tests that passed, or those that failed.
+        tests: Vec<String>,
+    },
+    /// These values were measured.
+    Eval {
+        /// PASSED, or FAILED: they are not what the publisher says.
+        holds: bool,
+        /// What holds (or fails) by them.
+        properties: Vec<String>,
+        /// The values.
+        results: Vec<Measured>,
+    },
+    /// A predicate of another kind: read as holding, without properties.
+    Other,
+}
+
+/// A claim to be signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// What it is about.
+    pub subject: Subject,
+    /// What it says.
+    pub body: Body,
+    /// When it was verified.
+    pub made_at: Timestamp,
+    /// Earlier claims of the same endorser that it takes back.
+    pub supersedes: Vec<Cid>,
+    /// A remark, one line.
+    pub note: Option<String>,
+}
+
+/// A claim whose endorser's key signed these very bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    id: Cid,
+    endorser: Identity,
+    kind: String,
+    subject: Subject,
+    body: Body,
+    made_at: Option<Timestamp>,
+    supersedes: Vec<Cid>,
+    note: Option<String>,
+    bundle: Bytes,
+}
+
+impl Claim {
+    /// Its id: the CID of the payload as DAG-JSON.
+    pub fn id(&self) -> &Cid {
+        &self.id
+    }
+
+    /// Who claims.
+    pub fn endorser(&self) -> &Identity {
+        &self.endorser
+    }
+
+    /// What it is about.
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// `svr`, `test-result`, `eval`, a short name for other known predicates, else the predicate's type. Chosen by the
+    /// endorser: escape it before printing.
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// What is claimed.
+    pub fn body(&self) -> &Body {
+        &self.body
+    }
+
+    /// What is said to hold, or to fail; escape them before printing.
+    pub fn properties(&self) -> &[String] {
+        match &self.body {
+            Body::Svr { properties } | Body::Eval { properties, .. } => properties,
+            Body::TestResult { tests, .. } => tests,
+            Body::Other => &[],
+        }
+    }
+
+    /// Whether it is said to hold, or to fail.
+    pub fn holds(&self) -> bool {
+        match self.body {
+            Body::TestResult { holds, .. } | Body::Eval { holds, .. } => holds,
+            Body::Svr { .. } | Body::Other => true,
+        }
+    }
+
+    /// When, as the endorser says: no proof.
+    pub fn made_at(&self) -> Option<Timestamp> {
+        self.made_at
+    }
+
+    /// Earlier claims of the same endorser that it takes back.
+    pub fn supersedes(&self) -> &[Cid] {
+        &self.supersedes
+    }
+
+    /// A remark; escape it before printing.
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
+    }
+
+    /// The signed bytes with their envelope: one line of a `claims.jsonl`.
+    pub fn bundle(&self) -> &Bytes {
+        &self.bundle
+    }
+
+    /// What decides with it.
+    pub fn fact(&self) -> trust::Claim<'_> {
+        trust::Claim {
+            endorser: self.endorser,
+            kind: &self.kind,
+            properties: self.properties(),
+            holds: self.holds(),
+        }
+    }
+
+    /// Of two claims in one place the newer counts: the same endorser, kind and tree; of evaluations also what was
+    /// measured, since one says nothing of another.
+    fn place(&self) -> (Identity, &str, Cid, Vec<(&str, Option<&str>, &str)>) {
+        let measured = match &self.body {
+            Body::Eval { results, .. } => results
+                .iter()
+                .map(|one| (one.dataset.as_str(), one.task.as_deref(), one.metric.as_str()))
+                .collect(),
+            _ => Vec::new(),
+        };
+        (self.endorser, &self.kind, *self.subject.root(), measured)
+    }
+}
+
+/// Signs a claim.
+///
+/// # Errors
+/// [`Error::Key`] for a weak key, [`Error::Field`], [`Error::TooLarge`], [`Error::Foreign`].
+pub fn sign(draft: &Draft, key: &SigningKey) -> Result<Claim, Error> {
+    let endorser = PublisherId::try_from(&key.verifying_key())?;
+    let payload = write::payload(draft, &endorser)?;
+    // What we sign must be what a stranger reads: verified by the same way in, in full.
+    verify(envelope::seal(&payload, key)?)
+}
+
+/// Checks a claim's form and signature, then reads it. What it is about, the caller holds against what it should be
+/// ([`Subject::is_of`]).
+///
+/// # Errors
+/// Every [`Error`] but [`Error::Foreign`] and [`Error::TooMany`].
+pub fn verify(bundle: impl Into<Bytes>) -> Result<Claim, Error> {
+    let signed = match Signed::read(bundle.into(), limits::CLAIM_PAYLOAD_MAX) {
+        Ok(signed) if signed.holds() => signed,
+        Ok(signed) => return Err(Error::Signature { endorser: signed.signer }),
+        Err(why) => return Err(why.into()),
+    };
+    let read = read::payload(&signed.payload, &signed.signer)?;
+    Ok(Claim {
+        id: cid_v1(DAG_JSON, sha256(&signed.payload)),
+        endorser: Identity::Key(signed.signer),
+        kind: read.kind,
+        subject: read.subject,
+        body: read.body,
+        made_at: read.made_at,
+        supersedes: read.supersedes,
+        note: read.note,
+        bundle: signed.bundle,
+    })
+}
+
+/// The claims that count, the newest first: of one endorser, kind and tree the newest, and none that its endorser took
+/// back. Of two of the same second the one that FAILED counts.
+pub fn current<'a>(claims: impl IntoIterator<Item = &'a Claim>) -> Vec<&'a Claim> {
+    let claims: Vec<&Claim> = claims.into_iter().collect();
+    let taken_back: BTreeSet<(Identity, Cid)> = claims
+        .iter()
+        .flat_map(|claim| claim.supersedes.iter().map(|id| (claim.endorser, *id)))
+        .collect();
+    let weight = |claim: &Claim| (claim.made_at, !claim.holds(), claim.id);
+    let mut places = BTreeMap::new();
+    for claim in claims {
+        if taken_back.contains(&(claim.endorser, claim.id)) {
+            continue;
+        }
+        let newest = places.entry(claim.place()).or_insert(claim);
+        if weight(claim) > weight(newest) {
+            *newest = claim;
+        }
+    }
+    let mut counting: Vec<&Claim> = places.into_values().collect();
+    counting.sort_by_key(|claim| std::cmp::Reverse(weight(claim)));
+    counting
+}
+
+#[cfg(test)]
+pub(super) mod tests;
