@@ -110,6 +110,7 @@ async fn start_rendezvous(home: &Path) -> Result<Network> {
         settings: Settings { preset: Preset::Isolated, ..Settings::default() },
         listen: vec![LISTEN.parse()?],
         bootstrap: Vec::new(),
+        attestations: network::no_attestations(),
     };
     Ok(network::spawn(options, store).await?)
 }

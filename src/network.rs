@@ -53,9 +53,11 @@
 //! | `memory`, `pace` | room for payload, rate limits |
 //! | `dht`, `records`, `schedule` | announcing, finding, other peers' records |
 //! | `names` | publishing, resolving and holding the records of publishers' names |
+//! | `attest` | asking peers for what they have about a root or a card, and answering |
 //! | `peers`, `connect`, `behind` | the address book, dials by hand, what survives a restart |
 //! | `blocks`, `pool` | the store, on threads of its own |
 
+mod attest;
 mod behaviour;
 mod behind;
 mod bitswap;
@@ -91,6 +93,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use attest::{Attestations, no_attestations};
 pub use error::Error;
 pub use landing::Landing;
 pub use libp2p::identity::Keypair;
@@ -98,8 +101,11 @@ pub use libp2p::{Multiaddr, PeerId};
 pub use session::{Arrived, Event, Providers, Session};
 pub use status::{Announced, Peer, Sources, Status};
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use libp2p::core::{muxing::StreamMuxerBox, transport::Boxed};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::card::did::PublisherId;
 use crate::card::ipns;
@@ -124,6 +130,8 @@ pub struct Options {
     pub listen: Vec<Multiaddr>,
     /// Peers to know from the start, each ending with `/p2p/…`; given by hand.
     pub bootstrap: Vec<Multiaddr>,
+    /// What peers are answered that ask for attestations.
+    pub attestations: Attestations,
 }
 
 /// Starts a node and returns when every address is listened on. May be called from any runtime.
@@ -151,6 +159,8 @@ pub struct Network {
     commands: mpsc::Sender<Command>,
     notes: mpsc::Sender<Note>,
     landings: landing::Landings,
+    /// Room to ask for attestations.
+    asks: Arc<Semaphore>,
 }
 
 impl Network {
@@ -261,6 +271,26 @@ impl Network {
     /// [`Error::Stopped`].
     pub async fn name_held(&self, publisher: PublisherId) -> Result<Option<ipns::Record>, Error> {
         self.call(|reply| Command::NameHeld { publisher, reply }).await
+    }
+
+    /// Asks peers for the bundles they have about `about`: `root` itself, or a card that is about it. Asked are connected
+    /// peers that speak the protocol and providers of `root` that the DHT names, [`limits::ATTEST_PEERS`] at most and all
+    /// at once; they learn what is asked for. Waits until each has answered or fallen silent, for
+    /// [`limits::ATTEST_TIME`] at the longest, and while [`limits::ATTEST_ASKS`] others ask.
+    ///
+    /// One entry for each peer that answered, an empty one if it has nothing it may show; none for those that could not
+    /// be reached, do not speak the protocol or broke it. The bundles are as the peers sent them, at most
+    /// [`limits::ATTEST_BUNDLES`] and [`limits::ATTEST_BYTES`] of each: nothing is known of them but their length.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`].
+    pub async fn attestations(
+        &self,
+        root: Cid,
+        about: Cid,
+    ) -> Result<Vec<(PeerId, Vec<Bytes>)>, Error> {
+        let _room = self.asks.acquire().await.map_err(|_| Error::Stopped)?;
+        attest::run(self, root, about).await
     }
 
     /// The connected peers.

@@ -295,6 +295,53 @@ pub const NAME_CORRECTED: usize = 20;
 /// Such corrections under way at once; further ones are left out: the next resolve makes up for it.
 pub const NAME_CORRECTIONS: usize = 16;
 
+// Attestations: `network::attest`, the protocol `/modelswarm/attest/1`.
+
+/// Bytes of the CID that is asked for: with any hash of 64 bytes a CID has fewer than 80.
+pub const ATTEST_CID_MAX: usize = 128;
+
+/// Bundles of one answer (issue 5, point 6).
+pub const ATTEST_BUNDLES: usize = 64;
+
+/// Bytes of an answer's bundles together, so of one too (issue 5, point 6).
+pub const ATTEST_BYTES: usize = 4 * MIB;
+
+/// Peers that are asked for one thing: a few of each sort, as each learns what is asked for.
+pub const ATTEST_PEERS: usize = 8;
+
+/// Of these, peers that are connected and need not be providers, as long as the search may bring providers.
+pub const ATTEST_CONNECTED: usize = 4;
+
+/// Things asked for at once; further callers wait. Answers that wait for their caller are at most this many times
+/// [`ATTEST_PEERS`] times [`ATTEST_BYTES`], 64 MiB, and that only if every peer sends all it may.
+pub const ATTEST_ASKS: usize = 2;
+
+/// Nothing of a question or an answer moves for this long: it is given up. A busy disk on the other side takes seconds.
+pub const ATTEST_SILENCE: Duration = Duration::from_secs(10);
+
+/// The most that a question takes, on either side: with [`ATTEST_BYTES`], 70 kB a second. A drip would hold its caller
+/// or its place for ever.
+pub const ATTEST_TIME: Duration = Duration::from_secs(60);
+
+/// Time for the search for providers: a peer that is gone costs a lookup 10 s.
+pub const ATTEST_SEARCH: Duration = Duration::from_secs(12);
+
+/// Time in which a peer that has just connected may yet say what it speaks.
+pub const ATTEST_SETTLE: Duration = Duration::from_secs(2);
+
+/// How often a caller looks whether there are more peers to ask.
+pub const ATTEST_LOOK: Duration = Duration::from_millis(100);
+
+/// Questions of one peer that are read, wait for their turn or are answered; further streams are dropped. A node asks
+/// [`ATTEST_ASKS`] at once, and as much again may be on its way to be given up.
+pub const ATTEST_STREAMS: usize = 2 * ATTEST_ASKS;
+
+/// Answers in memory at once, one for each peer: 32 MiB.
+pub const ATTEST_ANSWERS: usize = 8;
+
+/// Of the [`STORE_THREADS`], those that may look for answers at once: blocks are served meanwhile.
+pub const ATTEST_LOOKUPS: usize = STORE_THREADS / 2;
+
 /// Time between writes of records and peers to the store.
 pub const WRITE_BEHIND: Duration = Duration::from_secs(30);
 

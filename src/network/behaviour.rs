@@ -17,7 +17,7 @@ use super::gate::Gate;
 use super::names::Held;
 use super::policy::Policy;
 use super::records::Records;
-use super::{bitswap, pong};
+use super::{attest, bitswap, pong};
 use crate::card::index::Scope;
 use crate::config::network::Settings;
 use crate::limits;
@@ -41,6 +41,7 @@ pub(super) struct Behaviour {
     pub(super) identify: identify::Behaviour,
     pub(super) kad: kad::Behaviour<Records>,
     pub(super) mdns: Toggle<mdns::tokio::Behaviour>,
+    pub(super) attest: attest::Behaviour,
     pub(super) bitswap: bitswap::Behaviour,
 }
 
@@ -52,6 +53,7 @@ pub(super) fn build(
     identity: &Keypair,
     settings: &Settings,
     policy: Policy,
+    attest: attest::Behaviour,
     bitswap: bitswap::Behaviour,
 ) -> std::io::Result<Behaviour> {
     let local = identity.public().to_peer_id();
@@ -83,6 +85,7 @@ pub(super) fn build(
         ),
         kad: kademlia(local),
         mdns: mdns.into(),
+        attest,
         bitswap,
     })
 }

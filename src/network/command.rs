@@ -1,8 +1,10 @@
 //! What the handle asks of the event loop.
 
+use bytes::Bytes;
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::attest::Standing;
 use super::session::Delivery;
 use super::{Announced, Error, Peer, Sources, Status, connect};
 use crate::card::did::PublisherId;
@@ -54,6 +56,17 @@ pub(super) enum Command {
     NameHeld {
         publisher: PublisherId,
         reply: oneshot::Sender<Option<ipns::Record>>,
+    },
+    /// Whom there is to ask for attestations; the `first` look of a caller also dials neighbours.
+    Attestors {
+        first: bool,
+        reply: oneshot::Sender<Standing>,
+    },
+    /// Asks one peer. No reply: it did not answer.
+    Ask {
+        peer: PeerId,
+        cid: Cid,
+        reply: oneshot::Sender<Vec<Bytes>>,
     },
     Peers {
         reply: oneshot::Sender<Vec<Peer>>,

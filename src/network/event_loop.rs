@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 
+use super::attest;
 use super::behaviour::{AGENT_PREFIX, Behaviour, BehaviourEvent, LAN_KAD};
 use super::behind::{self, Soft};
 use super::bitswap::{self, StreamEvent};
@@ -114,7 +115,7 @@ impl EventLoop {
     }
 
     /// Dials a peer. What fails at once is told like what fails later; a peer that is there or being dialled is not.
-    fn dial(&mut self, dial: DialOpts) {
+    pub(super) fn dial(&mut self, dial: DialOpts) {
         let peer = dial.get_peer_id();
         match (self.swarm.dial(dial), peer) {
             (Ok(()) | Err(DialError::DialPeerConditionFalse(_)), _) | (_, None) => {}
@@ -261,6 +262,10 @@ impl EventLoop {
                     ConnectedPoint::Dialer { address, .. } => address,
                     ConnectedPoint::Listener { send_back_addr, .. } => send_back_addr,
                 };
+                let behaviour = self.swarm.behaviour_mut();
+                if let Some(link) = behaviour.bitswap.link(&peer_id) {
+                    behaviour.attest.set_pace(&peer_id, &link.pace);
+                }
                 self.peers.on_connected(peer_id, connection_id, remote, dialled);
                 self.transfer.on_reached(&peer_id);
             }
@@ -312,6 +317,8 @@ impl EventLoop {
                 if let Some(link) = behaviour.bitswap.link(&peer_id) {
                     link.set_ours(info.agent_version.starts_with(AGENT_PREFIX));
                 }
+                let attests = info.protocols.contains(&attest::PROTOCOL);
+                behaviour.attest.set_speaks(&peer_id, attests);
                 if !info.protocols.contains(&bitswap::PROTOCOL) {
                     behaviour.bitswap.deny(&peer_id);
                 }

@@ -166,7 +166,7 @@ mod tests {
     use super::super::memory::Budget;
     use super::super::policy::Policy;
     use super::super::pool::Pool;
-    use super::super::testing::{PATIENCE, wire};
+    use super::super::testing::{PATIENCE, silent, wire};
     use super::super::{behaviour, transport};
     use super::*;
     use crate::config::network::{Preset, Settings};
@@ -330,7 +330,9 @@ mod tests {
         );
         let settings = Settings { preset: Preset::Isolated, ..Settings::default() };
         let policy = Policy::new(Vec::new());
-        let ours = behaviour::build(&identity, &settings, policy, bitswap).unwrap();
+        let home = tempfile::tempdir().unwrap();
+        let attest = silent(home.path());
+        let ours = behaviour::build(&identity, &settings, policy, attest, bitswap).unwrap();
         let mut ours = swarm(&identity, ours);
         ours.listen_on("/ip4/127.0.0.1/tcp/0".parse().unwrap()).unwrap();
         let identity = Keypair::generate_ed25519();

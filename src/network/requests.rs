@@ -2,9 +2,10 @@
 
 use std::time::{Instant, SystemTime};
 
-use libp2p::Multiaddr;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::{Multiaddr, PeerId};
 
+use super::attest::{Question, Standing};
 use super::command::Command;
 use super::connect::{self, check_dialable, dial_error};
 use super::dht::{Watcher, key_of};
@@ -56,6 +57,13 @@ impl EventLoop {
                 // Nobody may wait for it any more.
                 let _ = reply.send(record.cloned());
             }
+            Command::Attestors { first, reply } => {
+                if first {
+                    self.dial_neighbours();
+                }
+                drop(reply.send(self.attestors()));
+            }
+            Command::Ask { peer, cid, reply } => self.ask(peer, Question { cid, reply }),
             Command::Peers { reply } => drop(reply.send(self.peer_list())),
             Command::Status { reply } => drop(reply.send(self.status())),
             Command::Rates { reply } => {
@@ -79,6 +87,27 @@ impl EventLoop {
             Command::Cancel { session, cids } => self.transfer.cancel(session, &cids),
             // The loop itself ends on this one.
             Command::Shutdown { reply } => drop(reply),
+        }
+    }
+
+    fn attestors(&self) -> Standing {
+        let attest = &self.swarm.behaviour().attest;
+        Standing {
+            speakers: attest.speakers().collect(),
+            reaching: self.peers.is_reaching() || attest.is_settling(),
+            table: self.dht.table(),
+        }
+    }
+
+    fn ask(&mut self, peer: PeerId, question: Question) {
+        let behaviour = self.swarm.behaviour_mut();
+        if behaviour.attest.ask(peer, question) {
+            let addrs = behaviour.kad.store_mut().addrs(&peer).to_vec();
+            let dial = DialOpts::peer_id(peer)
+                .condition(PeerCondition::DisconnectedAndNotDialing)
+                .addresses(addrs)
+                .extend_addresses_through_behaviour();
+            self.dial(dial.build());
         }
     }
 

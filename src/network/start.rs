@@ -1,6 +1,7 @@
 //! Starting a node's network: its thread, its sockets, what earlier runs remembered.
 
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use futures::StreamExt as _;
@@ -8,8 +9,9 @@ use libp2p::Multiaddr;
 use libp2p::core::transport::TransportError;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::{self, Swarm, SwarmEvent};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use super::attest::{self, Answerer};
 use super::behaviour::BehaviourEvent;
 use super::bitswap::{self, Inbound};
 use super::blocks::Blocks;
@@ -77,7 +79,8 @@ pub(super) async fn start(options: Options, store: Store) -> Result<Network, Err
         .spawn(run)
         .map_err(|error| Error::Start(error.to_string()))?;
     started.await.map_err(|_| Error::Start("its thread ended".to_owned()))??;
-    Ok(Network { peer_id, commands, notes, landings })
+    let asks = Arc::new(Semaphore::new(limits::ATTEST_ASKS));
+    Ok(Network { peer_id, commands, notes, landings, asks })
 }
 
 /// Everything but the handle's queues.
@@ -125,7 +128,7 @@ async fn assemble(
     landings: Landings,
 ) -> Result<(Parts, [Threads; 2]), Error> {
     let start = |error: std::io::Error| Error::Start(error.to_string());
-    let Options { identity, settings, rates, listen, bootstrap } = options;
+    let Options { identity, settings, rates, listen, bootstrap, attestations } = options;
     let policy = Policy::new(settings.lan_ranges.clone());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let (hashing, hash_threads) =
@@ -137,8 +140,10 @@ async fn assemble(
     let (reports, streams) = mpsc::channel(limits::STREAM_EVENTS);
     let inbound = Inbound { events: reports.clone(), hashing, landings };
     let bitswap = bitswap::Behaviour::new(inbound, budget.clone(), rates);
+    let answerer = Answerer::new(attestations, blocks.clone(), policy.clone());
+    let attest = attest::Behaviour::new(answerer);
     let behaviour =
-        behaviour::build(&identity, &settings, policy.clone(), bitswap).map_err(start)?;
+        behaviour::build(&identity, &settings, policy.clone(), attest, bitswap).map_err(start)?;
     let transport = transport::build(&identity, policy.clone())
         .map_err(|error| Error::Start(error.to_string()))?;
     let config = swarm::Config::with_tokio_executor()

@@ -1,5 +1,6 @@
 //! What the tests of this layer share: a socket pair, and whole nodes on loopback with a store of their own.
 
+use std::path::Path;
 use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
@@ -8,7 +9,12 @@ use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream as Socket};
 use tokio::time::timeout;
 
-use super::{Error, Event, Keypair, Multiaddr, Network, Options, Session, spawn};
+use super::blocks::Blocks;
+use super::policy::Policy;
+use super::pool::Pool;
+use super::{
+    Error, Event, Keypair, Multiaddr, Network, Options, Session, attest, no_attestations, spawn,
+};
 use crate::card::did::PublisherId;
 use crate::card::index::{Index, Scope};
 use crate::card::ipns;
@@ -115,7 +121,16 @@ pub(super) fn options(
     bootstrap: Vec<Multiaddr>,
 ) -> Options {
     let settings = Settings { preset: Preset::Isolated, ..Settings::default() };
-    Options { identity, settings, rates: Rates::default(), listen, bootstrap }
+    let (rates, attestations) = (Rates::default(), no_attestations());
+    Options { identity, settings, rates, listen, bootstrap, attestations }
+}
+
+/// The behaviour of a node that has no attestations.
+pub(super) fn silent(home: &Path) -> attest::Behaviour {
+    let (pool, _) = Pool::new("store", 1, 1).unwrap();
+    let store = Store::open(&home.join("store"), store::Options::new(home)).unwrap();
+    let (blocks, policy) = (Blocks::new(store, pool), Policy::new(Vec::new()));
+    attest::Behaviour::new(attest::Answerer::new(no_attestations(), blocks, policy))
 }
 
 /// Starts a node that must fail to.

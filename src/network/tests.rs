@@ -344,7 +344,7 @@ impl Hostile {
                     event = self.swarm.select_next_some() => match event {
                         SwarmEvent::ConnectionEstablished { .. } if !sent => {
                             sent = true;
-                            let link = std::sync::Arc::clone(self.swarm.behaviour().link(&peer).unwrap());
+                            let link = Arc::clone(self.swarm.behaviour().link(&peer).unwrap());
                             let (bytes, done) = (bytes.to_vec(), done.clone());
                             tokio::spawn(async move {
                                 let mut stream = link.open_stream().await;

@@ -30,6 +30,7 @@ pub(super) async fn start(
         rates: config.rates,
         listen,
         bootstrap: bootstrap.clone(),
+        attestations: network::no_attestations(),
     };
     if !by_hand.is_empty() || role != Role::Daemon {
         return Ok(network::spawn(options(by_hand), store.clone()).await?);
