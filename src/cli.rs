@@ -6,6 +6,7 @@
 mod args;
 mod card;
 mod cat;
+mod claims;
 mod converse;
 mod daemon;
 mod get;
@@ -142,6 +143,8 @@ fn request(command: Command) -> Result<Request, Failure> {
         Command::Ls => Request::Ls,
         Command::Show { reference } => Request::Show { reference },
         Command::Card { action } => card::request(action)?,
+        Command::Endorse(args) => claims::endorse(args)?,
+        Command::Claims(args) => claims::list(args)?,
         Command::Name { action } => name::request(action),
         Command::Verify { target } => verify::request(&target)?,
         Command::Rm { reference } => Request::Rm { reference },
@@ -173,6 +176,9 @@ fn print(context: &Context, request: &Request, answer: &Answer, screen: &Screen)
         Answer::CardLog(answer) => card::print_log(answer, screen),
         Answer::CardDiff(answer) => card::print_diff(answer),
         Answer::ExportedCard(answer) => card::print_exported(answer, screen),
+        Answer::Endorsed(answer) => claims::print_endorsed(answer, screen),
+        Answer::ImportedClaims(answer) => claims::print_imported(answer, screen),
+        Answer::Claims(answer) => claims::print(answer, screen),
         Answer::Names(answer) => name::print_published(answer, screen),
         Answer::Name(answer) => name::print_resolved(answer),
         Answer::Verified(answer) => verify::print(answer),

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    card::PublisherId,
     config::{Config, Home},
     library::{self, Library, keys},
     limits,
@@ -82,7 +83,12 @@ impl Node {
                     Keypair::ed25519_from_bytes(keys.node.to_bytes()).map_err(|why| {
                         Failure::new(Code::Failure, format!("the node key is unusable: {why}"))
                     })?;
-                Some(listen::start(identity, &config, role, &store).await?)
+                let publisher = PublisherId::try_from(&keys.publisher.verifying_key());
+                let publisher = publisher.map_err(|why| {
+                    Failure::new(Code::Failure, format!("the publisher key is unusable: {why}"))
+                })?;
+                let attestations = library::claims::answerer(&home, &store, &publisher);
+                Some(listen::start(identity, &config, role, &store, attestations).await?)
             }
         };
         let made_home = keys.made;

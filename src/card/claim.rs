@@ -255,6 +255,9 @@ pub struct Draft {
     pub note: Option<String>,
 }
 
+/// What was measured: dataset, task, metric.
+type Measure<'a> = (&'a str, Option<&'a str>, &'a str);
+
 /// A claim whose endorser's key signed these very bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
@@ -343,9 +346,21 @@ impl Claim {
         }
     }
 
+    /// Whether a new claim of the same endorser is to take this one back: it stands in the same place, or says the
+    /// opposite of a property.
+    pub fn gives_way_to(&self, new: &Self) -> bool {
+        let shared = || self.properties().iter().any(|one| new.properties().contains(one));
+        let opposite = || self.holds() != new.holds() && shared();
+        let same_tree = self.subject.root() == new.subject.root();
+        self.endorser == new.endorser
+            && self.id != new.id
+            && same_tree
+            && (self.place() == new.place() || opposite())
+    }
+
     /// Of two claims in one place the newer counts: the same endorser, kind and tree; of evaluations also what was
     /// measured, since one says nothing of another.
-    fn place(&self) -> (Identity, &str, Cid, Vec<(&str, Option<&str>, &str)>) {
+    fn place(&self) -> (Identity, &str, Cid, Vec<Measure<'_>>) {
         let measured = match &self.body {
             Body::Eval { results, .. } => results
                 .iter()

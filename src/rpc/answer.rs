@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CardDiff, CardLog, CardShown, Identity, Initialised, Kind, Name, Names, Peers,
-    ProvenanceStatus, Status,
+    CardDiff, CardLog, CardShown, Claims, Endorsed, EndorserLine, Identity, ImportedClaims,
+    Initialised, Kind, Name, Names, Peers, ProvenanceStatus, Status,
 };
 use crate::card::statement::Status as Stated;
 use crate::config::Visibility;
@@ -33,6 +33,12 @@ pub enum Answer {
     CardLog(CardLog),
     /// To `card diff`.
     CardDiff(CardDiff),
+    /// To `endorse`.
+    Endorsed(Endorsed),
+    /// To `endorse --import`.
+    ImportedClaims(ImportedClaims),
+    /// To `claims`.
+    Claims(Claims),
     /// To `name publish`.
     Names(Names),
     /// To `name resolve`.
@@ -347,6 +353,9 @@ pub struct TrustLine {
 pub struct TrustedPublishers {
     /// All of them.
     pub publishers: Vec<TrustLine>,
+    /// Whose claims about the content of others count.
+    #[serde(default)]
+    pub endorsers: Vec<EndorserLine>,
     /// What is refused whoever vouches for it.
     pub blocked: Vec<BlockLine>,
 }
