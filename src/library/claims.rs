@@ -8,7 +8,7 @@ mod answer;
 mod kept;
 mod list;
 
-use std::{fs, io::Read as _, path::Path};
+use std::{collections::BTreeMap, fs, io::Read as _, path::Path};
 
 use bytes::Bytes;
 
@@ -123,6 +123,9 @@ fn body(endorse: &Endorse) -> Result<Body, Failure> {
     }
 }
 
+/// Why a claim that holds is not kept.
+const NOT_KEPT: &str = "its endorser is blocked, or unknown to you and its files not here, or there are enough of such, or it is not about the card that it names";
+
 /// Takes in the claims of a `claims.jsonl`, whatever they are about.
 ///
 /// # Errors
@@ -147,20 +150,26 @@ pub fn import(library: &Library, path: &Path) -> Result<ImportedClaims, Failure>
     };
     let lines = claim::from_jsonl(&Bytes::from(bytes)).map_err(|why| refused(&why))?;
     let mut imported = ImportedClaims { claims: lines.len() as u64, kept: 0, refused: Vec::new() };
+    let mut by_root: BTreeMap<Cid, Vec<(usize, Claim)>> = BTreeMap::new();
     for (number, bundle) in lines {
-        let root = match claim::verify(bundle.clone()) {
-            Ok(claim) => *claim.subject().root(),
+        match claim::verify(bundle) {
+            Ok(claim) => {
+                by_root.entry(*claim.subject().root()).or_default().push((number, claim));
+            }
             Err(why) => {
                 imported.refused.push(format!("line {number}: {}", escape(&why.to_string())));
-                continue;
             }
-        };
-        if take_in(library, &root, vec![bundle.clone()])?.keeps(&bundle) {
-            imported.kept += 1;
-        } else {
-            imported.refused.push(format!(
-                "line {number}: not kept: its endorser is blocked, or unknown to you and its tree not here, or there are enough"
-            ));
+        }
+    }
+    for (root, claims) in by_root {
+        let bundles = claims.iter().map(|(_, claim)| claim.bundle().clone()).collect();
+        let taken = take_in(library, &root, bundles)?;
+        for (number, claim) in claims {
+            if taken.kept.contains(claim.id()) {
+                imported.kept += 1;
+            } else {
+                imported.refused.push(format!("line {number}: not kept: {NOT_KEPT}"));
+            }
         }
     }
     match imported.refused.first() {
@@ -183,7 +192,7 @@ pub(super) fn known(
 pub(super) async fn gather(library: &Library, root: Cid) -> Result<usize, Failure> {
     let (bundles, _) = ask(library, root, root).await?;
     let library = library.clone();
-    Ok(blocking(move || take_in(&library, &root, bundles)).await?.claims.len())
+    Ok(blocking(move || take_in(&library, &root, bundles)).await?.known.claims.len())
 }
 
 /// Asks peers, after a fetch, what they know about what was fetched, and keeps it; nobody waits for that.

@@ -95,7 +95,8 @@ pub struct ClaimsOf {
 pub struct Claims {
     /// The tree that they are about.
     pub root: String,
-    /// Those that count or would count: of one endorser and kind the newest. The newest first.
+    /// Of one endorser and kind the newest: the user's own, then those of the trust list, then strangers'; of each the
+    /// newest first.
     pub claims: Vec<ClaimLine>,
     /// The cards over the tree.
     pub cards: Vec<OfferedCard>,

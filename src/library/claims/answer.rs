@@ -3,7 +3,7 @@
 //! The library's own cards over the root, as far as the peer may see the repo, then claims of the user and of those whom the
 //! trust list names. Nothing of strangers is passed on, and of a root that the peer may not see nothing is said at all.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use bytes::Bytes;
 
@@ -49,8 +49,9 @@ fn answer(
     let over = || trees.iter().filter(|tree| tree.root.hash() == root.hash());
     let mut cards: Vec<&Tree> = over().filter(shown).filter(|tree| tree.card.is_some()).collect();
     cards.sort_by_key(|tree| std::cmp::Reverse(tree.seq));
-    let mut ids: Vec<Cid> = cards.into_iter().filter_map(|tree| tree.card).collect();
-    ids.dedup();
+    let mut seen = HashSet::new();
+    let ids = cards.into_iter().filter_map(|tree| tree.card).filter(|card| seen.insert(*card));
+    let ids: Vec<Cid> = ids.collect();
     let hidden: Vec<Cid> =
         over().filter_map(|tree| tree.card).filter(|card| !ids.contains(card)).collect();
     let mut bundles = Vec::new();

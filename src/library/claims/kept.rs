@@ -99,11 +99,6 @@ pub(in crate::library) struct Found {
 }
 
 impl Found {
-    /// Whether this bundle is among them.
-    pub(super) fn keeps(&self, bundle: &Bytes) -> bool {
-        self.claims.iter().any(|claim| claim.bundle() == bundle)
-    }
-
     /// The claims about a tree, and about its card as that is.
     pub(in crate::library) fn about<'a>(
         &'a self,
@@ -132,6 +127,7 @@ impl Found {
                     found.cards.extend(card.ok().filter(|card| {
                         card.statement().root.hash() == root.hash()
                             && circle.standing(&Identity::from(card.publisher())).is_some()
+                            && circle.list.blocked(&Blocked::cid(card.id())).is_none()
                             && seen.insert(*card.id())
                     }));
                 }
@@ -183,13 +179,20 @@ pub(super) fn load(store: &Store, circle: &Circle, root: &Cid) -> Result<Found, 
     Ok(Found::read(lines.into_iter().map(|(_, line)| line), root, circle))
 }
 
-/// Takes in what somebody answered or a file held about a root: keeps what may be kept. What is known now, with what is
-/// only to be shown.
-pub(in crate::library) fn take_in(
+/// What is known about a root once something was taken in.
+pub(super) struct Taken {
+    /// All of it, with what is only to be shown: of strangers about what is not here.
+    pub(super) known: Found,
+    /// The claims that are kept.
+    pub(super) kept: HashSet<Cid>,
+}
+
+/// Takes in what somebody answered or a file held about a root: keeps what may be kept.
+pub(super) fn take_in(
     library: &Library,
     root: &Cid,
     bundles: Vec<Bytes>,
-) -> Result<Found, Failure> {
+) -> Result<Taken, Failure> {
     let circle = Circle::of(library)?;
     let here = cards_here(library, root)?;
     let _one_at_a_time = library.inner.claiming.lock().unwrap_or_else(PoisonError::into_inner);
@@ -211,7 +214,8 @@ pub(in crate::library) fn take_in(
     if lines != before {
         library.store().save_claims(root, &lines)?;
     }
-    Ok(found)
+    let kept = to_keep.claims.iter().map(|claim| *claim.id()).collect();
+    Ok(Taken { known: found, kept })
 }
 
 /// Drops what strangers said about a root that is not in the library any more.
@@ -235,4 +239,106 @@ pub(super) fn cards_here(library: &Library, root: &Cid) -> Result<Option<Vec<Ver
         cards.extend(card.filter(|card| cards.iter().all(|other| other.id() != card.id())));
     }
     Ok(Some(cards))
+}
+
+#[cfg(test)]
+mod tests {
+    use ed25519_dalek::SigningKey;
+
+    use super::*;
+    use crate::card::claim::{Body, Draft, Subject, sign};
+    use crate::card::statement::Timestamp;
+    use crate::dag::block::{DAG_PB, cid_v1};
+
+    fn root() -> Cid {
+        cid_v1(DAG_PB, [5; 32])
+    }
+
+    fn key(seed: u8) -> SigningKey {
+        SigningKey::from_bytes(&[seed; 32])
+    }
+
+    fn identity(seed: u8) -> Identity {
+        PublisherId::try_from(&key(seed).verifying_key()).expect("a usable key").into()
+    }
+
+    /// A claim of this key, so many seconds after 1970; each in a place of its own.
+    fn claim(seed: u8, at: i64) -> Claim {
+        let result = claim::Measured {
+            dataset: format!("d{at}"),
+            task: None,
+            metric: "m".to_owned(),
+            value: "1".to_owned(),
+        };
+        let draft = Draft {
+            subject: Subject::of_root(&root()),
+            body: Body::Eval { holds: true, properties: Vec::new(), results: vec![result] },
+            made_at: Timestamp::from_unix(at).expect("a time"),
+            supersedes: Vec::new(),
+            note: None,
+        };
+        sign(&draft, &key(seed)).expect("signed")
+    }
+
+    /// The user has key 1, knows 2 as an endorser and 3 as a publisher, and blocked 4.
+    fn circle() -> Circle {
+        let mut list = TrustList::default();
+        let alias = |text: &str| text.parse().expect("an alias");
+        list.add_endorser(alias("evalco"), identity(2), None).expect("added");
+        list.add(alias("lab"), identity(3)).expect("added");
+        list.block(Blocked::Publisher(identity(4)), None).expect("blocked");
+        Circle { list, own: identity(1) }
+    }
+
+    fn pruned(claims: Vec<Claim>, strangers: bool) -> Vec<(Identity, i64)> {
+        let mut found = Found { claims, cards: Vec::new() };
+        found.prune(&circle(), strangers);
+        let line = |claim: &Claim| (*claim.endorser(), claim.made_at().expect("dated").unix());
+        found.claims.iter().map(line).collect()
+    }
+
+    #[test]
+    fn of_strangers_the_newest_few_are_kept_and_only_beside_their_files() {
+        let claims: Vec<Claim> = (0..40).map(|at| claim(5 + (at % 20) as u8, at)).collect();
+        let kept = pruned(claims.clone(), true);
+        assert_eq!(kept.len(), limits::CLAIMS_UNKNOWN);
+        assert_eq!(kept[0].1, 39);
+        assert!(kept.iter().all(|(_, at)| *at >= 40 - limits::CLAIMS_UNKNOWN as i64));
+        assert_eq!(pruned(claims, false), []);
+    }
+
+    #[test]
+    fn strangers_take_no_room_from_those_whom_the_user_knows_nor_these_from_the_user() {
+        let mut claims: Vec<Claim> = (100..180).map(|at| claim(2, at)).collect();
+        claims.extend((200..220).map(|at| claim(9, at)));
+        claims.extend([claim(1, 0), claim(3, 300)]);
+        let kept = pruned(claims, true);
+        assert_eq!(kept.len(), limits::CLAIMS_KNOWN + limits::CLAIMS_UNKNOWN);
+        assert_eq!(kept[0], (identity(1), 0), "the user's own, however old");
+        assert_eq!(kept[1], (identity(3), 300));
+        let of = |who: Identity| kept.iter().filter(|(endorser, _)| *endorser == who).count();
+        assert_eq!((of(identity(2)), of(identity(9))), (limits::CLAIMS_KNOWN - 2, 16));
+    }
+
+    #[test]
+    fn what_is_about_other_files_or_by_somebody_blocked_or_no_claim_is_left_out() {
+        let lines = |claims: &[Claim]| -> Vec<Bytes> {
+            claims.iter().map(|claim| claim.bundle().clone()).collect()
+        };
+        let good = claim(5, 1);
+        let mut all = lines(&[good.clone(), good.clone(), claim(4, 2)]);
+        all.push(Bytes::from_static(b"nonsense"));
+        let found = Found::read(all.clone(), &root(), &circle());
+        assert_eq!(found.claims, [good]);
+        assert!(Found::read(all, &cid_v1(DAG_PB, [6; 32]), &circle()).claims.is_empty());
+    }
+
+    #[test]
+    fn all_that_is_kept_of_a_root_fits_into_its_file() {
+        let claims = limits::CLAIMS_KNOWN + limits::CLAIMS_UNKNOWN;
+        let most = claims * (limits::CLAIM_BUNDLE_MAX + 1)
+            + limits::CARDS_OFFERED * (limits::CARD_OFFERED_MAX + 1);
+        assert!(most <= limits::STORE_RECORD_BYTES && most <= limits::CLAIMS_FILE_MAX);
+        assert!(claims + limits::CARDS_OFFERED <= limits::CLAIMS_LINES_MAX);
+    }
 }

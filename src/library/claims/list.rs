@@ -49,9 +49,11 @@ pub async fn list(library: &Library, of: ClaimsOf, watch: &Watch) -> Result<Clai
             About::Card(card) => root_of(&card, &bundles)?,
         };
         let here = cards_here(&library, &root)?.unwrap_or_default();
-        let found = take_in(&library, &root, bundles)?;
+        let found = take_in(&library, &root, bundles)?.known;
         let circle = Circle::of(&library)?;
-        let counting = claim::current(&found.claims);
+        let mut counting = claim::current(&found.claims);
+        // Those of the user and of those whom the user knows before those of strangers.
+        counting.sort_by_key(|claim| circle.standing(claim.endorser()));
         if let Some(path) = &of.export {
             write(path, &claim::to_jsonl(counting.iter().map(|claim| claim.bundle())))?;
         }
