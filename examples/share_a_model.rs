@@ -117,10 +117,11 @@ async fn start_rendezvous(home: &Path) -> Result<Network> {
 
 /// Asks a node and waits for the answer.
 async fn ask(node: &Node, request: Request) -> Result<Answer> {
-    let mut events = node.dispatch(request);
+    let mut events = node.dispatch(request).events;
     loop {
         match events.recv().await.context("the node was stopped")? {
-            Event::Progress(_) | Event::Bytes { .. } => {}
+            // The node holds its publisher's key, so it asks for no signature.
+            Event::Progress(_) | Event::Bytes { .. } | Event::Sign { .. } => {}
             Event::Warning { message } => eprintln!("warning: {message}"),
             Event::Done { answer } => return Ok(*answer),
             Event::Failed { error } => return Err(error.into()),

@@ -12,6 +12,7 @@
 
 pub mod claim;
 pub mod commit;
+pub mod consent;
 pub mod content;
 pub mod did;
 pub mod envelope;

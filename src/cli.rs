@@ -12,11 +12,14 @@ mod daemon;
 mod get;
 mod identity;
 mod keep;
+mod key;
 mod listing;
 mod name;
 mod output;
+mod publisher;
 mod resolve;
 mod seed;
+mod sign;
 mod status;
 mod trust;
 mod verify;
@@ -30,7 +33,7 @@ use std::{
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 
 use self::{
-    args::{CardAction, Cli, Command},
+    args::{CardAction, Cli, Command, KeyAction},
     output::Screen,
     resolve::{Context, Output},
 };
@@ -99,13 +102,24 @@ fn run(cli: Cli) -> Result<(), Failure> {
             daemon::run(context)
         }
         Command::Card { action: CardAction::Init(args) } => {
-            let answer = card::init(args)?;
-            let screen = Screen::new(context.output);
-            if screen.json() {
-                screen.answer(&Answer::CardInitialised(answer));
-            } else {
-                card::print_init(&answer, &screen);
-            }
+            let answer = Answer::CardInitialised(card::init(args)?);
+            local(&context, &answer, |screen| here(&answer, screen));
+            Ok(())
+        }
+        Command::Key { action } => {
+            let ssh = matches!(action, KeyAction::ExportPem { ssh: true });
+            let answer = key::run(&context, action)?;
+            local(&context, &answer, |screen| match &answer {
+                Answer::KeyExported(key) if ssh => {
+                    output::print_text(&format!("{}\n", key.ssh.trim_end()))
+                }
+                _ => here(&answer, screen),
+            });
+            Ok(())
+        }
+        Command::Publisher { action } if publisher::request(&action).is_none() => {
+            let answer = publisher::run(&context, &action)?;
+            local(&context, &answer, |screen| here(&answer, screen));
             Ok(())
         }
         command => {
@@ -133,6 +147,32 @@ fn run(cli: Cli) -> Result<(), Failure> {
     }
 }
 
+/// Prints what was done here and now.
+fn local(context: &Context, answer: &Answer, print: impl FnOnce(&Screen)) {
+    let screen = Screen::new(context.output);
+    if screen.json() {
+        screen.answer(answer);
+    } else {
+        print(&screen);
+    }
+}
+
+/// Prints an answer that needs no node.
+fn here(answer: &Answer, screen: &Screen) {
+    match answer {
+        Answer::CardInitialised(answer) => card::print_init(answer, screen),
+        Answer::KeyShown(answer) => key::print_shown(answer, screen),
+        Answer::AgentKeys(answer) => key::print_agent(answer, screen),
+        Answer::KeyExported(answer) => output::print_text(&answer.pem),
+        Answer::KeyMade(answer) => {
+            output::print_text(&format!("  {}\n", answer.key));
+            screen.hint("keep a backup: whoever loses the key loses the name");
+        }
+        Answer::PublisherShown(answer) => publisher::print(answer, screen),
+        _ => unreachable!("every other answer is a node's"),
+    }
+}
+
 fn request(command: Command) -> Result<Request, Failure> {
     Ok(match command {
         Command::Init { alias } => Request::Init { alias },
@@ -157,7 +197,13 @@ fn request(command: Command) -> Result<Request, Failure> {
         Command::Status => Request::Status,
         Command::Peers => Request::Peers,
         Command::Connect { address } => Request::Connect { address },
-        Command::Daemon { .. } | Command::Completions { .. } | Command::Limit => {
+        Command::Publisher { action } => {
+            publisher::request(&action).expect("what needs no node was done before")
+        }
+        Command::Daemon { .. }
+        | Command::Completions { .. }
+        | Command::Key { .. }
+        | Command::Limit => {
             unreachable!("these were handled before")
         }
     })
@@ -171,7 +217,6 @@ fn print(context: &Context, request: &Request, answer: &Answer, screen: &Screen)
         Answer::Printed(_) => {}
         Answer::Repos(answer) => listing::print_repos(answer, screen),
         Answer::Shown(answer) => listing::print_shown(answer),
-        Answer::CardInitialised(answer) => card::print_init(answer, screen),
         Answer::CardShown(answer) => card::print_shown(answer),
         Answer::CardLog(answer) => card::print_log(answer, screen),
         Answer::CardDiff(answer) => card::print_diff(answer),
@@ -193,6 +238,12 @@ fn print(context: &Context, request: &Request, answer: &Answer, screen: &Screen)
         Answer::Status(answer) => status::print(answer, context, screen),
         Answer::Limits(answer) => status::print_limits(answer),
         Answer::Peers(answer) => status::print_peers(answer, screen),
+        Answer::PublisherShown(_)
+        | Answer::CardInitialised(_)
+        | Answer::KeyShown(_)
+        | Answer::KeyMade(_)
+        | Answer::KeyExported(_)
+        | Answer::AgentKeys(_) => here(answer, screen),
     }
 }
 

@@ -23,7 +23,7 @@ use tokio_util::codec::{FramedRead, FramedWrite, LinesCodec};
 use crate::{
     config::Home,
     limits,
-    rpc::{Code, Event, Failure, Hello, Request},
+    rpc::{Code, Event, Failure, Hello, Reply, Request},
 };
 
 /// A connection to a daemon.
@@ -111,7 +111,19 @@ impl Client {
     /// # Errors
     /// Failure (1) if the daemon is gone.
     pub async fn send(&mut self, request: &Request) -> Result<(), Failure> {
-        let line = serde_json::to_string(request).expect("requests are plain data with text keys");
+        self.line(request).await
+    }
+
+    /// Answers [`Event::Sign`].
+    ///
+    /// # Errors
+    /// Failure (1) if the daemon is gone.
+    pub async fn reply(&mut self, reply: &Reply) -> Result<(), Failure> {
+        self.line(reply).await
+    }
+
+    async fn line(&mut self, words: &impl serde::Serialize) -> Result<(), Failure> {
+        let line = serde_json::to_string(words).expect("our words are plain data with text keys");
         self.requests
             .send(line)
             .await

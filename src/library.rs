@@ -19,17 +19,20 @@ mod hash;
 mod import;
 mod keep;
 pub mod keys;
+mod labs;
 mod listing;
 pub mod names;
 mod note;
 mod place;
 pub mod policy;
+pub mod publisher;
 pub mod read;
 mod refs;
 mod repair;
 mod scan;
 mod seed;
 mod sign;
+mod signer;
 pub mod skeleton;
 mod tend;
 pub mod trust;
@@ -45,13 +48,15 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use ed25519_dalek::SigningKey;
 use libp2p::{PeerId, identity};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use self::{fetch::Fetches, keys::Keys};
+use self::{
+    fetch::Fetches,
+    keys::{Keys, Publishing},
+};
 use crate::{
-    card::PublisherId,
+    card::Identity,
     config::{Config, Home},
     network::Network,
     rpc::{Code, Failure, TransferLine},
@@ -65,7 +70,7 @@ pub use self::{
     keep::{gc, pin, remove, share},
     listing::{list, show},
     repair::repair,
-    seed::seed,
+    seed::{name as repo_name, root_of, seed},
     tend::tend,
     verify::verify,
     watch::Watch,
@@ -84,8 +89,7 @@ struct Inner {
     network: Option<Network>,
     /// Whether this is a daemon: it serves on, so it tells the DHT.
     serving: bool,
-    key: SigningKey,
-    publisher: PublisherId,
+    publishing: Publishing,
     peer_id: PeerId,
     /// One import at a time: two would race for the next `seq`.
     importing: tokio::sync::Mutex<()>,
@@ -125,8 +129,6 @@ impl Library {
         let unusable = |why: &dyn fmt::Display| {
             Failure::new(Code::Failure, format!("a key of this home is unusable: {why}"))
         };
-        let publisher = PublisherId::from_bytes(keys.publisher.verifying_key().as_bytes())
-            .map_err(|why| unusable(&why))?;
         let node = identity::Keypair::ed25519_from_bytes(keys.node.to_bytes())
             .map_err(|why| unusable(&why))?;
         Ok(Self {
@@ -136,8 +138,7 @@ impl Library {
                 store,
                 network,
                 serving,
-                key: keys.publisher,
-                publisher,
+                publishing: keys.publisher,
                 peer_id: node.public().to_peer_id(),
                 importing: tokio::sync::Mutex::default(),
                 naming: tokio::sync::Mutex::default(),
@@ -155,9 +156,15 @@ impl Library {
         &self.inner.store
     }
 
-    /// The key that signs cards here.
-    pub fn publisher(&self) -> &PublisherId {
-        &self.inner.publisher
+    /// Whose cards are made here: a key's, or a lab's.
+    pub fn publisher(&self) -> &Identity {
+        &self.inner.publishing.identity
+    }
+
+    /// Whether this is the owner's: what is published as here, or the key itself.
+    pub fn is_own(&self, publisher: &Identity) -> bool {
+        let Publishing { identity, signer, .. } = &self.inner.publishing;
+        publisher == identity || publisher.as_key() == Some(signer)
     }
 
     /// The node, as peers know it.

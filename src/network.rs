@@ -55,7 +55,7 @@
 //! | `names` | publishing, resolving and holding the records of publishers' names |
 //! | `attest` | asking peers for what they have about a root or a card, and answering |
 //! | `peers`, `connect`, `behind` | the address book, dials by hand, what survives a restart |
-//! | `blocks`, `pool` | the store, on threads of its own |
+//! | `blocks`, `pool`, `offered` | the store, on threads of its own; blocks served from memory |
 
 mod attest;
 mod behaviour;
@@ -73,6 +73,7 @@ mod landing;
 mod memory;
 mod muxer;
 mod names;
+mod offered;
 mod pace;
 mod peers;
 mod policy;
@@ -102,6 +103,7 @@ pub use session::{Arrived, Event, Providers, Session};
 pub use status::{Announced, Peer, Sources, Status};
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use libp2p::core::{muxing::StreamMuxerBox, transport::Boxed};
@@ -109,9 +111,10 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::card::did::PublisherId;
 use crate::card::ipns;
+use crate::config::Visibility;
 use crate::config::network::Settings;
 use crate::config::rates::Rates;
-use crate::dag::Cid;
+use crate::dag::{Block, Cid};
 use crate::limits;
 use crate::store::Store;
 
@@ -159,6 +162,7 @@ pub struct Network {
     commands: mpsc::Sender<Command>,
     notes: mpsc::Sender<Note>,
     landings: landing::Landings,
+    offered: offered::Offered,
     /// Room to ask for attestations.
     asks: Arc<Semaphore>,
 }
@@ -262,7 +266,20 @@ impl Network {
         &self,
         publisher: PublisherId,
     ) -> Result<Option<ipns::Record>, Error> {
-        self.call(|reply| Command::ResolveName { publisher, reply }).await?
+        self.resolve_name_within(publisher, limits::NAME_RESOLVE_TIME).await
+    }
+
+    /// The same with less time: peers that are gone hold it up no longer than `within`, unless somebody resolves the name
+    /// already. Looked at once a second.
+    ///
+    /// # Errors
+    /// As [`Network::resolve_name`].
+    pub async fn resolve_name_within(
+        &self,
+        publisher: PublisherId,
+        within: Duration,
+    ) -> Result<Option<ipns::Record>, Error> {
+        self.call(|reply| Command::ResolveName { publisher, within, reply }).await?
     }
 
     /// The record of a publisher's name that this node holds, whoever published it; none that has ended.
@@ -332,6 +349,17 @@ impl Network {
     /// [`Error::Stopped`].
     pub async fn stored(&self, blocks: Vec<(Cid, usize)>) -> Result<(), Error> {
         self.send(Command::Stored { blocks }).await
+    }
+
+    /// Serves a block from memory to whom this visibility allows, until [`limits::OFFERED_BLOCKS`] others were offered
+    /// after it: for one that no tree of the store holds.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`].
+    pub async fn offer(&self, block: Block, visibility: Visibility) -> Result<(), Error> {
+        let stored = vec![(*block.cid(), block.data().len())];
+        self.offered.add(block, visibility);
+        self.stored(stored).await
     }
 
     /// Opens a fetch. `hints`: the CIDs whose providers are looked for at once, so roots and releases (at most

@@ -15,12 +15,11 @@ use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    card::PublisherId,
     config::{Config, Home},
-    library::{self, Library, keys},
+    library::{self, Library, Watch, keys},
     limits,
     network::{Keypair, Network},
-    rpc::{Code, Event, Failure, Request},
+    rpc::{Code, Event, Failure, Reply, Request},
     store::{self, Store},
 };
 
@@ -35,6 +34,15 @@ pub enum Role {
     Daemon,
     /// The store with a new index, to be filled from the plain records.
     Repair,
+}
+
+/// A request under way.
+#[derive(Debug)]
+pub struct Conversation {
+    /// What the node says.
+    pub events: mpsc::Receiver<Event>,
+    /// What it is told, once for each [`Event::Sign`].
+    pub replies: mpsc::Sender<Reply>,
 }
 
 /// A running node. Cloning shares it.
@@ -83,11 +91,7 @@ impl Node {
                     Keypair::ed25519_from_bytes(keys.node.to_bytes()).map_err(|why| {
                         Failure::new(Code::Failure, format!("the node key is unusable: {why}"))
                     })?;
-                let publisher = PublisherId::try_from(&keys.publisher.verifying_key());
-                let publisher = publisher.map_err(|why| {
-                    Failure::new(Code::Failure, format!("the publisher key is unusable: {why}"))
-                })?;
-                let attestations = library::claims::answerer(&home, &store, &publisher);
+                let attestations = library::claims::answerer(&home, &store, &keys.publisher);
                 Some(listen::start(identity, &config, role, &store, attestations).await?)
             }
         };
@@ -140,14 +144,17 @@ impl Node {
         Ok(node)
     }
 
-    /// Works on a request. Dropping the receiver stops the work at its next step.
-    pub fn dispatch(&self, request: Request) -> mpsc::Receiver<Event> {
+    /// Works on a request. Dropping the events' receiver stops the work at its next step.
+    pub fn dispatch(&self, request: Request) -> Conversation {
         let (events, receiver) = mpsc::channel(limits::EVENTS_QUEUED);
+        // One question is asked at a time.
+        let (replies, replied) = mpsc::channel(1);
+        let watch = Watch::new(events.clone()).with_replies(replied);
         let node = self.clone();
         self.inner.tasks.spawn(async move {
             let stop = node.inner.stop.clone();
             let outcome = tokio::select! {
-                outcome = dispatch::answer(&node, request, &events) => outcome,
+                outcome = dispatch::answer(&node, request, watch) => outcome,
                 () = stop.cancelled() => Err(Failure::new(Code::Interrupted, "the node was stopped")),
             };
             let last = match outcome {
@@ -158,7 +165,7 @@ impl Node {
                 tracing::debug!("nobody waited for the answer");
             }
         });
-        receiver
+        Conversation { events: receiver, replies }
     }
 
     /// Says that this node is about to stop: fetches that end from now on were not given up, and the next daemon goes on

@@ -8,8 +8,10 @@
 mod answer;
 mod cards;
 mod claims;
+mod keys;
 mod names;
 mod node;
+mod signing;
 
 use std::path::PathBuf;
 
@@ -34,11 +36,17 @@ pub use claims::{
     MeasuredLine, OfferedCard,
 };
 
+pub use keys::{
+    AgentKey, AgentKeys, KeyExported, KeyHeld, KeyMade, KeyShown, PublisherShown, RoleShown,
+};
+
 pub use names::{Name, NameLine, NameRepo, Names, Resolve};
 
 pub use node::{
     ChangedFile, Health, Identity, Initialised, PeerLine, Peers, Status, StoreFigures, TransferLine,
 };
+
+pub use signing::{Reply, ToSign, Unsigned};
 
 /// The first line of a daemon on its control socket.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -141,6 +149,11 @@ pub enum Request {
         /// The user's own name for the key.
         alias: String,
         /// `did:key:z6Mk…`
+        publisher: String,
+    },
+    /// A lab that is known here.
+    PublisherShow {
+        /// Its id or alias.
         publisher: String,
     },
     /// The publishers the user trusts.
@@ -326,6 +339,11 @@ pub enum Event {
     },
     /// How far it is.
     Progress(Progress),
+    /// The publisher's signature is needed, and the node does not hold the key: it goes on when the [`Reply`] is there.
+    Sign {
+        /// What.
+        to_sign: ToSign,
+    },
     /// Something the user should know, though the work goes on.
     Warning {
         /// One line.

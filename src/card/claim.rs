@@ -17,14 +17,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use bytes::Bytes;
-use ed25519_dalek::SigningKey;
+use ed25519_dalek::{Signer as _, SigningKey};
 
 use crate::dag::Cid;
 use crate::dag::block::{DAG_JSON, cid_v1, sha256};
 use crate::limits;
 
 use super::did::{self, PublisherId};
-use super::envelope::{self, FormError, Signed, Verified};
+use super::envelope::{self, FormError, Parts, Verified};
 use super::identity::Identity;
 use super::json;
 use super::manifest::TreeDigests;
@@ -240,6 +240,23 @@ pub enum Body {
     Other,
 }
 
+impl Body {
+    fn properties(&self) -> &[String] {
+        match self {
+            Self::Svr { properties } | Self::Eval { properties, .. } => properties,
+            Self::TestResult { tests, .. } => tests,
+            Self::Other => &[],
+        }
+    }
+
+    fn holds(&self) -> bool {
+        match self {
+            Self::TestResult { holds, .. } | Self::Eval { holds, .. } => *holds,
+            Self::Svr { .. } | Self::Other => true,
+        }
+    }
+}
+
 /// A claim to be signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
@@ -258,17 +275,100 @@ pub struct Draft {
 /// What was measured: dataset, task, metric.
 type Measure<'a> = (&'a str, Option<&'a str>, &'a str);
 
-/// A claim whose endorser's key signed these very bytes.
+/// What a claim says, whoever signs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claim {
-    id: Cid,
-    endorser: Identity,
+struct Said {
     kind: String,
     subject: Subject,
     body: Body,
     made_at: Option<Timestamp>,
     supersedes: Vec<Cid>,
     note: Option<String>,
+}
+
+impl Said {
+    /// Of two claims of one endorser in one place the newer counts: the same kind and tree; of evaluations also what was
+    /// measured, since one says nothing of another.
+    fn place(&self) -> (&str, Cid, Vec<Measure<'_>>) {
+        let measured = match &self.body {
+            Body::Eval { results, .. } => results
+                .iter()
+                .map(|one| (one.dataset.as_str(), one.task.as_deref(), one.metric.as_str()))
+                .collect(),
+            _ => Vec::new(),
+        };
+        (&self.kind, *self.subject.root(), measured)
+    }
+}
+
+/// A claim before it is signed, so that the key can be elsewhere: whoever holds it reads what it is handed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsigned {
+    endorser: PublisherId,
+    said: Said,
+    payload: Bytes,
+}
+
+impl Unsigned {
+    /// Of a claim that we make; read back as a stranger would.
+    ///
+    /// # Errors
+    /// [`Error::Field`], [`Error::TooLarge`], [`Error::Foreign`].
+    pub fn new(draft: &Draft, endorser: &PublisherId) -> Result<Self, Error> {
+        Self::from_payload(write::payload(draft, endorser)?, endorser)
+    }
+
+    /// Of bytes that were handed over.
+    ///
+    /// # Errors
+    /// As [`verify`] but for the signature's.
+    pub fn from_payload(payload: impl Into<Bytes>, endorser: &PublisherId) -> Result<Self, Error> {
+        let payload = payload.into();
+        let said = read::payload(&payload, endorser)?;
+        Ok(Self { endorser: *endorser, said, payload })
+    }
+
+    /// What it is about.
+    pub fn subject(&self) -> &Subject {
+        &self.said.subject
+    }
+
+    /// What it claims.
+    pub fn body(&self) -> &Body {
+        &self.said.body
+    }
+
+    /// The remark.
+    pub fn note(&self) -> Option<&str> {
+        self.said.note.as_deref()
+    }
+
+    /// The bytes whose CID will be the claim's id.
+    pub fn payload(&self) -> &Bytes {
+        &self.payload
+    }
+
+    /// What the key signs (pure ed25519): DSSE's encoding of the payload.
+    pub fn message(&self) -> Vec<u8> {
+        envelope::pae(envelope::PAYLOAD_TYPE, &self.payload)
+    }
+
+    /// The claim with a signature that was made elsewhere.
+    ///
+    /// # Errors
+    /// As [`verify`].
+    pub fn with_signature(&self, signature: &[u8; 64]) -> Result<Claim, Error> {
+        // What we sign must be what a stranger reads: verified by the same way in, in full.
+        verify(envelope::encode(&self.payload, signature, &self.endorser))
+    }
+}
+
+/// A claim whose endorser's key signed these very bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    id: Cid,
+    endorser: Identity,
+    said: Said,
     bundle: Bytes,
 }
 
@@ -285,50 +385,43 @@ impl Claim {
 
     /// What it is about.
     pub fn subject(&self) -> &Subject {
-        &self.subject
+        &self.said.subject
     }
 
     /// `svr`, `test-result`, `eval`, a short name for other known predicates, else the predicate's type. Chosen by the
     /// endorser: escape it before printing.
     pub fn kind(&self) -> &str {
-        &self.kind
+        &self.said.kind
     }
 
     /// What is claimed.
     pub fn body(&self) -> &Body {
-        &self.body
+        &self.said.body
     }
 
     /// What is said to hold, or to fail; escape them before printing.
     pub fn properties(&self) -> &[String] {
-        match &self.body {
-            Body::Svr { properties } | Body::Eval { properties, .. } => properties,
-            Body::TestResult { tests, .. } => tests,
-            Body::Other => &[],
-        }
+        self.said.body.properties()
     }
 
     /// Whether it is said to hold, or to fail.
     pub fn holds(&self) -> bool {
-        match self.body {
-            Body::TestResult { holds, .. } | Body::Eval { holds, .. } => holds,
-            Body::Svr { .. } | Body::Other => true,
-        }
+        self.said.body.holds()
     }
 
     /// When, as the endorser says: no proof.
     pub fn made_at(&self) -> Option<Timestamp> {
-        self.made_at
+        self.said.made_at
     }
 
     /// Earlier claims of the same endorser that it takes back.
     pub fn supersedes(&self) -> &[Cid] {
-        &self.supersedes
+        &self.said.supersedes
     }
 
     /// A remark; escape it before printing.
     pub fn note(&self) -> Option<&str> {
-        self.note.as_deref()
+        self.said.note.as_deref()
     }
 
     /// The signed bytes with their envelope: one line of a `claims.jsonl`.
@@ -340,7 +433,7 @@ impl Claim {
     pub fn fact(&self) -> trust::Claim<'_> {
         trust::Claim {
             endorser: self.endorser,
-            kind: &self.kind,
+            kind: &self.said.kind,
             properties: self.properties(),
             holds: self.holds(),
         }
@@ -348,27 +441,14 @@ impl Claim {
 
     /// Whether a new claim of the same endorser is to take this one back: it stands in the same place, or says the
     /// opposite of a property.
-    pub fn gives_way_to(&self, new: &Self) -> bool {
-        let shared = || self.properties().iter().any(|one| new.properties().contains(one));
-        let opposite = || self.holds() != new.holds() && shared();
-        let same_tree = self.subject.root() == new.subject.root();
-        self.endorser == new.endorser
-            && self.id != new.id
+    pub fn gives_way_to(&self, new: &Unsigned) -> bool {
+        let shared =
+            || self.properties().iter().any(|one| new.said.body.properties().contains(one));
+        let opposite = || self.holds() != new.said.body.holds() && shared();
+        let same_tree = self.said.subject.root() == new.said.subject.root();
+        self.endorser == Identity::Key(new.endorser)
             && same_tree
-            && (self.place() == new.place() || opposite())
-    }
-
-    /// Of two claims in one place the newer counts: the same endorser, kind and tree; of evaluations also what was
-    /// measured, since one says nothing of another.
-    fn place(&self) -> (Identity, &str, Cid, Vec<Measure<'_>>) {
-        let measured = match &self.body {
-            Body::Eval { results, .. } => results
-                .iter()
-                .map(|one| (one.dataset.as_str(), one.task.as_deref(), one.metric.as_str()))
-                .collect(),
-            _ => Vec::new(),
-        };
-        (self.endorser, &self.kind, *self.subject.root(), measured)
+            && (self.said.place() == new.said.place() || opposite())
     }
 }
 
@@ -377,10 +457,8 @@ impl Claim {
 /// # Errors
 /// [`Error::Key`] for a weak key, [`Error::Field`], [`Error::TooLarge`], [`Error::Foreign`].
 pub fn sign(draft: &Draft, key: &SigningKey) -> Result<Claim, Error> {
-    let endorser = PublisherId::try_from(&key.verifying_key())?;
-    let payload = write::payload(draft, &endorser)?;
-    // What we sign must be what a stranger reads: verified by the same way in, in full.
-    verify(envelope::seal(&payload, key)?)
+    let unsigned = Unsigned::new(draft, &PublisherId::try_from(&key.verifying_key())?)?;
+    unsigned.with_signature(&key.sign(&unsigned.message()).to_bytes())
 }
 
 /// Checks a claim's form and signature, then reads it. What it is about, the caller holds against what it should be
@@ -389,22 +467,17 @@ pub fn sign(draft: &Draft, key: &SigningKey) -> Result<Claim, Error> {
 /// # Errors
 /// Every [`Error`] but [`Error::Foreign`] and [`Error::TooMany`].
 pub fn verify(bundle: impl Into<Bytes>) -> Result<Claim, Error> {
-    let signed = match Signed::read(bundle.into(), limits::CLAIM_PAYLOAD_MAX) {
-        Ok(signed) if signed.holds() => signed,
-        Ok(signed) => return Err(Error::Signature { endorser: signed.signer }),
-        Err(why) => return Err(why.into()),
-    };
-    let read = read::payload(&signed.payload, &signed.signer)?;
+    let Parts { signer, payload, bundle, .. } =
+        match Parts::read(bundle.into(), limits::CLAIM_PAYLOAD_MAX) {
+            Ok(parts) if parts.holds() => parts,
+            Ok(parts) => return Err(Error::Signature { endorser: parts.signer }),
+            Err(why) => return Err(why.into()),
+        };
     Ok(Claim {
-        id: cid_v1(DAG_JSON, sha256(&signed.payload)),
-        endorser: Identity::Key(signed.signer),
-        kind: read.kind,
-        subject: read.subject,
-        body: read.body,
-        made_at: read.made_at,
-        supersedes: read.supersedes,
-        note: read.note,
-        bundle: signed.bundle,
+        id: cid_v1(DAG_JSON, sha256(&payload)),
+        endorser: Identity::Key(signer),
+        said: read::payload(&payload, &signer)?,
+        bundle,
     })
 }
 
@@ -414,15 +487,15 @@ pub fn current<'a>(claims: impl IntoIterator<Item = &'a Claim>) -> Vec<&'a Claim
     let claims: Vec<&Claim> = claims.into_iter().collect();
     let taken_back: BTreeSet<(Identity, Cid)> = claims
         .iter()
-        .flat_map(|claim| claim.supersedes.iter().map(|id| (claim.endorser, *id)))
+        .flat_map(|claim| claim.said.supersedes.iter().map(|id| (claim.endorser, *id)))
         .collect();
-    let weight = |claim: &Claim| (claim.made_at, !claim.holds(), claim.id);
+    let weight = |claim: &Claim| (claim.said.made_at, !claim.holds(), claim.id);
     let mut places = BTreeMap::new();
     for claim in claims {
         if taken_back.contains(&(claim.endorser, claim.id)) {
             continue;
         }
-        let newest = places.entry(claim.place()).or_insert(claim);
+        let newest = places.entry((claim.endorser, claim.said.place())).or_insert(claim);
         if weight(claim) > weight(newest) {
             *newest = claim;
         }

@@ -81,7 +81,7 @@ pub fn files(
     }
     let mut files = vec![
         (CARD, card.bundle().clone()),
-        (PUBLISHER_PEM, publisher_pem(card.publisher()).into()),
+        (PUBLISHER_PEM, publisher_pem(card.signer()).into()),
         (VERIFY, verify_md(card, companion.as_ref(), claims.len()).into()),
     ];
     if let (Files::List(_), Some(list)) = (&card.statement().files, files_list) {

@@ -103,6 +103,14 @@ impl Identity {
         }
     }
 
+    /// The lab's id, of a publisher that is one.
+    pub fn as_lab(&self) -> Option<&TufId> {
+        match self {
+            Self::Key(_) => None,
+            Self::Tuf(id) => Some(id),
+        }
+    }
+
     /// The part behind the scheme, `z6Mk…` or `bafkrei…`: what paths use.
     pub fn part(&self) -> String {
         match self {

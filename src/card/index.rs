@@ -19,6 +19,7 @@
 mod form;
 mod wire;
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use crate::config::{Audience, Visibility, allows};
@@ -27,8 +28,8 @@ use crate::dag::{Block, Cid};
 use crate::limits;
 
 use super::commit::CommitId;
-use super::did::PublisherId;
 use super::envelope::Verified;
+use super::identity::Identity;
 use super::json;
 use super::name::{RepoName, Version};
 use super::reference::Revision;
@@ -55,7 +56,8 @@ impl Scope {
         }
     }
 
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    /// From what indexes and records write.
+    pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|scope| scope.as_str() == text)
     }
 
@@ -103,7 +105,7 @@ pub enum Error {
         /// Whom it names, shortened.
         stated: String,
         /// Whose it was to be.
-        publisher: PublisherId,
+        publisher: Identity,
     },
     /// An index made for the other DHT.
     #[error("the index is not for the {} DHT, in which its record was found", scope.as_str())]
@@ -214,22 +216,37 @@ pub struct NotAsListed {
 /// What one publisher lists for the readers of one DHT.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Index {
-    publisher: PublisherId,
+    publisher: Identity,
+    /// A lab's `publisher.json`, as one raw block.
+    document: Option<Cid>,
     scope: Scope,
     repos: BTreeMap<RepoName, Vec<Listed>>,
 }
 
 impl Index {
     /// An index that lists nothing.
-    pub fn new(publisher: PublisherId, scope: Scope) -> Self {
-        Self { publisher, scope, repos: BTreeMap::new() }
+    pub fn new(publisher: impl Into<Identity>, scope: Scope) -> Self {
+        Self { publisher: publisher.into(), document: None, scope, repos: BTreeMap::new() }
     }
 
-    /// Reads the block to which the record of `publisher` in the DHT of `scope` points.
+    /// The same with a lab's newest `publisher.json`, as one raw block: who resolves the name learns of its roots there.
+    #[must_use]
+    pub fn with_document(mut self, document: Option<Cid>) -> Self {
+        self.document = document;
+        self
+    }
+
+    /// The block of the lab's `publisher.json`.
+    pub fn document(&self) -> Option<&Cid> {
+        self.document.as_ref()
+    }
+
+    /// Reads the block to which the record of `publisher` (of a lab: of the key that it announces with) in the DHT of
+    /// `scope` points.
     ///
     /// # Errors
     /// Every [`Error`] but those of listing.
-    pub fn from_block(publisher: &PublisherId, scope: Scope, block: &Block) -> Result<Self, Error> {
+    pub fn from_block(publisher: &Identity, scope: Scope, block: &Block) -> Result<Self, Error> {
         if block.cid().codec() != DAG_JSON {
             return Err(Error::Codec { cid: (*block.cid()).into() });
         }
@@ -241,8 +258,8 @@ impl Index {
         Block::new(DAG_JSON, wire::write(self))
     }
 
-    /// Whose repos they are, and whose key signs the record.
-    pub fn publisher(&self) -> &PublisherId {
+    /// Whose repos they are.
+    pub fn publisher(&self) -> &Identity {
         &self.publisher
     }
 
@@ -348,6 +365,27 @@ impl Index {
         }
         next.shorten();
         Ok(next)
+    }
+
+    /// This index with what another one of the same publisher and DHT lists besides: repos and versions. Where both list a
+    /// card of one place, this one's stays. A repo for which there is no room is left out.
+    pub fn merged(&self, other: &Self) -> Self {
+        let mut next = self.clone();
+        for (name, theirs) in &other.repos {
+            if !next.repos.contains_key(name) && next.repos.len() >= limits::INDEX_REPOS_MAX {
+                continue;
+            }
+            let versions = next.repos.entry(name.clone()).or_default();
+            for listed in theirs {
+                if !versions.iter().any(|known| known.seq == listed.seq) {
+                    versions.push(listed.clone());
+                }
+            }
+            versions.sort_by_key(|listed| Reverse(listed.seq));
+            versions.truncate(limits::INDEX_VERSIONS_MAX);
+        }
+        next.shorten();
+        next
     }
 
     /// The next index, without a repo: it was removed, or is shared less far than before.

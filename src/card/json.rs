@@ -32,6 +32,14 @@ pub enum Error {
         /// The first byte that differs from the canonical form.
         at: usize,
     },
+    /// So many tiny values that they would fill memory.
+    #[error("it has more than {max} {what}")]
+    TooMany {
+        /// `objects` or `values`.
+        what: &'static str,
+        /// The bound.
+        max: usize,
+    },
     /// Nested deeper than is read.
     #[error("it is nested deeper than {max} levels", max = limits::CARD_DEPTH_MAX)]
     Depth,
@@ -54,6 +62,7 @@ pub fn decode(bytes: &[u8], max: usize) -> Result<Value, Error> {
     if bytes.len() > max {
         return Err(Error::TooLarge { len: bytes.len(), max });
     }
+    bounded(bytes)?;
     let value: Value = serde_json::from_slice(bytes)
         .map_err(|error| Error::Syntax(shortened(&error.to_string())))?;
     let canonical = encode(&value)?;
@@ -62,6 +71,31 @@ pub fn decode(bytes: &[u8], max: usize) -> Result<Value, Error> {
         return Err(Error::NotCanonical { at: same });
     }
     Ok(value)
+}
+
+/// Counts objects and values without making any: an object of seven bytes takes a hundred times as much in memory. What
+/// is no JSON is counted somehow, and refused after.
+fn bounded(bytes: &[u8]) -> Result<(), Error> {
+    let (mut objects, mut values) = (0usize, 1usize);
+    let (mut text, mut escaped) = (false, false);
+    for byte in bytes {
+        match (text, byte) {
+            (true, _) if escaped => escaped = false,
+            (true, b'\\') => escaped = true,
+            (_, b'"') => text = !text,
+            (false, b'{') => (objects, values) = (objects + 1, values + 1),
+            (false, b'[' | b',') => values += 1,
+            _ => {}
+        }
+    }
+    let counted = [
+        ("objects", objects, limits::JSON_OBJECTS_MAX),
+        ("values", values, limits::JSON_VALUES_MAX),
+    ];
+    match counted.into_iter().find(|(_, count, max)| count > max) {
+        Some((what, _, max)) => Err(Error::TooMany { what, max }),
+        None => Ok(()),
+    }
 }
 
 /// What of a text from outside goes into a message: a hostile card must not fill a terminal or a log.

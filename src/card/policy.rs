@@ -9,7 +9,7 @@ mod next;
 
 use serde::{Deserialize, Serialize};
 
-use super::did::PublisherId;
+use super::identity::Identity;
 use super::name::Alias;
 use super::trust::TrustList;
 
@@ -26,7 +26,7 @@ pub enum Provenance {
     Unsigned,
 }
 
-/// What the user knows of a key.
+/// What the user knows of a publisher.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Trust {
     /// A key of this node's owner.
@@ -51,14 +51,14 @@ impl Trust {
     }
 }
 
-/// Signed by another key than the request names.
+/// Published by somebody else than the request names.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the card is signed by {found}, not by {}", named.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or "))]
+#[error("the card is by {found}, not by {}", named.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or "))]
 pub struct OtherPublisher {
-    /// Who signed.
-    pub found: PublisherId,
+    /// Whose card it is.
+    pub found: Identity,
     /// Who was asked for.
-    pub named: Vec<PublisherId>,
+    pub named: Vec<Identity>,
 }
 
 /// How far a verified card's publisher is trusted. `named` are the keys in REF and `--publisher`; an alias in REF
@@ -67,10 +67,10 @@ pub struct OtherPublisher {
 /// # Errors
 /// [`OtherPublisher`] if keys were named and this is none of them, whatever else is known of it.
 pub fn trust(
-    publisher: &PublisherId,
-    own: &[PublisherId],
+    publisher: &Identity,
+    own: &[Identity],
     list: &TrustList,
-    named: &[PublisherId],
+    named: &[Identity],
 ) -> Result<Trust, OtherPublisher> {
     if !named.is_empty() && !named.contains(publisher) {
         return Err(OtherPublisher { found: *publisher, named: named.to_vec() });
@@ -88,10 +88,12 @@ pub fn trust(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::card::PublisherId;
     use ed25519_dalek::SigningKey;
 
-    fn id(seed: u8) -> PublisherId {
-        PublisherId::try_from(&SigningKey::from_bytes(&[seed; 32]).verifying_key()).unwrap()
+    fn id(seed: u8) -> Identity {
+        let key = SigningKey::from_bytes(&[seed; 32]).verifying_key();
+        PublisherId::try_from(&key).unwrap().into()
     }
 
     #[test]
@@ -99,7 +101,7 @@ mod tests {
         let mut list = TrustList::default();
         let acme: Alias = "acme".parse().unwrap();
         list.add(acme.clone(), id(2)).unwrap();
-        let trust = |seed, named: &[PublisherId]| trust(&id(seed), &[id(1)], &list, named);
+        let trust = |seed, named: &[Identity]| trust(&id(seed), &[id(1)], &list, named);
         assert_eq!(trust(1, &[]), Ok(Trust::Own));
         assert_eq!(trust(2, &[]), Ok(Trust::Trusted(acme.clone())));
         assert_eq!(trust(3, &[]), Ok(Trust::New));

@@ -12,7 +12,8 @@ use crate::dag::block::{DAG_JSON, DAG_PB, RAW};
 use crate::limits;
 
 use super::commit::CommitId;
-use super::did::{self, PublisherId};
+use super::did;
+use super::identity::{self, Identity};
 use super::name::{self, Alias, RepoName, Version, parse_cid};
 
 /// Fewest digits by which a commit id may be shortened: Git's own minimum.
@@ -80,7 +81,7 @@ pub enum Error {
     },
     /// The publisher's part.
     #[error(transparent)]
-    Publisher(#[from] did::Error),
+    Publisher(#[from] identity::Error),
     /// A name, alias or version.
     #[error(transparent)]
     Name(#[from] name::Error),
@@ -97,8 +98,8 @@ pub enum Error {
 pub enum Publisher {
     /// The user's own word for one.
     Alias(Alias),
-    /// The key itself: the user has named it (trust `named`).
-    Id(PublisherId),
+    /// The publisher itself: the user has named it (trust `named`).
+    Id(Identity),
 }
 
 /// Which state of a repo.
@@ -212,12 +213,12 @@ impl FromStr for Reference {
         if is_path(text) {
             return Err(Error::IsPath { text: text.to_owned() });
         }
-        // The colons of a did:key come first and are none of ours.
-        let scheme = if text.starts_with("did:") {
-            text.match_indices(':').nth(1).map_or(text.len(), |(at, _)| at + 1)
-        } else {
-            0
-        };
+        // The colons of did:key: and tuf: come first and are none of ours.
+        let colons = [("did:", 2), ("tuf:", 1)];
+        let colons = colons.iter().find(|(scheme, _)| text.starts_with(scheme));
+        let scheme = colons.map_or(0, |(_, count)| {
+            text.match_indices(':').nth(count - 1).map_or(text.len(), |(at, _)| at + 1)
+        });
         let colon = text[scheme..].find(':').map(|at| scheme + at);
         let (head, path) = match colon {
             Some(at) => (&text[..at], Some(inside(&text[at + 1..])?)),
@@ -245,6 +246,11 @@ fn looks_like_cid(text: &str) -> bool {
     long && ["Qm", "baf", "bagu", "zdj", "k51"].iter().any(|start| text.starts_with(start))
 }
 
+/// Whether text can be nothing but a publisher's id.
+fn is_publisher(text: &str) -> bool {
+    text.starts_with("did:") || text.starts_with("tuf:")
+}
+
 fn target(head: &str) -> Result<Target, Error> {
     let (repo, revision) = match head.split_once('@') {
         Some((repo, revision)) => (repo, Some(revision)),
@@ -262,7 +268,7 @@ fn target(head: &str) -> Result<Target, Error> {
     }
     let revision = revision.map_or(Ok(Revision::Head), str::parse)?;
     let Some((publisher, name)) = repo.split_once('/') else {
-        if repo.starts_with("did:") || repo.parse::<PublisherId>().is_ok() {
+        if is_publisher(repo) || repo.parse::<Identity>().is_ok() {
             return Err(Error::NoRepo { publisher: repo.to_owned() });
         }
         if looks_like_cid(repo) {
@@ -273,12 +279,14 @@ fn target(head: &str) -> Result<Target, Error> {
     if let Some((_, path)) = name.split_once('/') {
         return Err(Error::Parts { text: head.to_owned(), path: path.to_owned() });
     }
-    let publisher = if publisher.starts_with("did:") {
+    let publisher = if is_publisher(publisher) {
         Publisher::Id(publisher.parse()?)
     } else {
         match publisher.parse() {
             Ok(id) => Publisher::Id(id),
-            Err(did::Error::Form { .. }) => Publisher::Alias(publisher.parse()?),
+            Err(identity::Error::Key(did::Error::Form { .. })) => {
+                Publisher::Alias(publisher.parse()?)
+            }
             Err(error) => return Err(error.into()),
         }
     };
@@ -338,6 +346,7 @@ mod tests {
 
     const ROOT: &str = "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi";
     const CARD: &str = "baguqeeraxg75mgiqm4g6sgbh44hcv5qvjhcwv6tpcjllfzg5ho7qngkhx2lq";
+    const LAB: &str = "tuf:bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
     const PART: &str = "z6MksvN6MJFuZNy4ZeZfaCZtEoSY9ButFSLqMMJ4GTNa62ht";
 
     fn parsed(text: &str) -> Reference {
@@ -365,12 +374,14 @@ mod tests {
 
     #[test]
     fn publishers_are_aliases_dids_or_their_parts() {
-        let id: PublisherId = PART.parse().unwrap();
+        let id: Identity = PART.parse().unwrap();
+        let lab: Identity = LAB.parse().unwrap();
         let alias = Publisher::Alias("acme".parse().unwrap());
         for (text, publisher) in [
             ("acme/tiny".to_owned(), alias),
             (format!("{PART}/tiny"), Publisher::Id(id)),
             (format!("did:key:{PART}/tiny"), Publisher::Id(id)),
+            (format!("{LAB}/tiny"), Publisher::Id(lab)),
         ] {
             let expected = (publisher, "tiny".to_owned(), Revision::Head, None);
             assert_eq!(repo(&text), expected, "{text}");

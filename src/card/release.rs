@@ -49,6 +49,9 @@ pub enum Error {
         /// Its name, shortened.
         name: String,
     },
+    /// A lab's keys beside a card that is no lab's.
+    #[error("the release has a publisher.json, and its card is no lab's")]
+    NoLab,
     /// Two entries of one name.
     #[error("the release has {name} twice")]
     Twice {
@@ -66,7 +69,7 @@ pub struct Release {
     pub files_list: Option<Cid>,
     /// `model.sig`: not checked here, nothing may rest on it.
     pub model_sig: Option<Cid>,
-    /// `publisher.json`: not checked here, nothing may rest on it.
+    /// `publisher.json`, exactly if the card is a lab's: not checked here, it proves itself.
     pub publisher: Option<Cid>,
 }
 
@@ -79,8 +82,8 @@ pub fn is_release<'a>(names: impl IntoIterator<Item = &'a str>) -> bool {
 ///
 /// Entries that the card does not account for are refused, not ignored: a release's CID is pinned, served and shared
 /// as a whole, so what strangers add under a new CID would pass on under the publisher's name. `model.sig` needs a
-/// companion key in the card, `files.jsonl` must be the signed one. `publisher.json` has nothing to be checked
-/// against yet; it is let through, for labs' releases of later versions.
+/// companion key in the card, `files.jsonl` must be the signed one, `publisher.json` is there exactly if the card is a
+/// lab's.
 ///
 /// # Errors
 /// Every [`Error`].
@@ -124,6 +127,11 @@ pub fn check<'a>(
     if model_sig.is_some() && statement.companion_keys.is_empty() {
         return Err(Error::Unaccounted { name: MODEL_SIG.to_owned() });
     }
+    match (card.publisher().as_lab(), publisher) {
+        (None, Some(_)) => return Err(Error::NoLab),
+        (Some(_), None) => return Err(Error::Missing { name: PUBLISHER }),
+        _ => {}
+    }
     Ok(Release { root: found, files_list, model_sig, publisher })
 }
 
@@ -164,7 +172,7 @@ mod tests {
         for name in ["evil.py", "Model", "model.sih", FILES_LIST, MODEL_SIG, ""] {
             assert_eq!(with(name), Err(Error::Unaccounted { name: name.into() }), "{name}");
         }
-        assert_eq!(with(PUBLISHER).unwrap().publisher, Some(cid("x")));
+        assert_eq!(with(PUBLISHER), Err(Error::NoLab));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::dag::Cid;
 use crate::limits;
 
-use super::did::PublisherId;
+use super::identity::Identity;
 use super::json::{self, Map, Value};
 use super::manifest::{self, FileEntry, Manifest, TreeDigests};
 use super::name::{RepoName, Version};
@@ -138,11 +138,22 @@ pub enum Files {
     List(FileEntry),
 }
 
+/// Which version of a lab's root a card is signed under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RootVersion {
+    /// Its number, from 1.
+    pub version: u64,
+    /// CID of its exact bytes: a lab that signed two roots of one number cannot mean either of them.
+    pub cid: Cid,
+}
+
 /// One version of a repo, as its publisher states it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
-    /// Whose repo it is; the signer.
-    pub publisher: PublisherId,
+    /// Whose repo it is: the key that signs, or the lab that the signer signs for.
+    pub publisher: Identity,
+    /// The version of the lab's root under which it is signed; there exactly if the publisher is a lab.
+    pub publisher_root: Option<RootVersion>,
     /// The repo.
     pub name: RepoName,
     /// What it holds.
@@ -263,6 +274,10 @@ impl Statement {
         }
         if (self.seq == 1) != self.prev.is_none() {
             return Err(Error::field("predicate.prev", "must be null exactly if seq is 1"));
+        }
+        if self.publisher.as_key().is_none() != self.publisher_root.is_some() {
+            let problem = "must be there exactly if the publisher is a lab (tuf:…)";
+            return Err(Error::field("predicate.publisherRoot", problem));
         }
         if self.license.as_deref().is_some_and(|license| !text_ok(license)) {
             return Err(Error::field("predicate.license", "must be one line of at most 256 bytes"));

@@ -20,6 +20,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use ed25519_dalek::Signature;
 use serde::{Deserialize, Serialize};
 
+use crate::dag::Block;
+use crate::dag::block::RAW;
 use crate::limits;
 
 use super::did::PublisherId;
@@ -198,6 +200,19 @@ impl Publisher {
     /// The bytes of `publisher.json`.
     pub fn to_document(&self) -> Vec<u8> {
         to_document(self.roots.iter().map(Root::text))
+    }
+
+    /// The bytes of `publisher.json` as it was when this version was the newest: what lies beside a card that is signed
+    /// under it.
+    pub fn document_at(&self, version: u64) -> Option<Vec<u8>> {
+        let roots = self.roots.get(..usize::try_from(version).ok()?)?;
+        (!roots.is_empty()).then(|| to_document(roots.iter().map(Root::text)))
+    }
+
+    /// The first root as a block: its CID is in the lab's id, so it is what a node that knows only the id asks for.
+    pub fn first_block(&self) -> Block {
+        let first = self.roots.first().expect("a publisher has a first root");
+        Block::new(RAW, first.text.clone().into_bytes())
     }
 
     /// The lab.

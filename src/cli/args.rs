@@ -4,6 +4,7 @@
 mod claims;
 mod fetch;
 mod groups;
+mod keys;
 
 use std::path::PathBuf;
 
@@ -15,6 +16,8 @@ pub(super) use self::fetch::{CatArgs, GetArgs};
 pub(super) use self::groups::{
     CardAction, CardInitArgs, NameAction, ResolveArgs, StatusArgs, TrustAction,
 };
+
+pub(super) use self::keys::{EditArgs, KeyAction, PublisherAction, PublisherInitArgs, RoleArg};
 
 use crate::config::rates::Rate;
 
@@ -230,6 +233,26 @@ pub(super) enum Command {
         /// What to do
         #[command(subcommand)]
         action: NameAction,
+    },
+    /// The key that signs your cards: where it is, and who holds it
+    #[command(after_help = "Examples:
+  modelswarm key show
+  modelswarm key import ~/.ssh/id_ed25519
+  modelswarm key use agent")]
+    Key {
+        /// What to do
+        #[command(subcommand)]
+        action: KeyAction,
+    },
+    /// Publish as a lab: keys that m of n people decide on, and can change
+    #[command(after_help = "Examples:
+  modelswarm publisher init lab.json --name 'Acme Labs' --root-key alice.pub --root-key bob.pub --card-key ci.pub
+  modelswarm publisher sign lab.json --key ~/.ssh/id_ed25519
+  modelswarm publisher use lab.json")]
+    Publisher {
+        /// What to do
+        #[command(subcommand)]
+        action: PublisherAction,
     },
     /// Read every file where it lies and recompute all digests
     #[command(after_help = "Examples:

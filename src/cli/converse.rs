@@ -1,12 +1,12 @@
 //! Asks the home's daemon, or where none runs a node of our own that lives as long as the command.
 
-use tokio::{runtime::Runtime, signal::unix::SignalKind, sync::mpsc};
+use tokio::{runtime::Runtime, signal::unix::SignalKind};
 
-use super::{output::Screen, resolve::Context};
+use super::{output::Screen, resolve::Context, sign::Signing};
 use crate::{
     client::{self, Client},
-    node::{Node, Role},
-    rpc::{Answer, Code, Event, Failure, Request},
+    node::{Conversation, Node, Role},
+    rpc::{Answer, Code, Event, Failure, Request, ToSign},
 };
 
 /// Sends the request to whoever can answer it, shows what happens meanwhile, gives the answer.
@@ -56,6 +56,7 @@ async fn ask_daemon(
         )
         .hint("stop it first, then run modelswarm repair"));
     }
+    let mut signing = Signing::new(context, request, true);
     client.send(request).await?;
     let mut interrupted = Box::pin(interruption());
     loop {
@@ -67,9 +68,54 @@ async fn ask_daemon(
             shown = show(event, screen) => shown?,
             () = &mut interrupted => return Err(stopped(request)),
         };
-        if let Some(answer) = shown {
-            return Ok(answer);
+        match shown {
+            Shown::Answer(answer) => return Ok(*answer),
+            Shown::ToSign(to_sign) => {
+                let reply = tokio::select! {
+                    reply = signing.reply(&to_sign, screen) => reply,
+                    () = &mut interrupted => return Err(stopped(request)),
+                };
+                client.reply(&reply).await?;
+            }
+            Shown::Said => {}
         }
+    }
+}
+
+/// Asks the running daemon something beside the command's own request, and shows nothing of it.
+///
+/// # Errors
+/// As the daemon answers; failure (1) if there is none.
+pub(super) async fn ask_aside(context: &Context, request: &Request) -> Result<Answer, Failure> {
+    let client = client::connect(&context.home).await?;
+    let mut client =
+        client.ok_or_else(|| Failure::new(Code::Failure, "the daemon is not there any more"))?;
+    client.send(request).await?;
+    loop {
+        match client.next().await? {
+            Event::Done { answer } => return Ok(*answer),
+            Event::Failed { error } => return Err(error),
+            _ => {}
+        }
+    }
+}
+
+/// What changes keys is done while no daemon runs: it holds those that it started with.
+///
+/// # Errors
+/// Failure (1) if one runs.
+pub(super) fn refuse_daemon(context: &Context) -> Result<(), Failure> {
+    let runtime = runtime()?;
+    match runtime.block_on(client::connect(&context.home))? {
+        None => Ok(()),
+        Some(client) => Err(Failure::new(
+            Code::Failure,
+            format!(
+                "a daemon runs on this home (pid {}) with the key that it started with",
+                client.hello().pid
+            ),
+        )
+        .hint("stop it first, and start it again afterwards")),
     }
 }
 
@@ -116,14 +162,16 @@ async fn ask_own_node(
     if node.made_home() && !matches!(request, Request::Init { .. }) {
         screen.hint(&format!("made a new home in {}", context.home.dir().display()));
     }
-    let outcome = follow(node.dispatch(request.clone()), request, screen).await;
+    let signing = Signing::new(context, request, false);
+    let outcome = follow(node.dispatch(request.clone()), request, signing, screen).await;
     node.shutdown().await;
     outcome
 }
 
 async fn follow(
-    mut events: mpsc::Receiver<Event>,
+    Conversation { mut events, replies }: Conversation,
     request: &Request,
+    mut signing: Signing<'_>,
     screen: &mut Screen,
 ) -> Result<Answer, Failure> {
     let mut interrupted = Box::pin(interruption());
@@ -142,21 +190,42 @@ async fn follow(
             shown = show(event, screen) => shown?,
             () = &mut interrupted => return Err(stopped(request)),
         };
-        if let Some(answer) = shown {
-            return Ok(answer);
+        match shown {
+            Shown::Answer(answer) => return Ok(*answer),
+            Shown::ToSign(to_sign) => {
+                let reply = tokio::select! {
+                    reply = signing.reply(&to_sign, screen) => reply,
+                    () = &mut interrupted => return Err(stopped(request)),
+                };
+                if replies.send(reply).await.is_err() {
+                    tracing::debug!("nobody waits for the signature any more");
+                }
+            }
+            Shown::Said => {}
         }
     }
 }
 
-async fn show(event: Event, screen: &mut Screen) -> Result<Option<Answer>, Failure> {
+/// What an event was.
+enum Shown {
+    /// The last one.
+    Answer(Box<Answer>),
+    /// A question.
+    ToSign(ToSign),
+    /// Something to be said, and it was.
+    Said,
+}
+
+async fn show(event: Event, screen: &mut Screen) -> Result<Shown, Failure> {
     match event {
         Event::Bytes { data, .. } => screen.bytes(data).await?,
         Event::Progress(progress) => screen.progress(&progress),
         Event::Warning { message } => screen.warning(&message),
-        Event::Done { answer } => return Ok(Some(*answer)),
+        Event::Sign { to_sign } => return Ok(Shown::ToSign(to_sign)),
+        Event::Done { answer } => return Ok(Shown::Answer(answer)),
         Event::Failed { error } => return Err(error),
     }
-    Ok(None)
+    Ok(Shown::Said)
 }
 
 /// Ends at Ctrl-C or SIGTERM.

@@ -51,6 +51,16 @@ impl Home {
         self.keys().join("publisher.key")
     }
 
+    /// The note that says where the publisher's key is, if it is not here.
+    pub fn publisher_note(&self) -> PathBuf {
+        self.keys().join("publisher.toml")
+    }
+
+    /// The `publisher.json` of the lab that this home publishes for.
+    pub fn lab_document(&self) -> PathBuf {
+        self.keys().join("lab.json")
+    }
+
     /// The companion key: what signs `model.sig`, if that was ever asked for.
     pub fn oms_key(&self) -> PathBuf {
         self.keys().join("oms.key")

@@ -1,7 +1,7 @@
 //! Control: [`rpc`](crate::rpc) for the command line, on a Unix socket in a folder that only its owner may enter.
 //!
 //! A connection: the daemon says [`Hello`], the client sends one [`Request`], the daemon sends [`Event`]s until the
-//! last; the bytes of a file follow the line that says how many they are. A client that goes away stops its work. The peer's user must be the owner or root, so a socket that was left
+//! last, and a [`Reply`] comes to each that asks for one; the bytes of a file follow the line that says how many they are. A client that goes away stops its work. The peer's user must be the owner or root, so a socket that was left
 //! too open still serves nobody else.
 
 use std::{
@@ -30,8 +30,8 @@ use tokio_util::{
 use crate::{
     config::Home,
     limits,
-    node::Node,
-    rpc::{Code, Event, Failure, Hello, Request},
+    node::{Conversation, Node},
+    rpc::{Code, Event, Failure, Hello, Reply, Request},
 };
 
 /// Opens the socket and serves it until told to stop.
@@ -178,7 +178,7 @@ async fn converse(
             return Ok(());
         }
     };
-    let mut events = node.dispatch(request);
+    let Conversation { mut events, replies } = node.dispatch(request);
     loop {
         tokio::select! {
             event = events.recv() => match event {
@@ -191,8 +191,11 @@ async fn converse(
                 }
                 None => return Ok(()),
             },
-            // The client closed, or said something more, which no client does.
-            _ = lines.next() => return Ok(()),
+            // The client closed, or answers a question; a reply that nobody asked for ends it.
+            line = lines.next() => match line {
+                Some(line) => replies.try_send(serde_json::from_str::<Reply>(&line?)?)?,
+                None => return Ok(()),
+            },
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    Library, blocking, blocks, chain,
+    Library, Watch, blocking, blocks, chain,
     keep::name_of,
     names,
     refs::{self, Held},
@@ -17,6 +17,7 @@ use super::{
 use crate::{
     card::{
         Manifest, Verified, Version,
+        index::Index,
         json::{Map, Value},
         policy::Mark,
         statement::Status,
@@ -155,12 +156,17 @@ fn fields(from: &serde_json::Value, to: &serde_json::Value) -> Vec<FieldChange> 
 ///
 /// # Errors
 /// Permission (5) for a repo of another publisher; as [`show`].
-pub async fn restate(library: &Library, restate: Restate) -> Result<CardLog, Failure> {
+pub async fn restate(
+    library: &Library,
+    restate: Restate,
+    watch: Watch,
+) -> Result<CardLog, Failure> {
     let _one_at_a_time = library.inner.importing.lock().await;
+    let published = names::published(library).await?;
     let (log, made) = {
-        let library = library.clone();
+        let (library, watch) = (library.clone(), watch.clone());
         blocking(move || {
-            let made = restate_now(&library, &restate)?;
+            let made = restate_now(&library, &restate, &published, &watch)?;
             Ok((log(&library, &restate.reference)?, made))
         })
         .await?
@@ -168,13 +174,18 @@ pub async fn restate(library: &Library, restate: Restate) -> Result<CardLog, Fai
     for (id, tree) in made {
         library.announce(id, &tree).await?;
     }
-    names::publish_after(library, None).await;
+    names::publish_after(library, Some(&watch)).await;
     Ok(log)
 }
 
-fn restate_now(library: &Library, restate: &Restate) -> Result<Vec<(TreeId, Tree)>, Failure> {
+fn restate_now(
+    library: &Library,
+    restate: &Restate,
+    published: &Index,
+    watch: &Watch,
+) -> Result<Vec<(TreeId, Tree)>, Failure> {
     let (card, held) = signed(library, &restate.reference)?;
-    if card.publisher() != library.publisher() {
+    if !library.is_own(card.publisher()) {
         return Err(Failure::new(
             Code::Permission,
             format!(
@@ -189,6 +200,7 @@ fn restate_now(library: &Library, restate: &Restate) -> Result<Vec<(TreeId, Tree
     // As `seed` does: never behind a card that this key signed, nor on a fork.
     let (head, newest) = seed::head(library, &name, &seed::versions(library, &name)?, None)?
         .expect("a version of the repo is held, so it has a head");
+    seed::not_behind(&name, Some(&head), Some(published))?;
     let again = head.id() != card.id() && head.statement().root != card.statement().root;
     let newest = if again { Some(newest.ok_or_else(|| forgotten(&head))?) } else { None };
     let mut other = card.statement().other.clone();
@@ -197,12 +209,12 @@ fn restate_now(library: &Library, restate: &Restate) -> Result<Vec<(TreeId, Tree
         other.extend(text.iter().map(|text| (field.to_owned(), Value::Text(text.clone()))));
     }
     let mut made = Vec::new();
-    let said = next(library, &head, &card, &held, restate.status, other)?;
+    let said = next(library, &head, &card, &held, (restate.status, other), watch)?;
     made.push(said.1);
     if let Some((id, tree)) = newest {
         let statement = head.statement();
         let (status, other) = (statement.status, statement.other.clone());
-        made.push(next(library, &said.0, &head, &Held { id, tree }, status, other)?.1);
+        made.push(next(library, &said.0, &head, &Held { id, tree }, (status, other), watch)?.1);
     }
     tracing::debug!(%name, cards = made.len(), "stated anew");
     Ok(made)
@@ -214,8 +226,8 @@ fn next(
     before: &Verified,
     card: &Verified,
     held: &Held,
-    status: Status,
-    other: Map,
+    (status, other): (Status, Map),
+    watch: &Watch,
 ) -> Result<(Verified, (TreeId, Tree)), Failure> {
     let mut statement = card.statement().clone();
     statement.seq = before.statement().seq + 1;
@@ -225,10 +237,11 @@ fn next(
     statement.status = status;
     statement.other = other;
     statement.resolves = Vec::new();
-    let signed = sign::sign(library, statement)?;
+    (statement.publisher, statement.publisher_root) = sign::publishing(library)?;
+    let signed = sign::sign(library, statement, Some(watch))?;
     let store = library.store();
     let reservation = store.reserve()?;
-    let (release, nodes) = sign::over(&signed, beside(library, &held.tree)?)?;
+    let (release, nodes) = sign::over(library, &signed, beside(library, &held.tree)?)?;
     blocks::add_nodes(store, reservation.id(), &nodes)?;
     let tree = Tree {
         release: Some(release),

@@ -4,7 +4,7 @@
 //! that is refused, or used only because its id was given, changes nothing — but a second card of one place is kept with
 //! the first, as proof that anybody can check. Design section 5.
 
-use super::{Library, sign};
+use super::{Library, labs, sign};
 use crate::{
     card::{
         Verified,
@@ -20,12 +20,14 @@ use crate::{
 /// release or of its root.
 ///
 /// # Errors
-/// Refused (4) for what would be a rollback, a fork or a jump over cards that nobody showed.
+/// Refused (4) for what would be a rollback, a fork or a jump over cards that nobody showed, and for a lab's card that
+/// holds no more.
 pub(super) fn check(
     library: &Library,
     card: &Verified,
     explicit: bool,
 ) -> Result<Admission, Failure> {
+    labs::standing(library, card)?;
     let (publisher, name) = repo(card);
     let mark = library.store().mark(&publisher, &name)?;
     let steps = missing(library, card, mark.as_ref())?;

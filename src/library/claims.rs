@@ -13,15 +13,15 @@ use std::{collections::BTreeMap, fs, io::Read as _, path::Path};
 use bytes::Bytes;
 
 use self::kept::{Circle, Standing, take_in};
-use super::{Library, blocking, refs, sign};
+use super::{Library, Watch, blocking, refs, sign, signer};
 use crate::{
     card::{
         Claim, Identity, Verified,
-        claim::{self, Body, Draft, Measured, Subject},
+        claim::{self, Body, Draft, Measured, Subject, Unsigned},
     },
     dag::{Cid, name::escape},
     limits,
-    rpc::{ClaimKind, Code, Endorse, Endorsed, Failure, ImportedClaims},
+    rpc::{self, ClaimKind, Code, Endorse, Endorsed, Failure, ImportedClaims},
 };
 
 pub use answer::answerer;
@@ -32,7 +32,7 @@ pub use list::list;
 ///
 /// # Errors
 /// Not found (3) for a REF that is not here; usage (2) for a claim that says nothing; as the store fails.
-pub fn endorse(library: &Library, endorse: &Endorse) -> Result<Endorsed, Failure> {
+pub fn endorse(library: &Library, endorse: &Endorse, watch: &Watch) -> Result<Endorsed, Failure> {
     let held = refs::newest(library, &endorse.reference)?;
     let card = sign::card_of(library, &held.tree)?;
     let subject = match &card {
@@ -41,20 +41,29 @@ pub fn endorse(library: &Library, endorse: &Endorse) -> Result<Endorsed, Failure
     };
     let body = body(endorse)?;
     let now = sign::now()?;
-    let own = Identity::from(library.publisher());
+    let signer = library.inner.publishing.signer;
     let kept = kept::load(library.store(), &Circle::of(library)?, &held.tree.root)?;
-    let before = claim::current(kept.claims.iter().filter(|claim| *claim.endorser() == own));
-    let draft = |supersedes| Draft {
-        subject: subject.clone(),
-        body: body.clone(),
-        made_at: now,
-        supersedes,
-        note: endorse.note.clone(),
+    let unsigned = |supersedes| {
+        let note = endorse.note.clone();
+        let draft =
+            Draft { subject: subject.clone(), body: body.clone(), made_at: now, supersedes, note };
+        Unsigned::new(&draft, &signer).map_err(|why| {
+            Failure::new(Code::Usage, format!("the claim cannot be made: {why}"))
+                .hint("modelswarm endorse --help shows what a claim needs")
+        })
     };
-    let made = signed(library, &draft(Vec::new()))?;
-    let replaced: Vec<&Claim> = before.into_iter().filter(|old| old.gives_way_to(&made)).collect();
-    let ids: Vec<Cid> = replaced.iter().map(|old| *old.id()).collect();
-    let made = if ids.is_empty() { made } else { signed(library, &draft(ids))? };
+    let first = unsigned(Vec::new())?;
+    let before = claim::current(&kept.claims).into_iter();
+    let replaced: Vec<Cid> =
+        before.filter(|old| old.gives_way_to(&first)).map(|old| *old.id()).collect();
+    let unsigned = if replaced.is_empty() { first } else { unsigned(replaced.clone())? };
+    let what = || rpc::Unsigned::Claim {
+        payload: String::from_utf8_lossy(unsigned.payload()).into_owned(),
+    };
+    let [signature] = signer::sign(library, &signer, [&unsigned.message()], what, Some(watch))?;
+    let made = unsigned.with_signature(&signature).map_err(|why| {
+        Failure::new(Code::Refused, format!("the claim was not signed as it should be: {why}"))
+    })?;
     take_in(library, &held.tree.root, vec![made.bundle().clone()])?;
     Ok(Endorsed {
         claim: made.id().to_string(),
@@ -64,20 +73,16 @@ pub fn endorse(library: &Library, endorse: &Endorse) -> Result<Endorsed, Failure
         endorser: made.endorser().to_string(),
         holds: made.holds(),
         properties: made.properties().to_vec(),
-        replaces: replaced.iter().map(|old| old.id().to_string()).collect(),
+        replaces: replaced.iter().map(ToString::to_string).collect(),
         visibility: held.tree.visibility,
     })
 }
 
-fn signed(library: &Library, draft: &Draft) -> Result<Claim, Failure> {
-    claim::sign(draft, &library.inner.key).map_err(|why| {
-        Failure::new(Code::Usage, format!("the claim cannot be made: {why}"))
-            .hint("modelswarm endorse --help shows what a claim needs")
-    })
-}
-
 /// What the arguments claim.
-fn body(endorse: &Endorse) -> Result<Body, Failure> {
+///
+/// # Errors
+/// Usage (2) for what says nothing, or what its kind cannot say.
+pub fn body(endorse: &Endorse) -> Result<Body, Failure> {
     let Endorse { properties, fail, .. } = endorse;
     let usage = |why: &str, hint: &str| Err(Failure::new(Code::Usage, why).hint(hint));
     let measured = endorse.dataset.is_some() || endorse.metric.is_some() || endorse.value.is_some();
@@ -178,14 +183,17 @@ pub fn import(library: &Library, path: &Path) -> Result<ImportedClaims, Failure>
     }
 }
 
-/// The claims about a tree that are kept, and about its card as that is: what is decided by.
+/// The claims about a tree that are kept and count, and about its card as that is, each with as whom its endorser speaks:
+/// what is decided by.
 pub(super) fn known(
     library: &Library,
     root: &Cid,
     card: Option<&Verified>,
-) -> Result<Vec<Claim>, Failure> {
-    let kept = kept::load(library.store(), &Circle::of(library)?, root)?;
-    Ok(kept.about(root, card).cloned().collect())
+) -> Result<Vec<(Identity, Claim)>, Failure> {
+    let circle = Circle::of(library)?;
+    let kept = kept::load(library.store(), &circle, root)?;
+    let current = claim::current(kept.about(root, card)).into_iter();
+    Ok(current.map(|claim| (circle.speaks_as(claim.endorser()), claim.clone())).collect())
 }
 
 /// Asks peers for claims about a root and keeps what may be kept, before something is decided by them. How many are known.

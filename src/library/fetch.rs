@@ -15,6 +15,7 @@ mod place;
 mod plan;
 mod readers;
 mod reading;
+mod resolve;
 mod source;
 mod transfer;
 mod unfinished;
@@ -29,15 +30,15 @@ use self::{
     source::Source,
     unfinished::Unfinished,
 };
-use super::{Library, Watch, blocking, chain, claims, content, policy, sign, watch};
+use super::{Library, Watch, blocking, chain, claims, content, labs, policy, sign, watch};
 use crate::card::Verified;
 use crate::dag::Cid;
 use crate::network::Multiaddr;
 use crate::rpc::{Code, Failure, Fetched, Get, Progress, Stage};
 
 pub(super) use self::jobs::Fetches;
-pub(super) use self::lookup::index_of_publisher;
 pub(super) use self::reading::{Hold, Opened, Reader, open as open_reading};
+pub(super) use self::resolve::{Found, index_at, index_of_publisher};
 pub(super) use self::unfinished::forget as forget_unfinished;
 pub use self::unfinished::resume;
 
@@ -148,10 +149,10 @@ async fn run(library: Library, get: Get, job: Arc<Job>) -> Result<Outcome, Failu
     let gate = terms.gate(&library, &get, plan.id(), plan.tree(&origin)).await?;
     let admitted = transfer::run(&library, &mut plan, &mut source, &job, gate).await?;
     plan.complete(&library, &origin).await?;
-    if let (Some(index), Some(network), true) =
-        (origin.index, &library.inner.network, library.inner.serving)
+    if let (false, Some(network), true) =
+        (origin.named_by.is_empty(), &library.inner.network, library.inner.serving)
     {
-        network.announce(vec![index]).await?;
+        network.announce(origin.named_by.clone()).await?;
     }
     if let Some(card) = &origin.card {
         let (library, card) = (library.clone(), card.clone());
@@ -186,11 +187,9 @@ async fn judge(library: &Library, origin: &Origin) -> Result<Vec<String>, Failur
         let admission = admission.as_ref();
         let subject = policy::Subject { card, root: &root, cids: &cids, named, admission };
         let mut remarks = policy::enforce(&library, &subject)?;
-        remarks.extend(
-            card.zip(admission)
-                .into_iter()
-                .flat_map(|(card, admission)| chain::remarks(card, admission)),
-        );
+        let Some((card, admission)) = card.zip(admission) else { return Ok(remarks) };
+        remarks.extend(chain::remarks(card, admission));
+        remarks.extend(labs::overdue(&library, card)?);
         Ok(remarks)
     })
     .await

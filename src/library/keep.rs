@@ -22,7 +22,7 @@ use crate::{
 ///
 /// # Errors
 /// Not found (3); as the store fails.
-pub async fn remove(library: &Library, reference: &str) -> Result<Removed, Failure> {
+pub async fn remove(library: &Library, reference: &str, watch: &Watch) -> Result<Removed, Failure> {
     let held = {
         let (library, reference) = (library.clone(), reference.to_owned());
         blocking(move || refs::versions(&library, &reference)).await?
@@ -63,7 +63,7 @@ pub async fn remove(library: &Library, reference: &str) -> Result<Removed, Failu
     if let Some(network) = &library.inner.network {
         network.withdraw(cids).await?;
     }
-    names::publish_after(library, None).await;
+    names::publish_after(library, Some(watch)).await;
     Ok(removed)
 }
 

@@ -2,14 +2,19 @@
 //! so that a machine can be lost without losing the name, and neither ever leaves its file. A third one, P-256, signs
 //! companions of cards (`model.sig`); it is made when one is first asked for.
 //!
+//! The publisher's may also be elsewhere, in a file or an ssh-agent (`publisher.toml`): then a daemon never sees it, and
+//! commands sign. With a lab's `lab.json` beside it the key signs for that lab.
+//!
 //! All are PKCS#8 PEM files, 0600, that `openssl pkey` reads. A key is made where there is none; an unreadable or
 //! damaged one is an error and is never replaced: the publisher key IS the publisher.
+
+mod choose;
 
 use std::{
     fs::{self, DirBuilder, OpenOptions},
     io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use ed25519_dalek::{
@@ -17,21 +22,49 @@ use ed25519_dalek::{
     pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, spki::der::pem::LineEnding},
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
-    card::oms,
+    card::{Identity, PublisherId, oms, tuf::Publisher},
     config::Home,
     rpc::{Code, Failure},
 };
+
+pub(super) use choose::replace;
+pub use choose::{export, import, join, leave, make as make_file, point_to, shown, use_home};
 
 /// Both keys, and whether any was made just now.
 #[derive(Debug)]
 pub struct Keys {
     /// The node's identity.
     pub node: SigningKey,
-    /// What signs cards.
-    pub publisher: SigningKey,
+    /// Who publishes here.
+    pub publisher: Publishing,
     /// Whether any was made just now.
     pub made: bool,
+}
+
+/// Who publishes here.
+#[derive(Debug)]
+pub struct Publishing {
+    /// Whose cards are made: the key's own, or the lab's that it signs for.
+    pub identity: Identity,
+    /// The key that signs them.
+    pub signer: PublisherId,
+    /// That key itself, if the home holds it; else whoever asks for a signature gives it.
+    pub key: Option<SigningKey>,
+    /// The lab that the key signs for.
+    pub lab: Option<Publisher>,
+}
+
+/// Where a publisher's key is that the home does not hold: `keys/publisher.toml`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Elsewhere {
+    /// Which key.
+    pub id: PublisherId,
+    /// Its file; none: it is in an ssh-agent.
+    pub file: Option<PathBuf>,
 }
 
 /// Reads both keys, making what is missing.
@@ -42,8 +75,67 @@ pub fn load(home: &Home) -> Result<Keys, Failure> {
     let dir = home.keys();
     DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(|why| failed(&dir, &why))?;
     let (node, made_node) = load_or_make(&home.node_key())?;
-    let (publisher, made_publisher) = load_or_make(&home.publisher_key())?;
-    Ok(Keys { node, publisher, made: made_node || made_publisher })
+    let (signer, key, made) = match elsewhere(home)? {
+        Some(Elsewhere { id, .. }) => (id, None, false),
+        None => {
+            let (key, made) = load_or_make(&home.publisher_key())?;
+            let id = PublisherId::try_from(&key.verifying_key()).map_err(|why| {
+                let path = home.publisher_key();
+                Failure::new(Code::Failure, format!("{} is unusable: {why}", path.display()))
+            })?;
+            (id, Some(key), made)
+        }
+    };
+    let lab = lab(home)?;
+    let identity = lab.as_ref().map_or(Identity::Key(signer), |lab| Identity::Tuf(*lab.id()));
+    let publisher = Publishing { identity, signer, key, lab };
+    Ok(Keys { node, publisher, made: made_node || made })
+}
+
+/// As whom this home publishes.
+///
+/// # Errors
+/// As [`load`].
+pub fn identity(home: &Home) -> Result<Identity, Failure> {
+    Ok(load(home)?.publisher.identity)
+}
+
+/// Where the publisher's key is, if not in this home.
+///
+/// # Errors
+/// Failure (1) for a note that cannot be read.
+pub fn elsewhere(home: &Home) -> Result<Option<Elsewhere>, Failure> {
+    let path = home.publisher_note();
+    read(&path)?
+        .map(|text| {
+            toml::from_str(&text).map_err(|why| {
+                Failure::new(Code::Failure, format!("{} is damaged: {why}", path.display()))
+                    .hint("say anew where the key is: modelswarm key use FILE")
+            })
+        })
+        .transpose()
+}
+
+/// The lab that this home publishes for.
+fn lab(home: &Home) -> Result<Option<Publisher>, Failure> {
+    let path = home.lab_document();
+    read(&path)?
+        .map(|text| {
+            Publisher::from_document(text.as_bytes()).map_err(|why| {
+                Failure::new(Code::Failure, format!("{}: {why}", path.display())).hint(
+                    "put the lab's publisher.json in its place: modelswarm publisher use FILE",
+                )
+            })
+        })
+        .transpose()
+}
+
+fn read(path: &Path) -> Result<Option<String>, Failure> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(why) => Err(failed(path, &why)),
+    }
 }
 
 fn load_or_make(path: &Path) -> Result<(SigningKey, bool), Failure> {
@@ -151,8 +243,9 @@ mod tests {
         let first = load(&home).expect("made");
         let second = load(&home).expect("found");
         assert!(first.made && !second.made);
-        assert_eq!(first.publisher.to_bytes(), second.publisher.to_bytes());
-        assert_ne!(first.publisher.to_bytes(), first.node.to_bytes());
+        assert_eq!(first.publisher.signer, second.publisher.signer);
+        let key = first.publisher.key.expect("held");
+        assert_ne!(key.to_bytes(), first.node.to_bytes());
         let mode = fs::metadata(home.publisher_key()).expect("there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }

@@ -14,6 +14,9 @@ pub(super) struct Note {
     /// Whether only some of the tree's files were asked for.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
+    /// What led here, the publisher's index above all: announced with the tree.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub named_by: Vec<String>,
 }
 
 impl Note {

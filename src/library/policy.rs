@@ -6,7 +6,7 @@
 use super::{Library, chain, claims, refs, sign, trust};
 use crate::{
     card::{
-        Claim, Identity, PublisherId, Verified, claim,
+        PublisherId, Verified,
         policy::Admission,
         trust::{self as rules, Blocked, CardFacts, Decision, Facts, Rule, Weight, decide},
     },
@@ -34,21 +34,21 @@ pub(super) fn ask(library: &Library, subject: &Subject<'_>) -> Result<Decision, 
         Some(Admission::Explicit(refusal)) => Some(refusal.to_string()),
         _ => None,
     };
-    let signers: Vec<PublisherId> =
-        subject.card.map(|card| *card.publisher()).into_iter().collect();
+    let signers: Vec<PublisherId> = subject.card.map(|card| *card.signer()).into_iter().collect();
     let card = subject.card.map(|card| CardFacts {
         id: *card.id(),
-        publisher: Identity::from(card.publisher()),
+        publisher: *card.publisher(),
         signers: &signers,
         repo: &card.statement().name,
-        own: card.publisher() == library.publisher(),
+        own: library.is_own(card.publisher()),
         named: subject.named,
         behind: behind.as_deref(),
         explicit: true,
     });
     let size = subject.card.map(|card| card.statement().total_size);
     let known = claims::known(library, subject.root, subject.card)?;
-    let claims: Vec<rules::Claim> = claim::current(&known).into_iter().map(Claim::fact).collect();
+    let facts = known.iter().map(|(who, claim)| rules::Claim { endorser: *who, ..claim.fact() });
+    let claims: Vec<rules::Claim> = facts.collect();
     let facts =
         Facts { card, cids: subject.cids, size, code: &[], allow_code: true, claims: &claims };
     Ok(decide(&list, &facts))
@@ -56,12 +56,12 @@ pub(super) fn ask(library: &Library, subject: &Subject<'_>) -> Result<Decision, 
 
 /// Whether a requirement of the user's is for this: then peers are asked for claims before it is decided.
 pub(super) fn requires_claims(library: &Library, card: Option<&Verified>) -> Result<bool, Failure> {
-    let publisher = card.map(|card| Identity::from(card.publisher()));
-    if publisher == Some(Identity::from(library.publisher())) {
+    let publisher = card.map(Verified::publisher);
+    if publisher.is_some_and(|publisher| library.is_own(publisher)) {
         return Ok(false);
     }
     let repo = card.map(|card| &card.statement().name);
-    Ok(trust::load(&library.inner.home)?.requires_of(publisher.as_ref(), repo))
+    Ok(trust::load(&library.inner.home)?.requires_of(publisher, repo))
 }
 
 /// Refuses what the user's rules refuse; what endorsers that the user knows deny of it otherwise.

@@ -3,7 +3,7 @@
 use super::{Library, chain, note::Note, trust};
 use crate::{
     card::{
-        CommitId, PublisherId, Reference,
+        CommitId, Identity, Reference,
         reference::{Publisher, Revision, Target},
     },
     dag::Cid,
@@ -106,11 +106,8 @@ pub(super) fn matching(library: &Library, target: &Target) -> Result<Vec<Held>, 
     Ok(found)
 }
 
-/// The key behind a publisher as written.
-pub(super) fn publisher_id(
-    library: &Library,
-    publisher: &Publisher,
-) -> Result<PublisherId, Failure> {
+/// Who is meant by a publisher as written.
+pub(super) fn publisher_id(library: &Library, publisher: &Publisher) -> Result<Identity, Failure> {
     match publisher {
         Publisher::Id(id) => Ok(*id),
         Publisher::Alias(alias) => trust::resolve(library, alias.as_str())?.ok_or_else(|| {

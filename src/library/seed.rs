@@ -9,10 +9,11 @@ mod signed;
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
     time::SystemTime,
 };
 
-pub(super) use self::signed::{head, versions};
+pub(super) use self::signed::{head, not_behind, versions};
 
 use super::{
     Library, Watch, blocking,
@@ -25,8 +26,9 @@ use super::{
     watch::Meter,
 };
 use crate::{
-    card::{RepoName, Version, content::admit, name::suggest, policy::Trust},
+    card::{RepoName, Version, content::admit, index, name::suggest, policy::Trust},
     config::{Audience, Visibility, allows},
+    dag::Cid,
     limits,
     rpc::{Code, Failure, Seed, Seeded, Stage},
     store::{FileId, Owner, Tree, TreeFile, TreeId, TreeState},
@@ -39,8 +41,13 @@ use crate::{
 pub async fn seed(library: &Library, seed: Seed, watch: Watch) -> Result<Seeded, Failure> {
     let _one_at_a_time = library.inner.importing.lock().await;
     let (seeded, id, tree) = {
+        // Whoever chose the card to sign after has decided.
+        let published = match seed.unsigned || seed.onto.is_some() {
+            true => None,
+            false => Some(names::published(library).await?),
+        };
         let (library, seed, watch) = (library.clone(), seed.clone(), watch.clone());
-        blocking(move || import_and_sign(&library, &seed, &watch)).await?
+        blocking(move || import_and_sign(&library, &seed, published, &watch)).await?
     };
     library.announce(id, &tree).await?;
     if !seed.unsigned {
@@ -68,6 +75,8 @@ impl Library {
             Ok(large)
         });
         let mut cids = super::keep::findable(tree);
+        // At most a few: what led to it, noted when it was fetched.
+        cids.extend(Note::of(tree).named_by.iter().filter_map(|cid| cid.parse::<Cid>().ok()));
         cids.extend(large.await?);
         Ok(network.announce(cids).await?)
     }
@@ -82,6 +91,8 @@ struct Import<'a> {
     read: import::Tree,
     /// The id of the new version, if it turns out to be one.
     reserved: TreeId,
+    /// What all machines with the user's key are known to have published.
+    published: Option<Arc<index::Index>>,
     watch: &'a Watch,
     meter: Meter,
 }
@@ -89,6 +100,7 @@ struct Import<'a> {
 fn import_and_sign(
     library: &Library,
     seed: &Seed,
+    published: Option<Arc<index::Index>>,
     watch: &Watch,
 ) -> Result<(Seeded, TreeId, Tree), Failure> {
     let name = name(seed)?;
@@ -106,8 +118,21 @@ fn import_and_sign(
     let read = import::import(&scan, Some(index), !seed.unsigned, &meter)?;
     watch.check()?;
     warn_of_code(&scan, watch)?;
-    let import = Import { library, seed, name, scan, read, reserved, watch, meter };
+    let import = Import { library, seed, name, scan, read, reserved, published, watch, meter };
     if seed.unsigned { import.unsigned() } else { import.signed(version) }
+}
+
+/// The root that a seed signs, found by reading the files here and now; nothing is kept of it.
+///
+/// # Errors
+/// As [`seed()`].
+pub fn root_of(seed: &Seed) -> Result<Cid, Failure> {
+    let selection = Selection::new(&seed.include, &seed.exclude)?;
+    let scan = scan::scan(&seed.path, &selection, seed.follow_symlinks)?;
+    // Nobody watches: the daemon shows how far it is with the same files.
+    let (events, _unread) = tokio::sync::mpsc::channel(1);
+    let meter = Meter::new(&Watch::new(events), Stage::Hashing, "", scan.bytes());
+    Ok(import::import(&scan, None, false, &meter)?.built.cid)
 }
 
 /// Says what fetchers who do not trust the publisher will be refused.
@@ -147,7 +172,7 @@ impl Import<'_> {
             owner: self.owner(),
             state: TreeState::Whole,
             created_at: SystemTime::now(),
-            note: Note { name: Some(self.name.to_string()), partial: false }.to_text(),
+            note: Note { name: Some(self.name.to_string()), ..Note::default() }.to_text(),
         };
         store.save_tree(id, &tree, &files)?;
         let seeded = Seeded { unchanged: known.is_some(), ..self.describe(&tree, &files) };
@@ -211,7 +236,11 @@ fn folder(path: &Path) -> PathBuf {
     if path.is_dir() { path.to_owned() } else { path.parent().unwrap_or(path).to_owned() }
 }
 
-fn name(seed: &Seed) -> Result<RepoName, Failure> {
+/// The name of the repo that a seed makes a version of: as given, else the folder's.
+///
+/// # Errors
+/// Usage (2) for one that no repo may have, with a suggestion.
+pub fn name(seed: &Seed) -> Result<RepoName, Failure> {
     if let Some(name) = &seed.name {
         return name
             .parse()

@@ -4,20 +4,24 @@
 
 use std::time::SystemTime;
 
+use bytes::Bytes;
+
 use super::{
-    Library, blocks,
+    Library, Watch, blocks,
     import::{Imported, Tree as ReadTree},
-    trust,
+    labs, signer, trust,
 };
 use crate::{
     card::{
-        self, Manifest, PublisherId, RepoName, Statement, Unverified, Verified, Version,
+        self, Identity, Manifest, RepoName, Statement, Unverified, Verified, Version,
+        envelope::Unsigned,
         json::Map,
         manifest::FileEntry,
         oms,
         policy::Trust,
-        release::{CARD, MODEL, MODEL_SIG},
-        statement::{FILES_LIST, Files, Status, Timestamp},
+        release::{CARD, MODEL, MODEL_SIG, PUBLISHER},
+        statement::{FILES_LIST, Files, RootVersion, Status, Timestamp},
+        tuf::Publisher,
     },
     dag::{
         Block, Cid, Entry,
@@ -25,7 +29,7 @@ use crate::{
         build::{self, Built, FileBuilder},
     },
     limits,
-    rpc::{Code, Failure, Kind, Provenance, ProvenanceStatus},
+    rpc::{self, Code, Failure, Kind, Provenance, ProvenanceStatus},
     store::Tree,
 };
 
@@ -60,10 +64,13 @@ pub(super) fn release(
     library: &Library,
     draft: Draft,
     tree: &ReadTree,
+    watch: &Watch,
 ) -> Result<Release, Failure> {
+    let (publisher, publisher_root) = publishing(library)?;
     let manifest = manifest(&tree.files)?;
     let mut statement = Statement {
-        publisher: *library.publisher(),
+        publisher,
+        publisher_root,
         name: draft.name,
         kind: draft.kind,
         version: draft.version,
@@ -86,8 +93,12 @@ pub(super) fn release(
     };
     let mut blocks = Vec::new();
     let mut entries = Vec::new();
+    // An ssh-agent takes no longer message; where the key is elsewhere it may be in one.
+    let agent = library.inner.publishing.key.is_none();
+    let payload = statement.to_payload().map_err(|why| cannot_sign(&why))?.len();
     let inline = manifest.files().len() <= limits::CARD_FILES_INLINE_MAX
-        && statement.fits_inline().map_err(|why| cannot_sign(&why))?;
+        && statement.fits_inline().map_err(|why| cannot_sign(&why))?
+        && !(agent && payload > limits::AGENT_DATA_MAX);
     if !inline {
         let list = manifest.to_jsonl();
         let built = small_file(&list, &mut blocks);
@@ -99,7 +110,7 @@ pub(super) fn release(
         });
         entries.push(entry(FILES_LIST, &built));
     }
-    let card = sign(library, statement)?;
+    let card = sign(library, statement, Some(watch))?;
     let companion = draft
         .companion
         .map(|key| oms::sign(&card.statement().name, &manifest, &key))
@@ -108,7 +119,7 @@ pub(super) fn release(
             Failure::new(Code::Usage, format!("model.sig cannot be made: {why}"))
                 .hint("seed without --oms")
         })?;
-    entries.extend(with_card(&card, &tree.built, companion.as_deref(), &mut blocks));
+    entries.extend(with_card(library, &card, &tree.built, companion.as_deref(), &mut blocks)?);
     let built = directory(entries, &mut blocks)?;
     Ok(Release { cid: built.cid, card, companion, blocks })
 }
@@ -122,16 +133,60 @@ pub(super) fn now() -> Result<Timestamp, Failure> {
         .ok_or_else(|| Failure::new(Code::Failure, "this machine's clock is wrong by centuries"))
 }
 
-/// Signs a statement with the home's key.
-pub(super) fn sign(library: &Library, statement: Statement) -> Result<Verified, Failure> {
-    card::envelope::sign(statement, &library.inner.key).map_err(|why| cannot_sign(&why))
+/// As whom a card is signed now, and under which version of a lab's root.
+pub(super) fn publishing(library: &Library) -> Result<(Identity, Option<RootVersion>), Failure> {
+    let lab = own_lab(library)?;
+    let root = lab.as_ref().map(Publisher::head);
+    let root = root.map(|root| RootVersion { version: root.version(), cid: *root.cid() });
+    Ok((*library.publisher(), root))
+}
+
+/// The lab that is published for here, by its newest roots.
+pub(super) fn own_lab(library: &Library) -> Result<Option<Publisher>, Failure> {
+    library.publisher().as_lab().map_or(Ok(None), |id| labs::known(library, id))
+}
+
+/// Signs a statement as its publisher.
+///
+/// # Errors
+/// Usage (2) for what no card may say; refused (4) if the lab does not take the key; as [`signer::sign`].
+pub(super) fn sign(
+    library: &Library,
+    statement: Statement,
+    watch: Option<&Watch>,
+) -> Result<Verified, Failure> {
+    let lab = own_lab(library)?;
+    let key = library.inner.publishing.signer;
+    if let Some(lab) = lab.as_ref().filter(|lab| !lab.allowed(&key, lab.head().version())) {
+        return Err(Failure::new(
+            Code::Refused,
+            format!("{key} is no key for cards in the newest root of {}", lab.id()),
+        )
+        .hint(
+            "sign with one that is: modelswarm key use FILE; modelswarm publisher show names them",
+        ));
+    }
+    let unsigned = Unsigned::new(statement).map_err(|why| cannot_sign(&why))?;
+    let what = || rpc::Unsigned::Card {
+        payload: String::from_utf8_lossy(unsigned.payload()).into_owned(),
+    };
+    let [signature] = signer::sign(library, &key, [&unsigned.message()], what, watch)?;
+    unsigned.with_signature(&key, &signature, lab.as_ref()).map_err(|why| {
+        Failure::new(Code::Refused, format!("the card was not signed as it should be: {why}"))
+    })
 }
 
 /// A release like another one, of these entries, with this card in the place of the one there.
-pub(super) fn over(card: &Verified, beside: Vec<Entry>) -> Result<(Cid, Vec<Block>), Failure> {
+pub(super) fn over(
+    library: &Library,
+    card: &Verified,
+    beside: Vec<Entry>,
+) -> Result<(Cid, Vec<Block>), Failure> {
     let mut blocks = Vec::new();
-    let mut entries: Vec<Entry> = beside.into_iter().filter(|entry| entry.name != CARD).collect();
+    let stays = |entry: &Entry| entry.name != CARD && entry.name != PUBLISHER;
+    let mut entries: Vec<Entry> = beside.into_iter().filter(stays).collect();
     entries.push(entry(CARD, &small_file(card.bundle(), &mut blocks)));
+    entries.extend(lab_entry(library, card, &mut blocks)?);
     let built = directory(entries, &mut blocks)?;
     Ok((built.cid, blocks))
 }
@@ -150,21 +205,38 @@ pub(super) fn rebuild(
         let list = manifest(&tree.files)?.to_jsonl();
         entries.push(entry(FILES_LIST, &small_file(&list, &mut blocks)));
     }
-    entries.extend(with_card(card, &tree.built, companion.as_deref(), &mut blocks));
+    entries.extend(with_card(library, card, &tree.built, companion.as_deref(), &mut blocks)?);
     let built = directory(entries, &mut blocks)?;
     Ok((built.cid, blocks))
 }
 
 fn with_card(
+    library: &Library,
     card: &Verified,
     root: &Built,
     companion: Option<&[u8]>,
     blocks: &mut Vec<Block>,
-) -> Vec<Entry> {
+) -> Result<Vec<Entry>, Failure> {
     let bundle = small_file(card.bundle(), blocks);
     let mut entries = vec![entry(CARD, &bundle), entry(MODEL, root)];
     entries.extend(companion.map(|bytes| entry(MODEL_SIG, &small_file(bytes, blocks))));
-    entries
+    entries.extend(lab_entry(library, card, blocks)?);
+    Ok(entries)
+}
+
+/// The roots of a lab up to the one that its card is signed under: the same card gives the same release for ever.
+fn lab_entry(
+    library: &Library,
+    card: &Verified,
+    blocks: &mut Vec<Block>,
+) -> Result<Option<Entry>, Failure> {
+    let Some(root) = card.statement().publisher_root else { return Ok(None) };
+    let lab = labs::lab_of(library, card)?;
+    let document = lab.and_then(|lab| lab.document_at(root.version)).ok_or_else(|| {
+        Failure::new(Code::Failure, format!("the publisher.json of {} is lost", card.publisher()))
+            .hint("put it back: modelswarm publisher use FILE")
+    })?;
+    Ok(Some(entry(PUBLISHER, &small_file(&document, blocks))))
 }
 
 /// The release's own node.
@@ -210,13 +282,38 @@ pub(super) fn card_by_id(library: &Library, id: &Cid) -> Result<Option<Verified>
         Failure::new(Code::Refused, format!("the card {id} of this library is damaged: {why}"))
             .hint("fetch its release again: modelswarm get CID")
     };
-    let card = Unverified::from_bundle(bundle)
-        .and_then(Unverified::verify)
-        .map_err(|why| damaged(why.to_string()))?;
+    let card = verify(library, bundle).map_err(|why| damaged(why.to_string()))?;
     if card.id() != id {
         return Err(damaged(format!("it is {}", card.id())));
     }
     Ok(Some(card))
+}
+
+/// A card that its bundle proves; a lab's, by what is known of the lab here.
+///
+/// # Errors
+/// Refused (4), saying why it proves none.
+pub(super) fn verify(library: &Library, bundle: impl Into<Bytes>) -> Result<Verified, Failure> {
+    let card = Unverified::from_bundle(bundle)
+        .map_err(|why| Failure::new(Code::Refused, why.to_string()))?;
+    verify_opened(library, card)
+}
+
+/// The same of a bundle in the right outer form.
+///
+/// # Errors
+/// As [`verify`].
+pub(super) fn verify_opened(library: &Library, card: Unverified) -> Result<Verified, Failure> {
+    let mut lookup = Ok(());
+    let lab = |id: &card::TufId| {
+        labs::known(library, id).unwrap_or_else(|failure| {
+            lookup = Err(failure);
+            None
+        })
+    };
+    let verified = card.verify_with(lab);
+    lookup?;
+    verified.map_err(|why| Failure::new(Code::Refused, why.to_string()))
 }
 
 /// The bytes of the list of files that lies beside a card; none if the card lists them itself, or it is not here.
@@ -276,7 +373,7 @@ pub(super) fn provenance(
             stated: None,
         });
     };
-    let publisher: PublisherId = *card.publisher();
+    let publisher = *card.publisher();
     let trust = trust::of(library, Some(card), named)?;
     let alias = match &trust {
         Trust::Trusted(alias) => Some(alias.as_str().to_owned()),

@@ -7,7 +7,7 @@ use std::{fs, io, path::Path};
 use super::Library;
 use crate::{
     card::{
-        Alias, Identity, PublisherId, Verified,
+        Alias, Identity, Verified,
         policy::{self, Trust},
         trust::TrustList,
     },
@@ -21,9 +21,9 @@ use crate::{
 /// Usage (2) for a name or key that is none, or one that is taken; failure (1) if the list can't be written.
 pub fn add(library: &Library, alias: &str, publisher: &str) -> Result<TrustedPublishers, Failure> {
     let alias = parse_alias(alias)?;
-    let publisher: PublisherId = publisher.parse().map_err(|why: crate::card::did::Error| {
-        Failure::new(Code::Usage, format!("{publisher} is not a publisher's key: {why}"))
-            .hint("keys look like did:key:z6Mk…; `modelswarm show REF` prints a repo's")
+    let publisher: Identity = publisher.parse().map_err(|why: crate::card::identity::Error| {
+        Failure::new(Code::Usage, format!("{publisher} is no publisher: {why}"))
+            .hint("publishers look like did:key:z6Mk… or tuf:bafkrei…; `modelswarm show REF` prints a repo's")
     })?;
     change(library, |list| {
         let added = list.add(alias, publisher);
@@ -102,12 +102,12 @@ pub(super) fn change(
     Ok(lines(&list))
 }
 
-/// The key behind an alias: a trusted one's, or the user's own.
-pub(super) fn resolve(library: &Library, alias: &str) -> Result<Option<PublisherId>, Failure> {
+/// The publisher behind an alias: a trusted one, or the user.
+pub(super) fn resolve(library: &Library, alias: &str) -> Result<Option<Identity>, Failure> {
     if library.alias().as_deref() == Some(alias) {
         return Ok(Some(*library.publisher()));
     }
-    Ok(load(&library.inner.home)?.resolve(&parse_alias(alias)?).copied())
+    Ok(load(&library.inner.home)?.identity(&parse_alias(alias)?).copied())
 }
 
 /// What the user makes of whoever signed a card; nobody is known of what nobody signed.
@@ -119,13 +119,14 @@ pub(super) fn of(
     let Some(card) = card else { return Ok(Trust::New) };
     let publisher = *card.publisher();
     let list = load(&library.inner.home)?;
-    let names: &[PublisherId] = if named { &[publisher] } else { &[] };
-    policy::trust(&publisher, &[*library.publisher()], &list, names)
+    let names: &[Identity] = if named { &[publisher] } else { &[] };
+    let own: &[Identity] = if library.is_own(&publisher) { &[publisher] } else { &[] };
+    policy::trust(&publisher, own, &list, names)
         .map_err(|why| Failure::new(Code::Refused, why.to_string()))
 }
 
-/// What the library's folders call a publisher: the user's alias for it, else the `z6Mk…` part of the key.
-pub(super) fn folder_name(library: &Library, publisher: &PublisherId) -> Result<String, Failure> {
+/// What the library's folders call a publisher: the user's alias for it, else its id less the scheme.
+pub(super) fn folder_name(library: &Library, publisher: &Identity) -> Result<String, Failure> {
     if publisher == library.publisher() {
         return Ok(library.alias().unwrap_or_else(|| publisher.part()));
     }

@@ -15,7 +15,7 @@ use std::{
 use super::{
     Library, Watch, blocking,
     import::{self, Imported},
-    listing,
+    labs, listing,
     note::Note,
     refs::{self, Held},
     scan::{self, Found, Scan, Selection},
@@ -24,9 +24,10 @@ use super::{
 };
 use crate::{
     card::{
-        Manifest, Unverified, Verified as VerifiedCard, oms,
-        release::{self, CARD, MODEL, MODEL_SIG},
+        Manifest, TufId, Unverified, Verified as VerifiedCard, oms,
+        release::{self, CARD, MODEL, MODEL_SIG, PUBLISHER},
         statement::{FILES_LIST, Files},
+        tuf,
     },
     dag::{Cid, name::escape},
     limits,
@@ -141,8 +142,13 @@ fn release_folder(library: &Library, path: &Path, watch: &Watch) -> Result<Verif
         return Err(refused("it is too large to be a card".into()));
     }
     let bundle = fs::read(&bundle_path).map_err(|why| scan::unreadable(&bundle_path, &why))?;
+    let document = lab_document(path)?;
+    let lab = |id: &TufId| {
+        let came = tuf::Publisher::expect(id, document.as_ref()?).ok()?;
+        labs::newest(library, id, came).ok()
+    };
     let card = Unverified::from_bundle(bundle)
-        .and_then(Unverified::verify)
+        .and_then(|card| card.verify_with(lab))
         .map_err(|why| refused(why.to_string()))?;
     let model: PathBuf = path.join(MODEL);
     let scan = scan::scan(&model, &Selection::new(&[], &[])?, false)?;
@@ -152,12 +158,28 @@ fn release_folder(library: &Library, path: &Path, watch: &Watch) -> Result<Verif
     if let (Files::List(list), true) = (&card.statement().files, path.join(FILES_LIST).is_file()) {
         entries.push((FILES_LIST, list.cid));
     }
+    if document.is_some() {
+        entries.push((PUBLISHER, Cid::default()));
+    }
     if let Err(why) = release::check(entries, &card) {
         bad.push(why.to_string());
     }
     bad.extend(against_card(&card, &read.files)?);
     bad.extend(companion(&path.join(MODEL_SIG), &card, &read.files)?);
     answer(library, read.root, &read.files, bad, Some(&card))
+}
+
+/// The roots of a lab beside its card, if they are there.
+fn lab_document(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
+    let path = path.join(PUBLISHER);
+    match fs::metadata(&path) {
+        Ok(metadata) if metadata.len() <= limits::PUBLISHER_DOC_MAX as u64 => {
+            fs::read(&path).map(Some).map_err(|why| scan::unreadable(&path, &why))
+        }
+        Ok(_) => Err(Failure::new(Code::Refused, format!("{} is too large", path.display()))),
+        Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(why) => Err(scan::unreadable(&path, &why)),
+    }
 }
 
 /// What is wrong with a release's `model.sig`, if it has one. It is compared with the files as they were read.

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use crate::limits;
-use crate::rpc::{Code, Event, Failure, Progress, Stage};
+use crate::rpc::{Code, Event, Failure, Progress, Reply, Stage, ToSign};
 
 /// Progress is said at most this often: a person can't read faster, and a socket need not carry more.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -22,13 +22,49 @@ const INTERVAL: Duration = Duration::from_millis(200);
 #[derive(Debug, Clone)]
 pub struct Watch {
     events: mpsc::Sender<Event>,
+    replies: Option<Replies>,
     last: Arc<Mutex<Option<Instant>>>,
 }
+
+/// What the one who asked for the work says meanwhile; one question at a time.
+type Replies = Arc<tokio::sync::Mutex<mpsc::Receiver<Reply>>>;
 
 impl Watch {
     /// Says what happens to `events`; closing its receiver stops the work.
     pub fn new(events: mpsc::Sender<Event>) -> Self {
-        Self { events, last: Arc::default() }
+        Self { events, replies: None, last: Arc::default() }
+    }
+
+    /// The same for one who answers: who may be asked for signatures.
+    #[must_use]
+    pub fn with_replies(mut self, replies: mpsc::Receiver<Reply>) -> Self {
+        self.replies = Some(Arc::new(tokio::sync::Mutex::new(replies)));
+        self
+    }
+
+    /// Asks the other end for a signature and waits for it; from a thread that may block.
+    ///
+    /// # Errors
+    /// Permission (5) if the other end is none that answers; interrupted (130) if it is gone; failure (1) if it says
+    /// nothing for long.
+    pub(super) fn sign(&self, to_sign: ToSign) -> Result<Reply, Failure> {
+        let Some(replies) = &self.replies else {
+            return Err(Failure::new(
+                Code::Permission,
+                format!("the key {} is not held here, and nobody is there to sign", to_sign.key),
+            ));
+        };
+        let key = to_sign.key.clone();
+        let silent = || {
+            Failure::new(Code::Failure, format!("nobody signed as {key} in time"))
+                .hint("the same command tries again")
+        };
+        tokio::runtime::Handle::current().block_on(async {
+            let mut replies = replies.lock().await;
+            self.events.send(Event::Sign { to_sign }).await.map_err(|_| stopped())?;
+            let reply = tokio::time::timeout(limits::SIGN_WAIT, replies.recv()).await;
+            reply.map_err(|_| silent())?.ok_or_else(stopped)
+        })
     }
 
     /// Says how far the work is, unless it was said a moment ago.

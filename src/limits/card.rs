@@ -150,6 +150,15 @@ pub const OMS_IGNORED_MAX: usize = 1024;
 /// Bytes of a public key in PEM: one of P-384 has 215, and text may stand before it.
 pub const PUBLIC_KEY_PEM_MAX: usize = 16 * KIB;
 
+// Payloads as values in memory: `card::json`.
+
+/// Objects in a payload: a card that lists as many files as fit in [`CARD_PAYLOAD_MAX`] has 50,000. An object takes some
+/// 700 bytes in memory, however few it has in the payload: 46 MB at most.
+pub const JSON_OBJECTS_MAX: usize = 1 << 16;
+
+/// Values in a payload, of any kind: eight for each listed file, and as many again for metadata. 16 MB at most, less texts.
+pub const JSON_VALUES_MAX: usize = 1 << 18;
+
 // Names: `card::ipns` and `card::index`.
 
 /// Bytes of the largest IPNS record (IPNS specification, "Record Size Limit"). Ours have about 430.
@@ -206,6 +215,9 @@ pub const KEY_FILE_ROUNDS_MAX: u32 = 4096;
 
 /// Bytes of one message of the ssh-agent protocol, its length not counted (OpenSSH: AGENT_MAX_LEN).
 pub const AGENT_MESSAGE_MAX: usize = 256 * KIB;
+
+/// Bytes that an agent is asked to sign: [`AGENT_MESSAGE_MAX`] less key, flags and lengths beside them.
+pub const AGENT_DATA_MAX: usize = AGENT_MESSAGE_MAX - 68;
 
 /// Keys that an agent may list (OpenSSH: AGENT_MAX_KEYS is 2,048).
 pub const AGENT_KEYS_MAX: usize = 2048;

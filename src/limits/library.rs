@@ -13,6 +13,9 @@ pub const SOCKET_PATH_MAX: usize = 107;
 /// Clients of the control socket served at once; more wait to be accepted.
 pub const CONTROL_CLIENTS: usize = 32;
 
+/// How long a command may take to sign: a person types a passphrase, or touches what their agent asks for.
+pub const SIGN_WAIT: Duration = Duration::from_secs(120);
+
 /// Events of one request that wait for its client; a slow reader slows the work, it does not fill memory.
 pub const EVENTS_QUEUED: usize = 64;
 
@@ -102,12 +105,21 @@ pub const RELEASE_ENTRIES: usize = 8;
 /// Names of a folder's files in a hint.
 pub const NAMES_HINTED: usize = 8;
 
+/// Keys that a lab's roots may send a reader to, one after another: a lab that changed it, and again meanwhile.
+pub const LAB_ANNOUNCE_HOPS: usize = 4;
+
 /// How long a name is looked for by a node that may just have started and know nobody yet, and the pause between attempts.
 pub const NAME_WAIT: Duration = Duration::from_secs(10);
 /// The same where a version of it is here, which will do if no peer turns up.
 pub const NAME_WAIT_HELD: Duration = Duration::from_secs(3);
 /// See [`NAME_WAIT`].
 pub const NAME_RETRY: Duration = Duration::from_millis(250);
+
+/// How long the DHT is asked what other machines published with the home's own key, before something is signed.
+pub const NAME_WAIT_OWN: Duration = Duration::from_secs(3);
+
+/// Own indexes that are remembered as taken into account: far more than peers could still have old records of.
+pub const NAMES_SEEN: usize = 64;
 
 /// How long before its end a name's record is signed anew, and how long before it `status` warns: a daemon that was off
 /// for a fortnight renews in time, and one that cannot says so for a week.

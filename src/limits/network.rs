@@ -124,6 +124,10 @@ pub const STORE_THREADS: usize = 4;
 /// Calls into the store that wait or run.
 pub const STORE_QUEUE: usize = 64;
 
+/// Blocks served from memory: the newest indexes of this node's publisher, and the ones before, which somebody may just
+/// be fetching, with the roots of a lab. Each is at most [`INDEX_MAX`](super::INDEX_MAX) long.
+pub const OFFERED_BLOCKS: usize = 8;
+
 /// Commands that wait for the event loop.
 pub const COMMANDS: usize = 256;
 

@@ -218,3 +218,8 @@ impl NetworkBehaviour for Behaviour {
         }
     }
 }
+
+#[cfg(test)]
+mod scripted;
+#[cfg(test)]
+mod tests;

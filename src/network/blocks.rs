@@ -1,7 +1,8 @@
-//! The store as the network sees it: who may see what, and blocks to send; every call on its own threads.
+//! The store, and what is offered beside it, as the network sees them: who may see what, and blocks to send; every call on its own threads.
 
 use bytes::Bytes;
 
+use super::offered::Offered;
 use super::pool::Pool;
 use crate::config::{Audience, allows};
 use crate::dag::Cid;
@@ -12,11 +13,12 @@ use crate::store::{self, Store};
 pub(super) struct Blocks {
     store: Store,
     pool: Pool,
+    offered: Offered,
 }
 
 impl Blocks {
-    pub(super) fn new(store: Store, pool: Pool) -> Self {
-        Self { store, pool }
+    pub(super) fn new(store: Store, pool: Pool, offered: Offered) -> Self {
+        Self { store, pool, offered }
     }
 
     /// The length of each block that is here and may be shown to this audience.
@@ -25,12 +27,16 @@ impl Blocks {
         cids: Vec<Cid>,
         audience: Audience,
     ) -> Vec<(Cid, Option<usize>)> {
-        let store = self.store.clone();
+        let (store, offered) = (self.store.clone(), self.offered.clone());
         let absent: Vec<_> = cids.iter().map(|cid| (*cid, None)).collect();
         let found = self
             .pool
             .run(move || {
-                cids.into_iter().map(|cid| (cid, shown(&store, &cid, audience))).collect::<Vec<_>>()
+                let found = |cid| {
+                    let beside = offer(&offered, &cid, audience).map(|data| data.len());
+                    (cid, beside.or_else(|| shown(&store, &cid, audience)))
+                };
+                cids.into_iter().map(found).collect::<Vec<_>>()
             })
             .await;
         found.unwrap_or(absent)
@@ -42,15 +48,19 @@ impl Blocks {
         cids: Vec<Cid>,
         audience: Audience,
     ) -> Vec<(Cid, Option<Bytes>)> {
-        let store = self.store.clone();
+        let (store, offered) = (self.store.clone(), self.offered.clone());
         let absent: Vec<_> = cids.iter().map(|cid| (*cid, None)).collect();
         let loaded = self
             .pool
             .run(move || {
                 cids.into_iter()
                     .map(|cid| {
-                        let seen = shown(&store, &cid, audience);
-                        (cid, seen.and_then(|_| logged(&cid, store.read(cid.hash()))))
+                        let beside = offer(&offered, &cid, audience);
+                        let stored = || {
+                            shown(&store, &cid, audience)?;
+                            logged(&cid, store.read(cid.hash()))
+                        };
+                        (cid, beside.or_else(stored))
                     })
                     .collect::<Vec<_>>()
             })
@@ -66,6 +76,12 @@ impl Blocks {
         let store = self.store.clone();
         self.pool.run(move || work(&store)).await
     }
+}
+
+/// The bytes of a block that is offered to such an audience.
+fn offer(offered: &Offered, cid: &Cid, audience: Audience) -> Option<Bytes> {
+    let (block, visibility) = offered.get(cid)?;
+    allows(visibility, audience).then(|| block.into_data())
 }
 
 fn shown(store: &Store, cid: &Cid, audience: Audience) -> Option<usize> {

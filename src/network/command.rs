@@ -1,5 +1,7 @@
 //! What the handle asks of the event loop.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -51,6 +53,7 @@ pub(super) enum Command {
     },
     ResolveName {
         publisher: PublisherId,
+        within: Duration,
         reply: oneshot::Sender<Result<Option<ipns::Record>, Error>>,
     },
     NameHeld {

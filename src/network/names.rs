@@ -98,7 +98,13 @@ impl Names {
     }
 
     /// Asks the DHT for a publisher's record. A second caller for the same name joins the first.
-    pub(super) fn resolve(&mut self, kad: &mut Kademlia, publisher: PublisherId, reply: Reply) {
+    pub(super) fn resolve(
+        &mut self,
+        kad: &mut Kademlia,
+        publisher: PublisherId,
+        within: Duration,
+        reply: Reply,
+    ) {
         let key = key_of(&publisher);
         let same = self.resolves.iter().find(|(_, one)| one.key() == key).map(|(id, _)| *id);
         if let Some(one) = same.and_then(|id| self.resolves.get_mut(&id)) {
@@ -111,7 +117,8 @@ impl Names {
             return too_many(reply, "names being resolved", limits::NAME_RESOLVES);
         }
         let scope = kad.store_mut().names.scope();
-        let resolve = Resolve::new(publisher, scope, reply, Instant::now());
+        let until = Instant::now() + within.min(limits::NAME_RESOLVE_TIME);
+        let resolve = Resolve::new(publisher, scope, reply, until);
         self.resolves.insert(kad.get_record(key), resolve);
     }
 

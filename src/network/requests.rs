@@ -48,8 +48,8 @@ impl EventLoop {
                 self.names.publish(kad, *record, self.dht.table(), reply);
                 self.save_behind();
             }
-            Command::ResolveName { publisher, reply } => {
-                self.names.resolve(&mut self.swarm.behaviour_mut().kad, publisher, reply);
+            Command::ResolveName { publisher, within, reply } => {
+                self.names.resolve(&mut self.swarm.behaviour_mut().kad, publisher, within, reply);
             }
             Command::NameHeld { publisher, reply } => {
                 let held = &self.swarm.behaviour_mut().kad.store_mut().names;
@@ -90,11 +90,16 @@ impl EventLoop {
         }
     }
 
+    /// Whether more peers may be there in a moment.
+    fn is_reaching(&self) -> bool {
+        self.peers.is_reaching() || self.swarm.behaviour().attest.is_settling()
+    }
+
     fn attestors(&self) -> Standing {
         let attest = &self.swarm.behaviour().attest;
         Standing {
             speakers: attest.speakers().collect(),
-            reaching: self.peers.is_reaching() || attest.is_settling(),
+            reaching: self.is_reaching(),
             table: self.dht.table(),
         }
     }
@@ -201,6 +206,7 @@ impl EventLoop {
             listen: self.listen_addrs(),
             connections: self.swarm.connected_peers().count(),
             dht_peers: self.dht.table(),
+            reaching: self.is_reaching(),
             sessions: self.transfer.session_count(),
             announced: (announced.len(), announced.iter().filter(|one| one.at.is_some()).count()),
             records: self.swarm.behaviour_mut().kad.store_mut().len(),

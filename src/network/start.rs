@@ -21,6 +21,7 @@ use super::event_loop::EventLoop;
 use super::landing::Landings;
 use super::memory::Budget;
 use super::names::{self, Names};
+use super::offered::Offered;
 use super::peers::Peers;
 use super::policy::{Policy, ip_of, peer_of};
 use super::pool::{Pool, Threads};
@@ -46,7 +47,8 @@ pub(super) async fn start(options: Options, store: Store) -> Result<Network, Err
     let (notes, note_queue) = mpsc::channel(limits::NOTES);
     let landings = Landings::default();
     let (ready, started) = oneshot::channel();
-    let shared = landings.clone();
+    let offered = Offered::default();
+    let shared = (landings.clone(), offered.clone());
     let run = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = match runtime {
@@ -80,7 +82,7 @@ pub(super) async fn start(options: Options, store: Store) -> Result<Network, Err
         .map_err(|error| Error::Start(error.to_string()))?;
     started.await.map_err(|_| Error::Start("its thread ended".to_owned()))??;
     let asks = Arc::new(Semaphore::new(limits::ATTEST_ASKS));
-    Ok(Network { peer_id, commands, notes, landings, asks })
+    Ok(Network { peer_id, commands, notes, landings, offered, asks })
 }
 
 /// Everything but the handle's queues.
@@ -125,7 +127,7 @@ impl Parts {
 async fn assemble(
     options: Options,
     store: Store,
-    landings: Landings,
+    (landings, offered): (Landings, Offered),
 ) -> Result<(Parts, [Threads; 2]), Error> {
     let start = |error: std::io::Error| Error::Start(error.to_string());
     let Options { identity, settings, rates, listen, bootstrap, attestations } = options;
@@ -135,7 +137,7 @@ async fn assemble(
         Pool::new("hash", cores.min(limits::HASH_THREADS), limits::HASH_QUEUE).map_err(start)?;
     let (calls, call_threads) =
         Pool::new("store", limits::STORE_THREADS, limits::STORE_QUEUE).map_err(start)?;
-    let blocks = Blocks::new(store, calls);
+    let blocks = Blocks::new(store, calls, offered);
     let budget = Budget::new(limits::PAYLOAD);
     let (reports, streams) = mpsc::channel(limits::STREAM_EVENTS);
     let inbound = Inbound { events: reports.clone(), hashing, landings };

@@ -43,6 +43,9 @@ pub struct Status {
     pub connections: usize,
     /// Peers in the DHT's routing table.
     pub dht_peers: usize,
+    /// Whether more may be there in a moment: a peer given by hand is being dialled for the first time, or one that has
+    /// just connected has yet to say what it speaks.
+    pub reaching: bool,
     /// Fetches open.
     pub sessions: usize,
     /// Keys in the announce set, and how many of them have reached the DHT.

@@ -10,10 +10,12 @@ use tokio::net::{TcpListener, TcpStream as Socket};
 use tokio::time::timeout;
 
 use super::blocks::Blocks;
+use super::offered::Offered;
 use super::policy::Policy;
 use super::pool::Pool;
 use super::{
-    Error, Event, Keypair, Multiaddr, Network, Options, Session, attest, no_attestations, spawn,
+    Attestations, Error, Event, Keypair, Multiaddr, Network, Options, Session, attest,
+    no_attestations, spawn,
 };
 use crate::card::did::PublisherId;
 use crate::card::index::{Index, Scope};
@@ -58,28 +60,28 @@ impl Node {
 
     /// A node that comes back to its home, or begins one, on loopback.
     pub(super) async fn start(home: TempDir, identity: Keypair, bootstrap: &[&Node]) -> Self {
-        Self::run(home, identity, vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()], bootstrap).await
+        Self::run(home, options(identity, loopback(), addrs(bootstrap))).await
+    }
+
+    /// A new node on loopback that answers with these.
+    pub(super) async fn attesting(attestations: Attestations, bootstrap: &[&Node]) -> Self {
+        let options = options(Keypair::generate_ed25519(), loopback(), addrs(bootstrap));
+        Self::run(tempfile::tempdir().unwrap(), Options { attestations, ..options }).await
     }
 
     /// A new node that listens here.
     pub(super) async fn listening(listen: Vec<Multiaddr>, bootstrap: &[&Node]) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        Self::run(home, Keypair::generate_ed25519(), listen, bootstrap).await
+        let options = options(Keypair::generate_ed25519(), listen, addrs(bootstrap));
+        Self::run(tempfile::tempdir().unwrap(), options).await
     }
 
-    async fn run(
-        home: TempDir,
-        identity: Keypair,
-        listen: Vec<Multiaddr>,
-        bootstrap: &[&Node],
-    ) -> Self {
+    async fn run(home: TempDir, options: Options) -> Self {
         let store = Store::open(
             &home.path().join("store"),
             store::Options::new(home.path().join("library")),
         );
         let store = store.unwrap();
-        let bootstrap = bootstrap.iter().map(|node| node.addr.clone()).collect();
-        let network = spawn(options(identity, listen, bootstrap), store.clone()).await.unwrap();
+        let network = spawn(options, store.clone()).await.unwrap();
         let addr = network.listen_addrs().await.unwrap().remove(0);
         Self { network, store, addr, home }
     }
@@ -115,6 +117,14 @@ impl Node {
     }
 }
 
+fn loopback() -> Vec<Multiaddr> {
+    vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()]
+}
+
+fn addrs(nodes: &[&Node]) -> Vec<Multiaddr> {
+    nodes.iter().map(|node| node.addr.clone()).collect()
+}
+
 pub(super) fn options(
     identity: Keypair,
     listen: Vec<Multiaddr>,
@@ -129,7 +139,7 @@ pub(super) fn options(
 pub(super) fn silent(home: &Path) -> attest::Behaviour {
     let (pool, _) = Pool::new("store", 1, 1).unwrap();
     let store = Store::open(&home.join("store"), store::Options::new(home)).unwrap();
-    let (blocks, policy) = (Blocks::new(store, pool), Policy::new(Vec::new()));
+    let (blocks, policy) = (Blocks::new(store, pool, Offered::default()), Policy::new(Vec::new()));
     attest::Behaviour::new(attest::Answerer::new(no_attestations(), blocks, policy))
 }
 
@@ -167,7 +177,8 @@ fn publisher_key(n: u32) -> SigningKey {
 /// A record of that publisher's name, which ends at `end`; what it points to nobody looks at here.
 pub(super) fn record_until(n: u32, scope: Scope, sequence: u64, end: Timestamp) -> ipns::Record {
     let index = Index::new(publisher(n), scope);
-    let unsigned = ipns::Unsigned::new(&index, sequence, end, limits::IPNS_TTL).unwrap();
+    let unsigned =
+        ipns::Unsigned::new(&publisher(n), &index, sequence, end, limits::IPNS_TTL).unwrap();
     unsigned.sign(&publisher_key(n)).unwrap()
 }
 

@@ -104,6 +104,29 @@ async fn private_blocks_are_not_there_for_peers() {
 }
 
 #[tokio::test]
+async fn an_offered_block_is_served_from_memory_to_those_who_may_see_it_until_others_take_its_place()
+ {
+    let (seeder, fetcher) = (Node::new(&[]).await, Node::new(&[]).await);
+    let content = blocks(limits::OFFERED_BLOCKS + 1, 100);
+    let (first, later) = content.split_first().unwrap();
+    seeder.network.offer(first.clone(), Visibility::Private).await.unwrap();
+    fetcher.network.connect(seeder.addr.clone()).await.unwrap();
+    let mut session = fetcher.network.session(Vec::new()).await.unwrap();
+    session.want(wants(&content[..1])).await.unwrap();
+    while !matches!(timeout(PATIENCE, session.recv()).await.unwrap().unwrap(), Event::NotHeld(_)) {}
+    seeder.network.offer(first.clone(), Visibility::Lan).await.unwrap();
+    receive(&mut session, &content[..1]).await;
+    for block in later {
+        seeder.network.offer(block.clone(), Visibility::Lan).await.unwrap();
+    }
+    session.want(wants(later)).await.unwrap();
+    receive(&mut session, later).await;
+    let mut session = fetcher.network.session(Vec::new()).await.unwrap();
+    session.want(wants(&content[..1])).await.unwrap();
+    while !matches!(timeout(PATIENCE, session.recv()).await.unwrap().unwrap(), Event::NotHeld(_)) {}
+}
+
+#[tokio::test]
 async fn a_block_that_is_stored_later_reaches_the_peer_that_waits() {
     let (seeder, fetcher) = (Node::new(&[]).await, Node::new(&[]).await);
     let late = blocks(2, 50_000);

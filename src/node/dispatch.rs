@@ -2,27 +2,20 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
-
 use super::{Node, Role, listen::address_of};
 use crate::{
     config::rates::Rates,
     library::{self, Library, Watch},
     network,
     rpc::{
-        Answer, Code, Event, Failure, Health, Identity, Initialised, PeerLine, Peers, Request,
-        Status, StoreFigures,
+        Answer, Code, Failure, Health, Identity, Initialised, PeerLine, Peers, Request, Status,
+        StoreFigures,
     },
 };
 
 /// Works on a request to its end.
-pub(super) async fn answer(
-    node: &Node,
-    request: Request,
-    events: &mpsc::Sender<Event>,
-) -> Result<Answer, Failure> {
+pub(super) async fn answer(node: &Node, request: Request, watch: Watch) -> Result<Answer, Failure> {
     let library = &node.inner.library;
-    let watch = Watch::new(events.clone());
     Ok(match request {
         Request::Seed(seed) => Answer::Seeded(library::seed(library, seed, watch).await?),
         Request::Get(get) => Answer::Fetched(library::get(library, get, watch).await?),
@@ -54,24 +47,27 @@ pub(super) async fn answer(
             blocking(library, move |library| library::cards::diff(library, &from, &to)).await?,
         ),
         Request::Restate(restate) => {
-            Answer::CardLog(library::cards::restate(library, restate).await?)
+            Answer::CardLog(library::cards::restate(library, restate, watch).await?)
         }
         Request::CardExport { reference, output } => Answer::ExportedCard(
             blocking(library, move |library| library::export_card(library, &reference, &output))
                 .await?,
         ),
         Request::Endorse(endorse) => Answer::Endorsed(
-            blocking(library, move |library| library::claims::endorse(library, &endorse)).await?,
+            blocking(library, move |library| library::claims::endorse(library, &endorse, &watch))
+                .await?,
         ),
         Request::EndorseImport { path } => Answer::ImportedClaims(
             blocking(library, move |library| library::claims::import(library, &path)).await?,
         ),
         Request::Claims(of) => Answer::Claims(library::claims::list(library, of, &watch).await?),
-        Request::NamePublish => Answer::Names(library::names::publish(library).await?),
+        Request::NamePublish => Answer::Names(library::names::publish(library, watch).await?),
         Request::NameResolve(resolve) => {
             Answer::Name(library::names::resolve(library, resolve).await?)
         }
-        Request::Rm { reference } => Answer::Removed(library::remove(library, &reference).await?),
+        Request::Rm { reference } => {
+            Answer::Removed(library::remove(library, &reference, &watch).await?)
+        }
         Request::Pin { reference } => {
             Answer::Shared(library::pin(library, &reference, true).await?)
         }
@@ -84,6 +80,13 @@ pub(super) async fn answer(
         Request::TrustAdd { alias, publisher } => Answer::Trust(
             blocking(library, move |library| library::trust::add(library, &alias, &publisher))
                 .await?,
+        ),
+        Request::PublisherShow { publisher } => Answer::PublisherShown(
+            blocking(library, move |library| {
+                let id = library::names::publisher_of(library, &publisher)?;
+                library::publisher::known(library, &id)
+            })
+            .await?,
         ),
         Request::TrustList => Answer::Trust(blocking(library, library::trust::list).await?),
         Request::TrustAddEndorser { alias, endorser, kinds } => Answer::Trust(

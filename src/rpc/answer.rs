@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CardDiff, CardLog, CardShown, Claims, Endorsed, EndorserLine, Identity, ImportedClaims,
-    Initialised, Kind, Name, Names, Peers, ProvenanceStatus, Status,
+    AgentKeys, CardDiff, CardLog, CardShown, Claims, Endorsed, EndorserLine, Identity,
+    ImportedClaims, Initialised, KeyExported, KeyMade, KeyShown, Kind, Name, Names, Peers,
+    ProvenanceStatus, PublisherShown, Status,
 };
 use crate::card::statement::Status as Stated;
 use crate::config::Visibility;
@@ -69,6 +70,16 @@ pub enum Answer {
     Limits(Rates),
     /// To `card init`.
     CardInitialised(CardInitialised),
+    /// To `key show`, `key import` and `key use`, `publisher use` and `publisher leave`.
+    KeyShown(KeyShown),
+    /// To `key new`.
+    KeyMade(KeyMade),
+    /// To `key list`.
+    AgentKeys(AgentKeys),
+    /// To `key export-pem`.
+    KeyExported(KeyExported),
+    /// To the other commands of `publisher`.
+    PublisherShown(PublisherShown),
     /// To `repair`.
     Rebuilt(Rebuilt),
 }

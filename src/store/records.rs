@@ -319,7 +319,7 @@ impl Store {
         Ok(Some((record.publisher, record.name, record.mark)))
     }
 
-    /// Keeps a document of `library`'s as a plain file, durably. `name`: lower-case letters and `-`.
+    /// Keeps a document of `library`'s as a plain file, durably. `name`: lower-case letters, digits and `-`.
     ///
     /// # Errors
     /// [`Error::Invalid`] for another name, [`Error::Full`], and what the disk says.
@@ -337,8 +337,12 @@ impl Store {
     }
 
     fn document_path(&self, name: &str) -> Result<PathBuf, Error> {
-        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-') {
-            return Err(Error::Invalid { why: "a document's name has lower-case letters and `-`" });
+        if name.is_empty()
+            || !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        {
+            return Err(Error::Invalid {
+                why: "a document's name has lower-case letters, digits and `-`",
+            });
         }
         Ok(self.0.records("documents").join(name))
     }

@@ -383,3 +383,26 @@ fn claims_are_exported_with_the_card_if_their_endorsers_are_known() {
     let text = fs::read_to_string(dir.join("VERIFY.md")).expect("as it was written");
     assert!(text.contains("claims.jsonl"), "{text}");
 }
+
+#[test]
+fn a_key_that_the_daemon_does_not_hold_endorses_through_the_command_that_asked() {
+    let lab = Party::new();
+    let seeded = lab.seed(&[]);
+    let release = text(&seeded, "release");
+    let home = Home::new();
+    let path = home.beside("endorser.key");
+    let path = path.to_str().expect("as it was made");
+    let key = text(&home.ask(&["key", "new", path]), "key").to_owned();
+    home.ask(&["key", "use", path]);
+    let evaluator = Party::with(home);
+    evaluator.get(release, &lab).ok();
+    let made = evaluator.endorse(release, &["--property", "PICKLE_FREE"]);
+    assert_eq!(text(&made, "endorser"), key);
+    let again = evaluator.endorse("tiny", &["--property", "PICKLE_FREE", "--note", "again"]);
+    assert_eq!(again["replaces"], json!([made["claim"]]));
+    let heard = asked(&lab.home, release, &evaluator);
+    assert_eq!(list(&heard, "claims")[0]["claim"], again["claim"]);
+    fs::remove_file(path).expect("as it was made");
+    let endorse = ["endorse", release, "--property", "X"];
+    evaluator.home.run(&endorse).fails(1).says("endorser.key");
+}

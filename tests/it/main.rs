@@ -14,6 +14,8 @@ mod content;
 mod crash;
 mod hostile_peer;
 mod inline;
+mod keys;
+mod labs;
 mod lan;
 mod layers;
 mod names;

@@ -1,6 +1,9 @@
 //! Names that resolve through the DHT, between nodes that never met.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde_json::{Value, json};
 
@@ -27,10 +30,7 @@ impl World {
 
     /// Seeds a model of one small file, kept in the library so that every version can be served.
     fn seed(&self, name: &str, content: &str, more: &[&str]) -> Value {
-        let model = self.lab.beside(name);
-        fs::create_dir_all(&model).expect("as it was made");
-        fs::write(model.join("weights.bin"), content).expect("as it was made");
-        let seeded = self.lab.seed(&model, &[&["--copy"], more].concat());
+        let seeded = seed(&self.lab, name, content, &[&["--copy"], more].concat());
         // Until the record is with somebody else, only this node could answer for it.
         until("a peer that takes the record", || {
             let published = self.lab.ask(&["name", "publish"]);
@@ -41,6 +41,16 @@ impl World {
         seeded
     }
 
+    /// Another machine with the lab's key, without a daemon yet.
+    fn twin(&self) -> Home {
+        let home = Home::new();
+        let keys = home.path().join("keys");
+        fs::create_dir_all(&keys).expect("as it was made");
+        fs::copy(self.lab.path().join("keys/publisher.key"), keys.join("publisher.key"))
+            .expect("as it was made");
+        home
+    }
+
     fn get(&self, home: &Home, reference: &str) -> crate::common::Output {
         home.get(reference, &["--bootstrap", self.rendezvous.addr()])
     }
@@ -48,6 +58,97 @@ impl World {
     fn resolve(&self, home: &Home) -> Value {
         home.ask(&["name", "resolve", &self.publisher, "--bootstrap", self.rendezvous.addr()])
     }
+}
+
+/// Seeds a model of one small file.
+fn seed(home: &Home, name: &str, content: &str, more: &[&str]) -> Value {
+    home.seed(&model(home, name, content), more)
+}
+
+fn model(home: &Home, name: &str, content: &str) -> PathBuf {
+    let model = home.beside(name);
+    fs::create_dir_all(&model).expect("as it was made");
+    fs::write(model.join("weights.bin"), content).expect("as it was made");
+    model
+}
+
+/// The names that an index lists.
+fn names(resolved: &Value) -> Vec<String> {
+    let repos = resolved["repos"].as_array().expect("as it was made");
+    repos.iter().map(|repo| text(repo, "name").to_owned()).collect()
+}
+
+#[test]
+fn two_machines_with_one_key_keep_each_other_s_repos_listed() {
+    let world = World::new();
+    world.seed("ours", "one", &[]);
+    let twin = world.twin();
+    let daemon = twin.daemon(&["--bootstrap", world.rendezvous.addr()]);
+    seed(&twin, "theirs", "two", &["--copy"]);
+    let home = Home::new();
+    until("the index with both", || {
+        (names(&world.resolve(&home)) == ["ours", "theirs"]).then_some(())
+    });
+    // The first one learns of it when it publishes the next time, and takes nothing out.
+    world.seed("more", "three", &[]);
+    let all = ["more", "ours", "theirs"];
+    until("the index with all", || (names(&world.resolve(&home)) == all).then_some(()));
+    // Neither has anything to add: nobody signs anew, however often both look.
+    let sequence = || {
+        let published = [&world.lab, &twin].map(|home| home.ask(&["name", "publish"]));
+        published.map(|published| number(&published["names"][0], "sequence"))
+    };
+    let [_, settled] = sequence();
+    assert_eq!(sequence(), [settled, settled]);
+    assert_eq!(names(&world.resolve(&home)), all);
+    // What one takes back is gone, and what the other has is not.
+    world.lab.ask(&["share", "ours", "--to", "private"]);
+    until("the index without it", || {
+        (names(&world.resolve(&home)) == ["more", "theirs"]).then_some(())
+    });
+    twin.ask(&["name", "publish"]);
+    assert_eq!(names(&world.resolve(&home)), ["more", "theirs"]);
+    drop(daemon);
+}
+
+#[test]
+fn nothing_is_signed_behind_what_another_machine_published() {
+    let world = World::new();
+    world.seed("tiny", "one", &[]);
+    let twin = world.twin();
+    let daemon = twin.daemon(&["--bootstrap", world.rendezvous.addr()]);
+    twin.get(text(&world.lab.ask(&["show", "tiny"]), "release"), &[]).ok();
+    let theirs = seed(&twin, "tiny", "theirs", &["--copy"]);
+    twin.ask(&["name", "publish"]);
+    let ours = model(&world.lab, "tiny", "ours");
+    let path = ours.to_str().expect("as it was made");
+    let refused = world.lab.run(&["seed", path, "--copy"]);
+    refused.fails(4).says(text(&theirs, "release"));
+    world.lab.run(&["card", "withdraw", "tiny"]).fails(4).says("another machine");
+    // What is known stays known when nobody can be asked, also after something else was published.
+    world.seed("other", "two", &[]);
+    drop(daemon);
+    world.lab.run(&["seed", path, "--copy"]).fails(4).says("--onto");
+    // Unchanged, nothing is signed.
+    let first = model(&world.lab, "tiny", "one");
+    assert_eq!(world.lab.seed(&first, &["--copy"])["unchanged"], true);
+    let daemon = twin.daemon(&["--bootstrap", world.rendezvous.addr()]);
+    world.lab.get(text(&theirs, "release"), &["--peer", daemon.addr()]).ok();
+    let next = world.seed("tiny", "ours", &[]);
+    assert_eq!(next["version"], "3");
+    let card = world.lab.ask(&["card", "show", text(&next, "release")]);
+    assert_eq!(card["statement"]["predicate"]["seq"], 3);
+}
+
+#[test]
+fn an_index_that_lists_nothing_any_more_is_served_and_found() {
+    let world = World::new();
+    world.seed("tiny", "one", &[]);
+    let home = Home::new();
+    assert_eq!(names(&world.resolve(&home)), ["tiny"]);
+    let release = text(&world.lab.ask(&["show", "tiny"]), "release").to_owned();
+    world.lab.ask(&["rm", &release]);
+    until("the index without anything", || names(&world.resolve(&home)).is_empty().then_some(()));
 }
 
 #[test]
@@ -102,6 +203,9 @@ fn names_outlive_their_publisher_s_daemon_and_a_restart() {
     let got = world.get(&Home::new(), &reference).ok();
     assert_eq!(got["release"], seeded["release"]);
     drop(serving);
+    let serving = fetcher.daemon(&["--bootstrap", world.rendezvous.addr()]);
+    fetcher.announced(3);
+    drop(serving);
 
     let daemon = world.lab.daemon(&["--bootstrap", world.rendezvous.addr()]);
     let published = world.lab.ask(&["name", "publish"]);
@@ -117,10 +221,6 @@ fn the_index_lists_what_peers_may_see_and_nothing_else() {
     let world = World::new();
     world.seed("open", "one", &[]);
     world.seed("closed", "two", &["--visibility", "private"]);
-    let names = |resolved: &Value| -> Vec<String> {
-        let repos = resolved["repos"].as_array().expect("as it was made");
-        repos.iter().map(|repo| text(repo, "name").to_owned()).collect()
-    };
     let home = Home::new();
     assert_eq!(names(&world.resolve(&home)), ["open"]);
     world.lab.ask(&["share", "closed", "--to", "lan"]);
@@ -144,20 +244,13 @@ fn a_publisher_that_says_two_things_is_not_followed() {
     let home = Home::new();
     let reference = format!("{}/tiny", world.publisher);
     world.get(&home, &reference).ok();
-    // The same key on another machine, which does not know of the version that comes next.
-    let twin = Home::new();
-    let keys = twin.path().join("keys");
-    fs::create_dir_all(&keys).expect("as it was made");
-    fs::copy(world.lab.path().join("keys/publisher.key"), keys.join("publisher.key"))
-        .expect("as it was made");
-    let daemon = twin.daemon(&["--bootstrap", world.rendezvous.addr()]);
-    twin.get(text(&world.lab.ask(&["show", "tiny"]), "release"), &[]).ok();
-    let model = twin.beside("tiny");
-    fs::create_dir_all(&model).expect("as it was made");
-    fs::write(model.join("weights.bin"), "theirs").expect("as it was made");
-    let theirs = twin.seed(&model, &["--copy"]);
-    home.get(text(&theirs, "release"), &["--peer", daemon.addr()]).ok();
+    // The same key on another machine: each signs what comes next, and does not hear of the other.
+    let twin = world.twin();
+    world.get(&twin, text(&world.lab.ask(&["show", "tiny"]), "release")).ok();
+    let theirs = seed(&twin, "tiny", "theirs", &["--copy"]);
     world.seed("tiny", "ours", &[]);
+    let daemon = twin.daemon(&["--bootstrap", world.rendezvous.addr()]);
+    home.get(text(&theirs, "release"), &["--peer", daemon.addr()]).ok();
     let failed = until("the record of the other version", || {
         let got = world.get(&home, &reference);
         (got.code != 0).then_some(got)

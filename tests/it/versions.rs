@@ -183,7 +183,7 @@ fn two_cards_of_one_place_are_kept_as_proof_and_one_card_settles_between_them() 
     let twin = lab.twin();
     lab.get(&twin.home, text(&first, "release"));
     let ours = lab.seed("ours", &["--copy"]);
-    let theirs = twin.seed("theirs", &["--copy"]);
+    let theirs = twin.seed("theirs", &["--copy", "--onto", text(&first, "card")]);
     let home = Home::new();
     lab.get(&home, text(&first, "release"));
     lab.get(&home, text(&ours, "release"));

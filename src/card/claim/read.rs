@@ -1,6 +1,6 @@
 //! From a payload whose signature holds to what it says.
 
-use super::{Body, EVAL, Error, Measured, SVR, Subject, TEST_RESULT};
+use super::{Body, EVAL, Error, Measured, SVR, Said, Subject, TEST_RESULT};
 use crate::card::did::PublisherId;
 use crate::card::json::{self, Value, shortened};
 use crate::card::manifest::TreeDigests;
@@ -22,18 +22,8 @@ const KNOWN: [(&str, &str); 5] = [
     ("https://in-toto.io/attestation/release", "release"),
 ];
 
-/// A claim but for who made it.
-pub(super) struct Read {
-    pub(super) kind: String,
-    pub(super) subject: Subject,
-    pub(super) body: Body,
-    pub(super) made_at: Option<Timestamp>,
-    pub(super) supersedes: Vec<Cid>,
-    pub(super) note: Option<String>,
-}
-
 /// Fields that are not known are passed over, as in-toto asks: a claim is never written anew.
-pub(super) fn payload(payload: &[u8], signer: &PublisherId) -> Result<Read, Error> {
+pub(super) fn payload(payload: &[u8], signer: &PublisherId) -> Result<Said, Error> {
     let value = json::decode(payload, limits::CLAIM_PAYLOAD_MAX)?;
     let mut top = Fields::new("", value)?;
     top.exactly("_type", STATEMENT_TYPE)?;
@@ -48,7 +38,7 @@ pub(super) fn payload(payload: &[u8], signer: &PublisherId) -> Result<Read, Erro
     let subjects = top.list("subject")?;
     let (subject, about) = subject(subjects)?;
     let mut predicate = top.object("predicate")?;
-    let mut read = Read {
+    let mut said = Said {
         kind: kind(&predicate_type),
         subject,
         body: Body::Other,
@@ -59,18 +49,18 @@ pub(super) fn payload(payload: &[u8], signer: &PublisherId) -> Result<Read, Erro
     match predicate_type.as_str() {
         SVR | SVR_0_1 => {
             stated_by(&mut predicate, "verifier", signer)?;
-            read.made_at = Some(predicate.parsed("timeCreated")?);
-            read.body = Body::Svr { properties: lines(&mut predicate, "properties")? };
+            said.made_at = Some(predicate.parsed("timeCreated")?);
+            said.body = Body::Svr { properties: lines(&mut predicate, "properties")? };
         }
-        TEST_RESULT => read.body = test_result(&mut predicate)?,
+        TEST_RESULT => said.body = test_result(&mut predicate)?,
         EVAL => {
             stated_by(&mut predicate, "evaluator", signer)?;
-            read.made_at = Some(predicate.parsed("timeCreated")?);
-            read.body = eval(&mut predicate)?;
+            said.made_at = Some(predicate.parsed("timeCreated")?);
+            said.body = eval(&mut predicate)?;
         }
         _ => {}
     }
-    Ok(read)
+    Ok(said)
 }
 
 /// What a kind is called.

@@ -2,12 +2,12 @@
 //! DSSE envelope with one pure-ed25519 signature.
 //!
 //! The signature covers neither the key's hint nor the names of JSON keys, so one form only is read, the one that
-//! [`seal`] writes. What a payload says is not known here. DSSE v1.0.2; provenance 2, 6 and 7.4.
+//! [`encode`] writes. What a payload says is not known here. DSSE v1.0.2; provenance 2, 6 and 7.4.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use ed25519_dalek::{Signature, Signer as _, SigningKey};
+use ed25519_dalek::Signature;
 use serde::{Deserialize, Serialize};
 
 use crate::card::did::{self, PublisherId};
@@ -70,7 +70,7 @@ struct SignatureLine {
 }
 
 /// The one byte form of a bundle.
-pub(super) fn encode(payload: &[u8], signature: &[u8; 64], signer: &PublisherId) -> Bytes {
+pub(in crate::card) fn encode(payload: &[u8], signature: &[u8; 64], signer: &PublisherId) -> Bytes {
     let bundle = Bundle {
         media_type: MEDIA_TYPE.to_owned(),
         verification_material: Material {
@@ -102,9 +102,9 @@ pub(super) fn signature_holds(signer: &PublisherId, payload: &[u8], signature: &
 }
 
 /// Payload and signature of a bundle in the right outer form: nothing in it is to be believed before
-/// [`Signed::holds`], nor parsed.
+/// [`Parts::holds`], nor parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::card) struct Signed {
+pub(in crate::card) struct Parts {
     /// The key that the bundle names.
     pub(in crate::card) signer: PublisherId,
     /// What it says that key made.
@@ -115,7 +115,7 @@ pub(in crate::card) struct Signed {
     pub(in crate::card) bundle: Bytes,
 }
 
-impl Signed {
+impl Parts {
     /// Takes a bundle's bytes; the payload in it has at most `max`, the bundle what [`bundle_max`] gives.
     pub(in crate::card) fn read(bundle: Bytes, max: usize) -> Result<Self, Error> {
         within("bundle", bundle.len(), bundle_max(max))?;
@@ -143,13 +143,6 @@ impl Signed {
     pub(in crate::card) fn holds(&self) -> bool {
         signature_holds(&self.signer, &self.payload, &self.signature)
     }
-}
-
-/// Signs a payload: the bundle of it.
-pub(in crate::card) fn seal(payload: &[u8], key: &SigningKey) -> Result<Bytes, did::Error> {
-    let signer = PublisherId::try_from(&key.verifying_key())?;
-    let signature = key.sign(&pae(PAYLOAD_TYPE, payload)).to_bytes();
-    Ok(encode(payload, &signature, &signer))
 }
 
 /// Bytes of the largest bundle around a payload of at most so many: base64, 4 for 3, and the envelope around it.

@@ -6,7 +6,7 @@ use crate::card::json::parse_hex;
 use crate::card::statement::tests::{SEED, sample};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ed25519_dalek::{Signature, Signer as _};
+use ed25519_dalek::Signature;
 use proptest::prelude::*;
 use sha2::Digest as _;
 
@@ -23,7 +23,7 @@ pub(in crate::card) fn signed() -> Verified {
 pub(in crate::card) fn signed_with(change: impl FnOnce(&mut Statement)) -> Verified {
     let mut statement = sample();
     change(&mut statement);
-    sign(statement, &key()).unwrap()
+    sign(statement, &key(), None).unwrap()
 }
 
 fn open(bundle: &[u8]) -> Result<Verified, Error> {
@@ -111,7 +111,7 @@ fn only_the_statements_publisher_can_sign_it() {
     let signer = PublisherId::try_from(&other.verifying_key()).unwrap();
     let stated = sample().publisher;
     let refused = Err(Error::OtherPublisher { stated, signer });
-    assert_eq!(sign(sample(), &other), refused);
+    assert_eq!(sign(sample(), &other, None), refused);
     // Somebody re-signs A's card with their own key, in perfect form.
     assert_eq!(open(&bundle_over(signed().payload(), &other)), refused);
 }
@@ -236,8 +236,8 @@ fn a_signature_with_a_small_order_r_is_refused_though_the_plain_check_takes_it()
     let plain =
         ed25519_dalek::Verifier::verify(&public, &message, &Signature::from_bytes(&signature));
     assert!(plain.is_ok(), "the forged form must be one that a plain check takes");
-    let bundle = encode(card.payload(), &signature, card.publisher());
-    assert_eq!(open(&bundle), Err(Error::Signature { publisher: *card.publisher() }));
+    let bundle = encode(card.payload(), &signature, card.signer());
+    assert_eq!(open(&bundle), Err(Error::Signature { publisher: *card.signer() }));
 }
 
 #[test]
@@ -256,8 +256,8 @@ fn the_second_form_of_a_signature_is_refused() {
         carry = sum >> 8;
     }
     assert_eq!(carry, 0);
-    let bundle = encode(card.payload(), &signature, card.publisher());
-    assert_eq!(open(&bundle), Err(Error::Signature { publisher: *card.publisher() }));
+    let bundle = encode(card.payload(), &signature, card.signer());
+    assert_eq!(open(&bundle), Err(Error::Signature { publisher: *card.signer() }));
 }
 
 #[test]
@@ -265,7 +265,7 @@ fn a_signature_for_another_purpose_does_not_hold() {
     let card = signed();
     for message in [card.payload().to_vec(), pae("application/json", card.payload())] {
         let signature = key().sign(&message).to_bytes();
-        let bundle = encode(card.payload(), &signature, card.publisher());
+        let bundle = encode(card.payload(), &signature, card.signer());
         assert!(matches!(open(&bundle), Err(Error::Signature { .. })));
     }
 }
@@ -277,7 +277,7 @@ fn duly_signed_bytes_that_are_no_card_are_refused_after_the_signature() {
         assert!(matches!(error, Err(Error::Statement(_))), "{error:?}");
     }
     // The same payload under a wrong signature: that is said, and the payload is not looked at.
-    let bundle = encode(b"{}", &[0x11; 64], &sample().publisher);
+    let bundle = encode(b"{}", &[0x11; 64], signed().signer());
     assert!(matches!(open(&bundle), Err(Error::Signature { .. })));
 }
 
@@ -288,7 +288,7 @@ fn what_is_too_large_is_refused_unread_and_unsigned() {
     let largest = vec![b' '; limits::CARD_PAYLOAD_MAX];
     assert!(bundle_over(&largest, &key()).len() <= limits::CARD_BUNDLE_MAX);
     let metadata = statement_with_metadata(limits::CARD_PAYLOAD_INLINE_MAX);
-    assert!(matches!(sign(metadata, &key()), Err(Error::TooLarge { what: "payload", .. })));
+    assert!(matches!(sign(metadata, &key(), None), Err(Error::TooLarge { what: "payload", .. })));
 }
 
 fn statement_with_metadata(bytes: usize) -> Statement {

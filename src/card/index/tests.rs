@@ -1,12 +1,13 @@
 use super::*;
+use crate::card::PublisherId;
 use crate::card::envelope::tests::signed_with;
 use crate::card::statement::tests::SEED;
 use crate::dag::block::{RAW, cid_v1, sha256};
 use ed25519_dalek::SigningKey;
 use proptest::prelude::*;
 
-fn publisher() -> PublisherId {
-    PublisherId::try_from(&SigningKey::from_bytes(&SEED).verifying_key()).unwrap()
+fn publisher() -> Identity {
+    PublisherId::try_from(&SigningKey::from_bytes(&SEED).verifying_key()).unwrap().into()
 }
 
 fn dir(of: &str) -> Cid {
@@ -82,6 +83,43 @@ fn an_index_is_strict_dag_json_with_plain_strings_for_cids() {
     assert_eq!(*block.cid(), cid_v1(DAG_JSON, sha256(text.as_bytes())));
     assert_eq!(open(&text), Ok(sample()));
     assert_eq!(open(&json(&empty())), Ok(empty()));
+}
+
+#[test]
+fn what_two_machines_list_is_merged_and_the_first_word_on_a_place_stays() {
+    let theirs = with(&with(&empty(), "chat", 1), "theirs", 1);
+    let ours =
+        with(&with(&(1..=3).fold(empty(), |i, seq| with(&i, "chat", seq)), "ours", 2), "theirs", 2);
+    let merged = theirs.merged(&ours);
+    let seqs = |repo: &str| -> Vec<u64> {
+        merged.versions(&name(repo)).iter().map(|one| one.seq).collect()
+    };
+    assert_eq!((seqs("chat"), seqs("ours"), seqs("theirs")), (vec![3, 2, 1], vec![2], vec![2, 1]));
+    assert_eq!(merged.merged(&ours), merged, "merged again it is the same");
+    assert_eq!(merged.merged(&theirs), merged);
+    assert_eq!(open(&json(&merged)), Ok(merged.clone()));
+    // Another card of one place.
+    let other = signed_with(|statement| {
+        statement.name = name("chat");
+        statement.seq = 1;
+        statement.prev = None;
+        statement.version = "other".parse().unwrap();
+        statement.root = dir("other");
+    });
+    let other = empty().with(&other, dir("other"), Visibility::Lan).unwrap();
+    assert_eq!(theirs.merged(&other), theirs);
+    assert_eq!(other.merged(&theirs).versions(&name("chat")), other.versions(&name("chat")));
+}
+
+#[test]
+fn merged_indexes_stay_within_the_bounds() {
+    let full = |from: u64, name: &str| {
+        (from..from + 200).fold(empty(), |index, seq| with(&index, name, seq))
+    };
+    let merged = full(1, "chat").merged(&full(201, "chat"));
+    let versions = merged.versions(&name("chat"));
+    assert_eq!(versions.len(), limits::INDEX_VERSIONS_MAX);
+    assert_eq!(versions[0].seq, 400, "the newest stay");
 }
 
 #[test]
@@ -210,7 +248,7 @@ fn a_card_other_than_the_listed_one_is_told_by_its_first_difference() {
         assert_eq!(check(&listed, &card("chat", 3)), Some(field));
     }
     let stranger = PublisherId::try_from(&SigningKey::from_bytes(&[1; 32]).verifying_key());
-    let index = Index { publisher: stranger.unwrap(), ..index.clone() };
+    let index = Index { publisher: stranger.unwrap().into(), ..index.clone() };
     let refused = index.check(&chat, &head, &card("chat", 3)).unwrap_err();
     assert_eq!(refused, NotAsListed { field: "publisher" });
 }
@@ -219,7 +257,7 @@ fn a_card_other_than_the_listed_one_is_told_by_its_first_difference() {
 fn an_index_of_somebody_else_or_for_the_other_dht_is_refused() {
     let block = sample().to_block();
     let stranger = PublisherId::try_from(&SigningKey::from_bytes(&[1; 32]).verifying_key());
-    let stranger = stranger.unwrap();
+    let stranger = stranger.unwrap().into();
     let read = |publisher, scope| Index::from_block(publisher, scope, &block).unwrap_err();
     assert!(matches!(read(&stranger, Scope::Lan), Error::OtherPublisher { .. }));
     assert_eq!(read(&publisher(), Scope::Public), Error::OtherScope { scope: Scope::Public });
@@ -310,7 +348,7 @@ fn full(repos: usize) -> Index {
         let name = format!("{at:0width$}", width = limits::REPO_NAME_MAX).replacen('0', "a", 1);
         (name.parse().unwrap(), vec![listed.clone()])
     });
-    Index { repos: repos.collect(), scope: Scope::Public, publisher: publisher() }
+    Index { repos: repos.collect(), ..Index::new(publisher(), Scope::Public) }
 }
 
 #[test]
@@ -389,7 +427,7 @@ fn index() -> impl Strategy<Value = Index> {
     proptest::collection::btree_map("[a-zA-Z0-9_]{1,20}", log, 0..5).prop_map(|repos| {
         let named = |(text, log): (String, Vec<Listed>)| Some((text.parse().ok()?, log));
         let repos = repos.into_iter().filter_map(named).collect();
-        Index { publisher: publisher(), scope: Scope::Lan, repos }
+        Index { repos, ..Index::new(publisher(), Scope::Lan) }
     })
 }
 

@@ -1,4 +1,4 @@
-//! An index as bytes: `{"publisher", "repos": {NAME: {"versions": [{"card", "kind", …}]}}, "schema", "scope"}`.
+//! An index as bytes: `{"document"?, "publisher", "repos": {NAME: {"versions": [{"card", "kind", …}]}}, "schema", "scope"}`.
 //!
 //! Fields of the structs stand in the order of DAG-JSON, so that what they serialise to is canonical.
 
@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Index, Listed, Scope, form};
-use crate::card::did::PublisherId;
+use crate::card::identity::Identity;
 use crate::card::json::{self, shortened};
 use crate::card::name::{RepoName, Version};
 use crate::card::statement::{Kind, Status};
 use crate::dag::Cid;
+use crate::dag::block::RAW;
 use crate::limits;
 
 /// Major version; another is refused.
@@ -19,6 +20,8 @@ const SCHEMA: u64 = 1;
 
 #[derive(Serialize, Deserialize)]
 struct Document {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    document: Option<String>,
     publisher: String,
     repos: BTreeMap<String, Repo>,
     schema: u64,
@@ -77,7 +80,7 @@ impl Line {
     }
 }
 
-pub(super) fn read(publisher: &PublisherId, scope: Scope, bytes: &[u8]) -> Result<Index, Error> {
+pub(super) fn read(publisher: &Identity, scope: Scope, bytes: &[u8]) -> Result<Index, Error> {
     // The form first: what is not canonical could say two things, and duplicate keys would get lost below.
     form::check(bytes)?;
     let form = |error: serde_json::Error| Error::Form { problem: shortened(&error.to_string()) };
@@ -91,6 +94,14 @@ pub(super) fn read(publisher: &PublisherId, scope: Scope, bytes: &[u8]) -> Resul
         let (stated, publisher) = (shortened(&document.publisher), *publisher);
         return Err(Error::OtherPublisher { what: "the index", stated, publisher });
     }
+    let document_id = match &document.document {
+        None => None,
+        Some(text) => {
+            let problem = || Error::Form { problem: "its document is no raw block's CID".into() };
+            let is_raw = |cid: &Cid| cid.codec() == RAW && super::has_bounded_text(cid);
+            Some(json::parse_cid(text).filter(is_raw).ok_or_else(problem)?)
+        }
+    };
     if Scope::parse(&document.scope) != Some(scope) {
         return Err(Error::OtherScope { scope });
     }
@@ -103,7 +114,7 @@ pub(super) fn read(publisher: &PublisherId, scope: Scope, bytes: &[u8]) -> Resul
         Ok((name.clone(), log(repo).map_err(wrong)?))
     });
     let repos = repos.collect::<Result<_, Error>>()?;
-    Ok(Index { publisher: *publisher, scope, repos })
+    Ok(Index { publisher: *publisher, document: document_id, scope, repos })
 }
 
 fn log(repo: Repo) -> Result<Vec<Listed>, &'static str> {
@@ -122,6 +133,7 @@ pub(super) fn write(index: &Index) -> Vec<u8> {
         (name.to_string(), Repo { versions: versions.iter().map(Line::of).collect() })
     };
     let document = Document {
+        document: index.document.map(|cid| cid.to_string()),
         publisher: index.publisher.to_string(),
         repos: index.repos().map(repo).collect(),
         schema: SCHEMA,

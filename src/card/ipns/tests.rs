@@ -38,7 +38,7 @@ fn index(scope: Scope) -> Index {
 }
 
 fn unsigned(scope: Scope, sequence: u64) -> Unsigned {
-    Unsigned::new(&index(scope), sequence, at(END), limits::IPNS_TTL).unwrap()
+    Unsigned::new(&publisher(), &index(scope), sequence, at(END), limits::IPNS_TTL).unwrap()
 }
 
 fn ours(sequence: u64) -> Record {
@@ -442,7 +442,9 @@ fn signing_elsewhere_gives_the_same_record_and_takes_no_others_signature() {
 
 #[test]
 fn numbers_that_other_software_cannot_read_are_not_written() {
-    let new = |sequence, ttl| Unsigned::new(&index(Scope::Lan), sequence, at(END), ttl).err();
+    let new = |sequence, ttl| {
+        Unsigned::new(&publisher(), &index(Scope::Lan), sequence, at(END), ttl).err()
+    };
     let most = Duration::from_nanos(i64::MAX as u64);
     assert_eq!(new(i64::MAX as u64, most), None);
     assert_eq!(new(1 << 63, most), Some(Error::Range { field: "sequence" }));
@@ -518,7 +520,7 @@ proptest! {
     #[test]
     fn every_record_of_ours_comes_back(sequence in 0..1u64 << 63, seconds in 0i64..200_000_000_000, ttl in 0..1u64 << 63) {
         let (end, ttl) = (Timestamp::from_unix(seconds).unwrap(), Duration::from_nanos(ttl));
-        let record = Unsigned::new(&index(Scope::Public), sequence, end, ttl).unwrap();
+        let record = Unsigned::new(&publisher(), &index(Scope::Public), sequence, end, ttl).unwrap();
         let record = record.sign(&key()).unwrap();
         prop_assert_eq!((record.sequence(), record.valid_until(), record.ttl()), (sequence, end, ttl));
     }

@@ -42,12 +42,14 @@ pub struct ToSign {
 }
 
 impl Unsigned {
-    /// The record that points to this index, for the index's publisher and scope. `sequence` must be above that of
+    /// The record of `publisher` (of a lab: the key that it announces with) that points to this index, for the
+    /// index's scope. `sequence` must be above that of
     /// every record before it in this scope.
     ///
     /// # Errors
     /// [`Error::Range`].
     pub fn new(
+        publisher: &PublisherId,
         index: &Index,
         sequence: u64,
         valid_until: Timestamp,
@@ -66,7 +68,7 @@ impl Unsigned {
             ttl,
             scope: Some(index.scope()),
         };
-        let (publisher, data) = (*index.publisher(), data.encode());
+        let (publisher, data) = (*publisher, data.encode());
         Ok(Self { publisher, value, validity, sequence, ttl, data })
     }
 

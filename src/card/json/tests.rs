@@ -99,6 +99,21 @@ fn too_many_bytes_are_refused_unread() {
 }
 
 #[test]
+fn tiny_values_are_counted_before_they_are_made() {
+    let many = |value: &str, times: usize| format!("[{}]", vec![value; times].join(","));
+    let decode = |text: String| decode(text.as_bytes(), text.len());
+    let objects = many("{}", limits::JSON_OBJECTS_MAX);
+    assert!(decode(objects).is_ok());
+    let refused = decode(many("{}", limits::JSON_OBJECTS_MAX + 1));
+    assert_eq!(refused, Err(Error::TooMany { what: "objects", max: limits::JSON_OBJECTS_MAX }));
+    let refused = decode(many("0", limits::JSON_VALUES_MAX));
+    assert_eq!(refused, Err(Error::TooMany { what: "values", max: limits::JSON_VALUES_MAX }));
+    // What stands in a text is no value, whatever it looks like.
+    let text = format!("[\"\\\"{}\"]", "{,[".repeat(limits::JSON_VALUES_MAX));
+    assert!(decode(text).is_ok());
+}
+
+#[test]
 fn hex_has_one_form() {
     assert_eq!(hex(&[0x00, 0xaf]), "00af");
     assert_eq!(parse_hex("00af"), Some([0x00, 0xaf]));

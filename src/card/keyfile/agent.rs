@@ -81,8 +81,7 @@ pub fn list_request() -> Vec<u8> {
 /// # Errors
 /// [`Error::TooLarge`] if no agent would read so much.
 pub fn sign_request(key: &PublisherId, data: &[u8]) -> Result<Vec<u8>, Error> {
-    // Key, flags and lengths take 68 bytes beside the data.
-    if data.len() > limits::AGENT_MESSAGE_MAX - 68 {
+    if data.len() > limits::AGENT_DATA_MAX {
         return Err(Error::TooLarge { len: data.len() });
     }
     let mut body = Vec::with_capacity(data.len() + 68);

@@ -22,6 +22,8 @@ pub struct Intent {
     pub status: Status,
     /// Forks that it settles.
     pub resolves: Vec<Cid>,
+    /// Sign anew though nothing changed: the head's signature no longer counts by itself.
+    pub renew: bool,
 }
 
 /// What to do.
@@ -59,7 +61,8 @@ pub fn next(
     used: impl Fn(&Version) -> bool,
 ) -> Result<Next, VersionUsed> {
     if let Some(head) = head.map(Verified::statement) {
-        let unchanged = head.root == intent.root
+        let unchanged = !intent.renew
+            && head.root == intent.root
             && head.kind == intent.kind
             && head.license == intent.license
             && head.companion_keys == intent.companion_keys
@@ -96,6 +99,7 @@ mod tests {
             version: None,
             status: head.status,
             resolves: Vec::new(),
+            renew: false,
         }
     }
 
@@ -129,6 +133,7 @@ mod tests {
             Intent { companion_keys: vec![key], ..same.clone() },
             Intent { status: Status::Withdrawn, ..same.clone() },
             Intent { resolves: vec![*head.id()], ..same.clone() },
+            Intent { renew: true, ..same.clone() },
         ];
         for intent in changes {
             let sign = Next::Sign { seq: 2, prev: Some(*head.id()), version: version("2") };

@@ -31,6 +31,11 @@ impl Fields {
         self.map.remove(key)
     }
 
+    /// Whether a field is there.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.map.contains_key(key)
+    }
+
     /// Takes a field that must be there.
     pub(in crate::card) fn take(&mut self, key: &str) -> Result<Value, Error> {
         self.optional(key).ok_or_else(|| Error::field(self.at(key), "is missing"))
@@ -97,6 +102,12 @@ impl Fields {
             Some(Value::List(list)) => Ok(list),
             Some(_) => Err(Error::field(self.at(key), "must be a list")),
         }
+    }
+
+    /// A CID as text.
+    pub(super) fn cid(&mut self, key: &str) -> Result<Cid, Error> {
+        let text = self.text(key)?;
+        json::parse_cid(&text).ok_or_else(|| Error::field(self.at(key), "must be a CID"))
     }
 
     /// The CID behind `ipfs://`.

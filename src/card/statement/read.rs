@@ -2,14 +2,17 @@
 
 use super::fields::Fields;
 use super::{
-    Error, FILES_LIST, Files, Kind, LAYOUT, PREDICATE_TYPE, SCHEMA, STATEMENT_TYPE, Statement,
-    Status,
+    Error, FILES_LIST, Files, Kind, LAYOUT, PREDICATE_TYPE, RootVersion, SCHEMA, STATEMENT_TYPE,
+    Statement, Status,
 };
-use crate::card::did::PublisherId;
+use crate::card::identity::Identity;
 use crate::card::json::{self, Value};
 use crate::card::manifest::{FileEntry, Manifest, TreeDigests};
 use crate::dag::Cid;
 use crate::limits;
+
+/// The field that names the version of a lab's root.
+pub(super) const PUBLISHER_ROOT: &str = "publisherRoot";
 
 pub(super) fn statement(payload: &[u8]) -> Result<Statement, Error> {
     let value = json::decode(payload, limits::CARD_PAYLOAD_MAX)?;
@@ -102,6 +105,7 @@ fn predicate(
     let resolves = resolves.iter().map(|id| card_id("predicate.resolves", id));
     Ok(Statement {
         publisher: publisher(&mut fields)?,
+        publisher_root: publisher_root(&mut fields)?,
         name: fields.parsed("name")?,
         kind,
         version: fields.parsed("version")?,
@@ -125,14 +129,25 @@ fn predicate(
 }
 
 /// A publisher may be typed without `did:key:`; in a card it has one text.
-fn publisher(fields: &mut Fields) -> Result<PublisherId, Error> {
+fn publisher(fields: &mut Fields) -> Result<Identity, Error> {
     let text = fields.text("publisher")?;
-    let id: PublisherId =
-        text.parse().map_err(|error| Error::field("predicate.publisher", error))?;
+    let id: Identity = text.parse().map_err(|error| Error::field("predicate.publisher", error))?;
     if id.to_string() == text {
         Ok(id)
     } else {
-        Err(Error::field("predicate.publisher", "must start with did:key:"))
+        Err(Error::field("predicate.publisher", "must start with did:key: or tuf:"))
+    }
+}
+
+fn publisher_root(fields: &mut Fields) -> Result<Option<RootVersion>, Error> {
+    if !fields.has(PUBLISHER_ROOT) {
+        return Ok(None);
+    }
+    let mut root = fields.object(PUBLISHER_ROOT)?;
+    let read = RootVersion { version: root.uint("version")?, cid: root.cid("cid")? };
+    match root.rest().keys().next() {
+        None => Ok(Some(read)),
+        Some(_) => Err(Error::field(fields.at(PUBLISHER_ROOT), "must be version and cid")),
     }
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::card::PublisherId;
 use crate::card::json::{decode, encode};
 use crate::dag::block::{DAG_JSON, DAG_PB, RAW, cid_v1, sha256};
 use ed25519_dalek::SigningKey;
@@ -22,7 +23,8 @@ pub(in crate::card) fn sample() -> Statement {
     .unwrap();
     let key = SigningKey::from_bytes(&SEED).verifying_key();
     Statement {
-        publisher: PublisherId::try_from(&key).unwrap(),
+        publisher: PublisherId::try_from(&key).unwrap().into(),
+        publisher_root: None,
         name: "tiny-chat".parse().unwrap(),
         kind: Kind::Model,
         version: "1.0.0".parse().unwrap(),

@@ -1,5 +1,6 @@
 //! From a [`Statement`] to the bytes of a payload.
 
+use super::read::PUBLISHER_ROOT;
 use super::{Error, FILES_LIST, Files, LAYOUT, PREDICATE_TYPE, SCHEMA, STATEMENT_TYPE, Statement};
 use crate::card::json::{self, Map, Value, hex};
 use crate::card::manifest::FileEntry;
@@ -60,6 +61,11 @@ fn predicate(statement: &Statement) -> Result<Map, Error> {
         ("metadata", Value::Map(statement.metadata.clone())),
         ("subjects", subjects.into()),
     ];
+    if let Some(root) = &statement.publisher_root {
+        // Text, as all that must not be pinned along.
+        let cid = Value::Text(root.cid.to_string());
+        fields.push((PUBLISHER_ROOT, object([("cid", cid), ("version", root.version.into())])));
+    }
     if let Some(expires) = statement.expires {
         fields.push(("expires", Value::Text(expires.to_string())));
     }
@@ -80,7 +86,7 @@ fn predicate(statement: &Statement) -> Result<Map, Error> {
         }
     }
     // One that this version reads, left out above, must not come in by the back door.
-    for key in ["expires", "license", "companionKeys", "resolves"] {
+    for key in [PUBLISHER_ROOT, "expires", "license", "companionKeys", "resolves"] {
         if statement.other.contains_key(key) {
             return Err(Error::field(format_args!("predicate.{key}"), "is given twice"));
         }

@@ -97,6 +97,14 @@ impl Publisher {
         }
     }
 
+    /// Whether the root that the card names takes its signatures; later ones may not, see [`Publisher::standing`].
+    ///
+    /// # Errors
+    /// [`Objection::UnknownRoot`], [`Objection::NotEnough`].
+    pub fn takes(&self, card: &Signed) -> Result<(), Objection> {
+        self.turned_down(card).map(drop)
+    }
+
     /// The first root after the card's own that does not take its signatures.
     fn turned_down(&self, card: &Signed) -> Result<Option<u64>, Objection> {
         let version = card.root_version;

@@ -9,10 +9,11 @@ use crate::card::did;
 use crate::card::json::hex;
 use crate::dag::block::{RAW, cid_v1, sha256};
 
+mod cards;
 mod python;
 mod standing;
 
-pub(super) fn key(seed: u8) -> SigningKey {
+pub(in crate::card) fn key(seed: u8) -> SigningKey {
     SigningKey::from_bytes(&[seed; 32])
 }
 
@@ -43,12 +44,12 @@ pub(super) fn signed_by(mut draft: Draft, seeds: &[u8]) -> Publisher {
 }
 
 /// 2-of-2 root keys 1 and 2, card key 11.
-pub(super) fn first() -> Publisher {
+pub(in crate::card) fn first() -> Publisher {
     signed_by(Draft::first(content(role(2, &[1, 2]), role(1, &[11]))).unwrap(), &[1, 2])
 }
 
 /// Then 2-of-2 root keys 2 and 3, card key 12.
-pub(super) fn rotated() -> Publisher {
+pub(in crate::card) fn rotated() -> Publisher {
     let next = content(role(2, &[2, 3]), role(1, &[12]));
     signed_by(Draft::after(&first(), next).unwrap(), &[1, 2, 3])
 }

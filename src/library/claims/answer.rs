@@ -9,9 +9,10 @@ use bytes::Bytes;
 
 use super::kept::{self, Circle, Standing};
 use crate::{
-    card::{Claim, PublisherId, claim},
+    card::{Claim, Identity, claim},
     config::{Audience, Home, allows},
     dag::Cid,
+    library::keys::Publishing,
     limits,
     network::Attestations,
     rpc::Failure,
@@ -19,10 +20,10 @@ use crate::{
 };
 
 /// The function that answers peers of this home. It holds the store, and no network.
-pub fn answerer(home: &Home, store: &Store, own: &PublisherId) -> Attestations {
-    let (home, store, own) = (home.clone(), store.clone(), *own);
+pub fn answerer(home: &Home, store: &Store, own: &Publishing) -> Attestations {
+    let (home, store, own) = (home.clone(), store.clone(), [own.identity, own.signer.into()]);
     Arc::new(move |about, audience| {
-        answer(&home, &store, &own, about, audience).unwrap_or_else(|failure| {
+        answer(&home, &store, own, about, audience).unwrap_or_else(|failure| {
             tracing::warn!(%failure, "a peer that asked for attestations got none");
             Vec::new()
         })
@@ -32,7 +33,7 @@ pub fn answerer(home: &Home, store: &Store, own: &PublisherId) -> Attestations {
 fn answer(
     home: &Home,
     store: &Store,
-    own: &PublisherId,
+    own: [Identity; 2],
     about: &Cid,
     audience: Audience,
 ) -> Result<Vec<Bytes>, Failure> {
@@ -58,7 +59,7 @@ fn answer(
     for id in ids.iter().take(limits::ATTEST_CARDS) {
         bundles.extend(store.card(id)?.map(Bytes::from));
     }
-    let circle = Circle::of_home(home, own)?;
+    let circle = Circle::of_home(home, store, own)?;
     let kept = kept::load(store, &circle, &root)?;
     let passed_on = |claim: &&Claim| {
         let standing = circle.standing(claim.endorser());

@@ -4,15 +4,16 @@
 //! whom the trust list names enough for any use; of strangers a few, the newest, and only while the root is in the
 //! library; of those who are blocked none.
 
-use std::{cmp::Reverse, collections::HashSet, sync::PoisonError};
+use std::{cell::OnceCell, cmp::Reverse, collections::HashSet, sync::PoisonError};
 
 use bytes::Bytes;
 
-use super::super::{Library, sign, trust};
+use super::super::{Library, keys::Publishing, labs, sign, trust};
 use crate::{
     card::{
-        Alias, Claim, Identity, PublisherId, Unverified, Verified, claim,
+        Alias, Claim, Identity, TufId, Unverified, Verified, claim,
         trust::{Blocked, TrustList},
+        tuf::Publisher,
     },
     config::Home,
     dag::Cid,
@@ -55,18 +56,48 @@ impl Standing {
 }
 
 /// Whom the user knows.
-pub(super) struct Circle {
+pub(in crate::library) struct Circle {
     list: TrustList,
-    own: Identity,
+    /// The key that signs here, and the lab that it signs for.
+    own: [Identity; 2],
+    /// The labs among the endorsers as far as their roots are here; read when a key is none that is listed itself.
+    labs: OnceCell<Vec<Publisher>>,
+    store: Option<Store>,
 }
 
 impl Circle {
-    pub(super) fn of(library: &Library) -> Result<Self, Failure> {
-        Self::of_home(&library.inner.home, library.publisher())
+    pub(in crate::library) fn of(library: &Library) -> Result<Self, Failure> {
+        let Publishing { identity, signer, .. } = &library.inner.publishing;
+        Self::of_home(&library.inner.home, library.store(), [*identity, signer.into()])
     }
 
-    pub(super) fn of_home(home: &Home, own: &PublisherId) -> Result<Self, Failure> {
-        Ok(Self { list: trust::load(home)?, own: own.into() })
+    pub(super) fn of_home(home: &Home, store: &Store, own: [Identity; 2]) -> Result<Self, Failure> {
+        let (list, store) = (trust::load(home)?, Some(store.clone()));
+        Ok(Self { list, own, labs: OnceCell::new(), store })
+    }
+
+    /// As whom a key speaks: as itself, or as the listed lab whose newest root names it.
+    pub(in crate::library) fn speaks_as(&self, who: &Identity) -> Identity {
+        let Some(key) = who.as_key().filter(|_| self.list.endorser(who).is_none()) else {
+            return *who;
+        };
+        let labs = self.labs.get_or_init(|| {
+            let ids = self.list.endorsers().iter().filter_map(|one| one.id.as_lab());
+            ids.filter_map(|id| self.lab(id)).collect()
+        });
+        let lab = labs.iter().find(|lab| lab.allowed(key, lab.head().version()));
+        lab.map_or(*who, |lab| Identity::Tuf(*lab.id()))
+    }
+
+    /// What is known of a lab.
+    pub(super) fn lab(&self, id: &TufId) -> Option<Publisher> {
+        labs::kept(self.store.as_ref()?, id).ok().flatten()
+    }
+
+    /// A card, verified.
+    pub(super) fn card(&self, bundle: Bytes) -> Option<Verified> {
+        let read = Unverified::from_bundle(bundle);
+        read.and_then(|card| card.verify_with(|id| self.lab(id))).ok()
     }
 
     pub(super) fn list(&self) -> &TrustList {
@@ -75,13 +106,14 @@ impl Circle {
 
     /// What somebody is to the user; none if blocked.
     pub(super) fn standing(&self, who: &Identity) -> Option<Standing> {
-        if self.list.blocked(&Blocked::Publisher(*who)).is_some() {
+        let as_whom = self.speaks_as(who);
+        if [who, &as_whom].iter().any(|id| self.list.blocked(&Blocked::Publisher(**id)).is_some()) {
             return None;
         }
-        if *who == self.own {
+        if self.own.contains(who) {
             return Some(Standing::Own);
         }
-        let listed = self.list.endorser(who).map(|one| Standing::Listed(one.alias.clone()));
+        let listed = self.list.endorser(&as_whom).map(|one| Standing::Listed(one.alias.clone()));
         let trusted = || self.list.alias_of(who).map(|alias| Standing::Trusted(alias.clone()));
         Some(listed.or_else(trusted).unwrap_or(Standing::Unknown))
     }
@@ -123,8 +155,7 @@ impl Found {
                     }
                 }
                 Err(claim::Error::Card | claim::Error::TooLarge { .. }) => {
-                    let card = Unverified::from_bundle(bundle).and_then(Unverified::verify);
-                    found.cards.extend(card.ok().filter(|card| {
+                    found.cards.extend(circle.card(bundle).filter(|card| {
                         card.statement().root.hash() == root.hash()
                             && circle.standing(&Identity::from(card.publisher())).is_some()
                             && circle.list.blocked(&Blocked::cid(card.id())).is_none()
@@ -141,7 +172,7 @@ impl Found {
     fn prune(&mut self, circle: &Circle, strangers: bool) {
         let counting: HashSet<Cid> =
             claim::current(&self.claims).into_iter().map(|claim| *claim.id()).collect();
-        let own = |claim: &Claim| *claim.endorser() == circle.own;
+        let own = |claim: &Claim| circle.own.contains(claim.endorser());
         self.claims.sort_by_key(|claim| {
             Reverse((own(claim), counting.contains(claim.id()), claim.made_at(), *claim.id()))
         });
@@ -246,6 +277,7 @@ mod tests {
     use ed25519_dalek::SigningKey;
 
     use super::*;
+    use crate::card::PublisherId;
     use crate::card::claim::{Body, Draft, Subject, sign};
     use crate::card::statement::Timestamp;
     use crate::dag::block::{DAG_PB, cid_v1};
@@ -287,7 +319,7 @@ mod tests {
         list.add_endorser(alias("evalco"), identity(2), None).expect("added");
         list.add(alias("lab"), identity(3)).expect("added");
         list.block(Blocked::Publisher(identity(4)), None).expect("blocked");
-        Circle { list, own: identity(1) }
+        Circle { list, own: [identity(1); 2], labs: OnceCell::new(), store: None }
     }
 
     fn pruned(claims: Vec<Claim>, strangers: bool) -> Vec<(Identity, i64)> {

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     card::{
-        Claim, Identity, Unverified, Verified,
+        Claim, Identity, Verified,
         claim::{self, Body},
         reference::Target,
         trust::Endorser,
@@ -46,7 +46,7 @@ pub async fn list(library: &Library, of: ClaimsOf, watch: &Watch) -> Result<Clai
     blocking(move || {
         let root = match about {
             About::Root(root) => root,
-            About::Card(card) => root_of(&card, &bundles)?,
+            About::Card(card) => root_of(&library, &card, &bundles)?,
         };
         let here = cards_here(&library, &root)?.unwrap_or_default();
         let found = take_in(&library, &root, bundles)?.known;
@@ -110,11 +110,10 @@ async fn from_peers(
 }
 
 /// The root that a card states, if a peer showed the card.
-fn root_of(id: &Cid, bundles: &[Bytes]) -> Result<Cid, Failure> {
-    let cards = bundles.iter().filter_map(|bundle| {
-        Unverified::from_bundle(bundle.clone()).and_then(Unverified::verify).ok()
-    });
-    let card = cards.into_iter().find(|card| card.id() == id);
+fn root_of(library: &Library, id: &Cid, bundles: &[Bytes]) -> Result<Cid, Failure> {
+    let circle = Circle::of(library)?;
+    let mut cards = bundles.iter().filter_map(|bundle| circle.card(bundle.clone()));
+    let card = cards.find(|card| card.id() == id);
     card.map(|card| card.statement().root).ok_or_else(|| {
         Failure::new(
             Code::NotFound,
@@ -138,7 +137,10 @@ fn line(claim: &Claim, circle: &Circle) -> ClaimLine {
         endorser: claim.endorser().to_string(),
         alias: standing.as_ref().and_then(|one| one.alias()).map(ToString::to_string),
         trust: standing.as_ref().map_or("unknown", |one| one.as_str()).to_owned(),
-        counts: circle.list().endorser(claim.endorser()).is_some_and(of_this_kind),
+        counts: circle
+            .list()
+            .endorser(&circle.speaks_as(claim.endorser()))
+            .is_some_and(of_this_kind),
         kind: escape(claim.kind()).to_string(),
         properties: claim.properties().iter().map(|one| escape(one).to_string()).collect(),
         results: results

@@ -4,30 +4,31 @@
 //! there is where no peer knows the name. The index is a hint: the release's card is verified, must be the one that was
 //! listed, and must follow from what was accepted before.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use tokio::time::{Instant, sleep};
-
-use super::{jobs::Job, origin, parse_peers, source::Source};
+use super::{
+    jobs::Job,
+    origin,
+    resolve::{Found, index_of},
+    source::Source,
+};
 use crate::{
     card::{
-        PublisherId, RepoName, Verified,
-        index::{Index, Listed, Scope},
-        ipns::Record,
+        Identity, RepoName, Verified,
+        index::{Index, Listed},
         policy::Mark,
         reference::{Revision, Target},
     },
     dag::{Block, Cid},
     library::{Library, blocking, refs},
     limits,
-    network::Network,
-    rpc::{Code, Failure, Get, Resolve},
+    rpc::{Code, Failure, Get},
 };
 
 /// What an index says of a name.
 #[derive(Debug, Clone)]
 pub(super) struct Lookup {
-    pub publisher: PublisherId,
+    pub publisher: Identity,
     pub name: RepoName,
     /// The version that is meant.
     pub listed: Listed,
@@ -36,8 +37,8 @@ pub(super) struct Lookup {
     /// Whether it is meant as the newest, not by a version or an id.
     pub head: bool,
     index: Index,
-    /// The index's own block: kept and served on with what it led to.
-    pub block: Block,
+    /// The index's own block, and what led there: kept and served on with what it led to.
+    pub blocks: Vec<Block>,
 }
 
 /// Looks a REF up, if it is the name of somebody else's repo and the library holds nothing as new.
@@ -62,13 +63,13 @@ pub(super) async fn look_up(
         blocking(known).await?
     };
     let head = *revision == Revision::Head;
-    if publisher == *library.publisher() || library.inner.network.is_none() || !head && held {
+    if library.is_own(&publisher) || library.inner.network.is_none() || !head && held {
         return Ok(None);
     }
     let wait = if held { limits::NAME_WAIT_HELD } else { limits::NAME_WAIT };
     let found = index_of(library, &publisher, &get.reference, wait, job).await;
-    let (index, block) = match found {
-        Ok(Some((index, block, _))) => (index, block),
+    let (index, blocks) = match found {
+        Ok(Some(Found { index, blocks, .. })) => (index, blocks),
         Ok(None) => return Ok(None),
         // What is here is used where the rest of the world is out of reach.
         Err(_) if held => return Ok(None),
@@ -94,86 +95,7 @@ pub(super) async fn look_up(
     }
     let versions = index.versions(name).to_vec();
     let name = name.clone();
-    Ok(Some(Lookup { publisher, name, listed, versions, head, index, block }))
-}
-
-/// A publisher's index, and the record that led to it. For so long as `wait` a node that knows nobody, or whose peers have
-/// no record, asks again: it may just have started. None: no peer has a record.
-///
-/// # Errors
-/// Network (6) if there is nobody to ask; as [`Source::block`]; refused (4) for a block that is no index.
-async fn index_of(
-    library: &Library,
-    publisher: &PublisherId,
-    asked: &str,
-    wait: Duration,
-    job: &Arc<Job>,
-) -> Result<Option<(Index, Block, Record)>, Failure> {
-    let Some(network) = &library.inner.network else { return Ok(None) };
-    let timeout = limits::NAME_WAIT.as_secs();
-    let record = tokio::select! {
-        found = ask(network, publisher, asked, wait) => found?,
-        // Nothing is wanted of it but to dial the peers that were given.
-        () = dial(Source::open(library, asked, timeout, Vec::new(), job)) => None,
-    };
-    let Some(record) = record else { return Ok(None) };
-    let refused = |why: &dyn std::fmt::Display| {
-        Failure::new(Code::Refused, format!("the index of {publisher} is refused: {why}"))
-    };
-    let cid = record.index().ok_or_else(|| refused(&"its record points to something else"))?;
-    let mut source = Source::open(library, asked, timeout, vec![cid], job);
-    let block = source.block(cid).await?;
-    let index = Index::from_block(publisher, Scope::Lan, &block).map_err(|why| refused(&why))?;
-    Ok(Some((index, block, record)))
-}
-
-/// Asks the DHT, again and again for so long.
-async fn ask(
-    network: &Network,
-    publisher: &PublisherId,
-    asked: &str,
-    wait: Duration,
-) -> Result<Option<Record>, Failure> {
-    let began = Instant::now();
-    loop {
-        let found = network.resolve_name(*publisher).await?;
-        let (waited, met) = (began.elapsed(), network.status().await?.dht_peers > 0);
-        // What this node itself remembers may be old: it counts only once others were asked, or none turn up.
-        let enough = if met { found.is_some() } else { waited >= limits::NAME_WAIT_HELD };
-        match found {
-            Some(record) if enough => return Ok(Some(record)),
-            None if waited >= wait && met => return Ok(None),
-            None if waited >= wait => break,
-            _ => sleep(limits::NAME_RETRY).await,
-        }
-    }
-    Err(Failure::new(Code::Network, format!("no peer could be reached to ask for {asked}"))
-        .hint("name one with --peer MULTIADDR or --bootstrap MULTIADDR"))
-}
-
-/// Dials the peers that a job was given, until dropped.
-async fn dial(mut source: Source) {
-    while source.arrived().await.is_ok() {}
-    std::future::pending().await
-}
-
-/// What peers know of a publisher's names; the request may name peers to ask.
-///
-/// # Errors
-/// As [`index_of`].
-pub(in crate::library) async fn index_of_publisher(
-    library: &Library,
-    publisher: &PublisherId,
-    resolve: &Resolve,
-) -> Result<Option<(Index, Record)>, Failure> {
-    let job = Arc::new(Job::new(resolve.publisher.clone()));
-    for peer in parse_peers(&resolve.peers)? {
-        job.add_peer(peer)?;
-    }
-    let (asked, wait) = (&resolve.publisher, Duration::from_secs(resolve.timeout));
-    let wait = wait.min(limits::NAME_WAIT);
-    let found = index_of(library, publisher, asked, wait, &job).await?;
-    Ok(found.map(|(index, _, record)| (index, record)))
+    Ok(Some(Lookup { publisher, name, listed, versions, head, index, blocks }))
 }
 
 impl Lookup {
@@ -208,7 +130,7 @@ impl Lookup {
             if blocking(move || Ok(store.card(&known)?)).await?.is_some() {
                 continue;
             }
-            let card = origin::card_of_release(source, listed.release).await?;
+            let card = origin::card_of_release(library, source, listed.release).await?;
             if self.index.check(&self.name, listed, &card).is_ok() {
                 let store = library.store().clone();
                 blocking(move || Ok(store.save_card(card.id(), card.bundle())?)).await?;

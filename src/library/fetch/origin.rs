@@ -13,16 +13,17 @@ use super::{
 };
 use crate::{
     card::{
-        PublisherId, Unverified, Verified, oms,
+        Identity, Unverified, Verified, envelope, oms,
         reference::{Publisher, Target},
-        release::{self, CARD, MODEL_SIG},
+        release::{self, CARD, MODEL_SIG, PUBLISHER},
         statement::FILES_LIST,
+        tuf,
     },
     dag::{
-        Block, Cid,
+        Block, Cid, Entry,
         unixfs::{self, Node},
     },
-    library::{Library, blocking, keep::findable, refs, sign},
+    library::{Library, blocking, keep::findable, labs, refs, sign},
     limits,
     rpc::{Code, Failure, Get},
 };
@@ -37,7 +38,7 @@ pub(super) struct Wanted {
     /// What providers are looked for.
     pub hints: Vec<Cid>,
     /// The only publisher whose card will do.
-    pub publisher: Option<PublisherId>,
+    pub publisher: Option<Identity>,
     /// Whether that key itself was written by the user.
     pub named: bool,
     /// What the publisher's index says of the name, if it was asked.
@@ -62,9 +63,9 @@ impl Wanted {
 
     fn read(library: &Library, get: &Get, lookup: Option<Lookup>) -> Result<Self, Failure> {
         let reference = refs::parse(&get.reference)?;
-        let asked: Option<PublisherId> = match &get.publisher {
+        let asked: Option<Identity> = match &get.publisher {
             None => None,
-            Some(text) => Some(text.parse().map_err(|why: crate::card::did::Error| {
+            Some(text) => Some(text.parse().map_err(|why: crate::card::identity::Error| {
                 Failure::new(Code::Usage, format!("--publisher {text}: {why}"))
             })?),
         };
@@ -132,8 +133,8 @@ pub(super) struct Origin {
     pub named: bool,
     /// Whether this very version was asked for, not just the newest of a name.
     pub explicit: bool,
-    /// The publisher's index that led here: served on with the files.
-    pub index: Option<Cid>,
+    /// What led here, the publisher's index above all: served on with the files.
+    pub named_by: Vec<Cid>,
 }
 
 impl Origin {
@@ -157,9 +158,7 @@ impl Origin {
         let beside: Vec<Cid> =
             entries.iter().take(limits::RELEASE_ENTRIES).map(|entry| entry.cid).collect();
         source.prefetch(&beside).await?;
-        let bundle = entries.iter().find(|entry| entry.name == CARD).map(|entry| entry.cid);
-        let bundle = bundle.expect("the arm above found the card");
-        let (card, mut blocks) = verified(source, &wanted.cid, bundle).await?;
+        let (card, mut blocks) = verified(library, source, &wanted.cid, &entries).await?;
         let refused = |why: String| refused(&wanted.cid, &why);
         let names = entries.iter().map(|entry| (entry.name.as_str(), entry.cid));
         let release = release::check(names, &card).map_err(|why| refused(why.to_string()))?;
@@ -167,7 +166,7 @@ impl Origin {
         if let Some(lookup) = &wanted.lookup {
             lookup.check(&card)?;
             lookup.fill(library, source).await?;
-            blocks.push(lookup.block.clone());
+            blocks.extend(lookup.blocks.iter().cloned());
         }
         let extras: Vec<(String, Cid)> = entries
             .iter()
@@ -202,7 +201,7 @@ impl Origin {
             path: wanted.path,
             named: wanted.named,
             explicit: !wanted.lookup.as_ref().is_some_and(|lookup| lookup.head),
-            index: wanted.lookup.map(|lookup| *lookup.block.cid()),
+            named_by: lookup_cids(wanted.lookup.as_ref()),
         })
     }
 
@@ -222,9 +221,14 @@ impl Origin {
             path: wanted.path,
             named: wanted.named,
             explicit: true,
-            index: None,
+            named_by: Vec::new(),
         })
     }
+}
+
+fn lookup_cids(lookup: Option<&Lookup>) -> Vec<Cid> {
+    let blocks = lookup.into_iter().flat_map(|lookup| &lookup.blocks);
+    blocks.map(|block| *block.cid()).collect()
 }
 
 /// The card of a release, verified, and nothing else of it.
@@ -232,28 +236,49 @@ impl Origin {
 /// # Errors
 /// Refused (4) for what is no release or bears no valid card; as [`Source::block`].
 pub(super) async fn card_of_release(
+    library: &Library,
     source: &mut Source,
     release: Cid,
 ) -> Result<Verified, Failure> {
     let first = source.block(release).await?;
-    let bundle = match unixfs::decode(&first) {
-        Ok(Node::Directory(entries)) => entries.into_iter().find(|entry| entry.name == CARD),
-        _ => None,
+    let Ok(Node::Directory(entries)) = unixfs::decode(&first) else {
+        return Err(refused(&release, &"it is no directory"));
     };
-    let bundle = bundle.ok_or_else(|| refused(&release, &"it has no card"))?;
-    Ok(verified(source, &release, bundle.cid).await?.0)
+    Ok(verified(library, source, &release, &entries).await?.0)
 }
 
-/// The card in a release's bundle, and the blocks that it came in.
+/// The card of a release with these entries, and the blocks that it came in. A lab's is verified by the longest chain of
+/// roots that is known, which may be the one beside it; that is kept from then on.
 async fn verified(
+    library: &Library,
     source: &mut Source,
     release: &Cid,
-    bundle: Cid,
+    entries: &[Entry],
 ) -> Result<(Verified, Vec<Block>), Failure> {
-    let (bundle, blocks) = source.small_file(bundle, limits::CARD_BUNDLE_MAX).await?;
-    let card = Unverified::from_bundle(bundle)
-        .and_then(Unverified::verify)
-        .map_err(|why| refused(release, &why))?;
+    let entry = |name| entries.iter().find(|entry| entry.name == name);
+    let bundle = entry(CARD).ok_or_else(|| refused(release, &"it has no card"))?;
+    let (bundle, mut blocks) = source.small_file(bundle.cid, limits::CARD_BUNDLE_MAX).await?;
+    let unverified = Unverified::from_bundle(bundle).map_err(|why| refused(release, &why))?;
+    let Some(document) = entry(PUBLISHER) else {
+        let verified = {
+            let library = library.clone();
+            blocking(move || sign::verify_opened(&library, unverified)).await
+        };
+        return Ok((verified.map_err(|why| refused(release, &why))?, blocks));
+    };
+    let (document, _) = source.small_file(document.cid, limits::PUBLISHER_DOC_MAX).await?;
+    let lab = tuf::Publisher::from_document(&document).map_err(|why| refused(release, &why))?;
+    // By the roots beside it: that they are not behind those which are known is looked at next.
+    let beside = lab.clone();
+    let card = unverified
+        .verify_with(|id| (beside.id() == id).then_some(beside))
+        .map_err(|why: envelope::Error| refused(release, &why))?;
+    if card.publisher().as_lab() != Some(lab.id()) {
+        return Err(refused(release, &"its publisher.json is not its publisher's"));
+    }
+    blocks.push(lab.first_block());
+    let library = library.clone();
+    blocking(move || labs::learn(&library, lab)).await?;
     Ok((card, blocks))
 }
 
@@ -266,7 +291,7 @@ fn expect_publisher(wanted: &Wanted, card: Option<&Verified>) -> Result<(), Fail
     let Some(asked) = &wanted.publisher else { return Ok(()) };
     let why = match card {
         Some(card) if card.publisher() == asked => return Ok(()),
-        Some(card) => format!("it is signed by {}, not by {asked}", card.publisher()),
+        Some(card) => format!("it is {}'s, not {asked}'s", card.publisher()),
         None => format!("nobody signed it, and {asked} was asked for"),
     };
     Err(Failure::new(Code::Refused, format!("{} is refused: {why}", wanted.cid)))

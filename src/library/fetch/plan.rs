@@ -290,6 +290,7 @@ impl Plan {
             return known.clone();
         }
         let statement = origin.card.as_ref().map(|card| card.statement());
+        let named_by = origin.named_by.iter().map(ToString::to_string).collect();
         Tree {
             root: origin.root,
             release: origin.release,
@@ -304,7 +305,7 @@ impl Plan {
             owner: self.place.owner,
             state: TreeState::Whole,
             created_at: SystemTime::now(),
-            note: Note { partial: self.partial, ..Note::default() }.to_text(),
+            note: Note { name: None, partial: self.partial, named_by }.to_text(),
         }
     }
 

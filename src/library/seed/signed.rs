@@ -8,13 +8,14 @@ use super::{Import, folder};
 use crate::{
     card::{
         self, RepoName, Verified, Version, frontmatter,
+        index::Index,
         json::Map,
         oms,
         policy::{self, Intent, Next},
         statement::{Status, license},
     },
     dag::Cid,
-    library::{Library, Watch, blocks, chain, keep, keys, place, scan::Scan, sign, trust},
+    library::{Library, Watch, blocks, chain, keep, keys, labs, place, scan::Scan, sign, trust},
     limits,
     rpc::{Code, Failure, Seeded},
     store::{Repo, Tree, TreeId, TreeState},
@@ -101,6 +102,7 @@ impl Import<'_> {
             version,
             status: Status::Active,
             resolves: resolves.clone(),
+            renew: before.map_or(Ok(false), |card| labs::is_overtaken(library, card))?,
         };
         let used = |version: &Version| {
             versions.iter().any(|(_, tree)| tree.version.as_deref() == Some(version.as_str()))
@@ -117,6 +119,7 @@ impl Import<'_> {
             }
             (Next::Unchanged, None) => unreachable!("only against a head can nothing have changed"),
             (Next::Sign { seq, prev, version }, _) => {
+                not_behind(&self.name, before, self.published.as_deref())?;
                 self.warn_of_lost_bytes(head.and_then(|(_, held)| held.as_ref()));
                 let name = self.name.clone();
                 let draft = sign::Draft {
@@ -130,7 +133,7 @@ impl Import<'_> {
                     resolves,
                     companion,
                 };
-                let made = sign::release(library, draft, read)?;
+                let made = sign::release(library, draft, read, self.watch)?;
                 if let Some(companion) = &made.companion {
                     library.store().save_companion(made.card.id(), companion)?;
                 }
@@ -244,6 +247,39 @@ pub(in crate::library) fn head(
     let Some(mark) = mark else { return Ok(None) };
     let card = sign::card_by_id(library, &mark.card)?.ok_or_else(|| lost_card(name))?;
     Ok(Some((card, None)))
+}
+
+/// Refuses to sign after `head` what another machine with the same key has signed and published already.
+///
+/// # Errors
+/// Refused (4).
+pub(in crate::library) fn not_behind(
+    name: &RepoName,
+    head: Option<&Verified>,
+    published: Option<&Index>,
+) -> Result<(), Failure> {
+    let Some(listed) = published.and_then(|index| index.versions(name).first()) else {
+        return Ok(());
+    };
+    let known = head.map_or(0, |head| head.statement().seq);
+    if listed.seq < known || head.is_some_and(|head| *head.id() == listed.card) {
+        return Ok(());
+    }
+    let here = match head {
+        Some(head) => format!("here {} is the newest", head.statement().version),
+        None => "here no version is known".to_owned(),
+    };
+    Err(Failure::new(
+        Code::Refused,
+        format!(
+            "another machine with this key published version {} of {name}, and {here}: a card signed now would contradict it",
+            listed.version
+        ),
+    )
+    .hint(format!(
+        "fetch that release first: modelswarm get {}; or say what to sign after with --onto CARD",
+        listed.release
+    )))
 }
 
 /// The card that the user chose to sign after.

@@ -37,7 +37,12 @@ pub(super) struct Resolve {
 }
 
 impl Resolve {
-    pub(super) fn new(publisher: PublisherId, scope: Scope, watcher: Reply, now: Instant) -> Self {
+    pub(super) fn new(
+        publisher: PublisherId,
+        scope: Scope,
+        watcher: Reply,
+        until: Instant,
+    ) -> Self {
         Self {
             publisher,
             scope,
@@ -45,7 +50,7 @@ impl Resolve {
             current: Vec::new(),
             stale: Vec::new(),
             checked: 0,
-            until: now + limits::NAME_RESOLVE_TIME,
+            until,
             watchers: vec![watcher],
         }
     }
