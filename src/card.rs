@@ -10,6 +10,7 @@
 // A failed expectation of a test is its report; outside tests the lint holds.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod claim;
 pub mod commit;
 pub mod consent;
 pub mod content;
@@ -34,6 +35,7 @@ pub mod statement;
 pub mod trust;
 pub mod tuf;
 
+pub use claim::Claim;
 pub use commit::CommitId;
 pub use did::PublisherId;
 pub use envelope::{Unverified, Verified};

@@ -6,6 +6,7 @@
 mod args;
 mod card;
 mod cat;
+mod claims;
 mod converse;
 mod daemon;
 mod get;
@@ -185,6 +186,8 @@ fn request(command: Command) -> Result<Request, Failure> {
         Command::Show { reference } => Request::Show { reference },
         Command::Card { action } => card::request(action)?,
         Command::Lineage { reference, depth } => Request::Lineage { reference, depth },
+        Command::Endorse(args) => claims::endorse(args)?,
+        Command::Claims(args) => claims::list(args)?,
         Command::Name { action } => name::request(action),
         Command::ImportSig(args) => signatures::request(args)?,
         Command::Verify { target } => verify::request(&target)?,
@@ -223,6 +226,9 @@ fn print(context: &Context, request: &Request, answer: &Answer, screen: &Screen)
         Answer::CardDiff(answer) => card::print_diff(answer),
         Answer::ExportedCard(answer) => card::print_exported(answer, screen),
         Answer::Lineage(answer) => lineage::print(answer, screen),
+        Answer::Endorsed(answer) => claims::print_endorsed(answer, screen),
+        Answer::ImportedClaims(answer) => claims::print_imported(answer, screen),
+        Answer::Claims(answer) => claims::print(answer, screen),
         Answer::Names(answer) => name::print_published(answer, screen),
         Answer::Name(answer) => name::print_resolved(answer),
         Answer::ImportedSignature(answer) => signatures::print(answer, screen),

@@ -9,6 +9,7 @@
 mod blocks;
 pub mod cards;
 mod chain;
+pub mod claims;
 mod content;
 mod export;
 mod failure;
@@ -101,6 +102,8 @@ struct Inner {
     importing: tokio::sync::Mutex<()>,
     /// One record of names is signed at a time: two would take the same place.
     naming: tokio::sync::Mutex<()>,
+    /// One change at a time of what is kept about a root.
+    claiming: Mutex<()>,
     fetches: Fetches,
     /// One change at a time of what is noted as unfinished.
     noting: Mutex<()>,
@@ -146,6 +149,7 @@ impl Library {
                 peer_id: node.public().to_peer_id(),
                 importing: tokio::sync::Mutex::default(),
                 naming: tokio::sync::Mutex::default(),
+                claiming: Mutex::default(),
                 fetches: Fetches::default(),
                 noting: Mutex::default(),
                 listing: Mutex::default(),

@@ -91,7 +91,8 @@ impl Node {
                     Keypair::ed25519_from_bytes(keys.node.to_bytes()).map_err(|why| {
                         Failure::new(Code::Failure, format!("the node key is unusable: {why}"))
                     })?;
-                Some(listen::start(identity, &config, role, &store).await?)
+                let attestations = library::claims::answerer(&home, &store, &keys.publisher);
+                Some(listen::start(identity, &config, role, &store, attestations).await?)
             }
         };
         let made_home = keys.made;

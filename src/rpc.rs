@@ -7,6 +7,7 @@
 
 mod answer;
 mod cards;
+mod claims;
 mod keys;
 mod lineage;
 mod names;
@@ -31,6 +32,11 @@ pub use answer::{
 };
 
 pub use cards::{CardDiff, CardLine, CardLog, CardShown, FieldChange, Restate};
+
+pub use claims::{
+    ClaimKind, ClaimLine, Claims, ClaimsOf, Endorse, Endorsed, EndorserLine, ImportedClaims,
+    MeasuredLine, OfferedCard,
+};
 
 pub use keys::{
     AgentKey, AgentKeys, KeyExported, KeyHeld, KeyMade, KeyShown, PublisherShown, RoleShown,
@@ -110,6 +116,15 @@ pub enum Request {
         /// The folder to write into. Absolute.
         output: PathBuf,
     },
+    /// Sign a claim about somebody's content.
+    Endorse(Endorse),
+    /// Take in claims out of a file.
+    EndorseImport {
+        /// A `claims.jsonl`. Absolute.
+        path: PathBuf,
+    },
+    /// What is said of content, here and by peers.
+    Claims(ClaimsOf),
     /// Publish what this home shares under its publisher's key.
     NamePublish,
     /// What a publisher's record and index say.
@@ -175,6 +190,20 @@ pub enum Request {
     },
     /// Trust a publisher no longer.
     TrustRm {
+        /// The alias it was added under.
+        alias: String,
+    },
+    /// Count somebody's claims.
+    TrustAddEndorser {
+        /// The user's own name for the key.
+        alias: String,
+        /// `did:key:z6Mk…` or a lab's id.
+        endorser: String,
+        /// Only claims of these kinds; all if empty.
+        kinds: Vec<String>,
+    },
+    /// Count somebody's claims no longer.
+    TrustRmEndorser {
         /// The alias it was added under.
         alias: String,
     },

@@ -17,7 +17,7 @@
 //! | [`Store::set_visibility`], [`Store::set_pinned`] | flush; plain record synced |
 //! | [`Store::remove_tree`] | plain record gone: synced; index: flush; files deleted |
 //! | [`Store::save_job`] | flush |
-//! | [`Store::save_card`], [`Store::save_companion`], [`Store::change_mark`], [`Store::save_document`] | synced |
+//! | [`Store::save_card`], [`Store::save_companion`], [`Store::change_mark`], [`Store::save_document`], [`Store::save_claims`] | synced |
 //! | [`Store::save_provider_records`], [`Store::save_peers`], [`Store::save_names`] | with the next flush of anything |
 //!
 //! A flush covers every batch applied before it, whoever applied it. It is sled's flush and an fsync of sled's file,
@@ -37,6 +37,7 @@
 mod arriving;
 mod aside;
 mod blocks;
+mod claims;
 mod codec;
 mod disk;
 mod error;

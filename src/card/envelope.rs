@@ -2,15 +2,13 @@
 //!
 //! [`Unverified`] holds bytes of the right outer form and knows nothing of the payload; [`Unverified::verify`] checks
 //! the signature over those same bytes with `verify_strict` and only then parses them. [`Verified`] has no other
-//! constructor but that and [`sign`]. The signature covers neither the key's hint nor the names of JSON keys, so a
-//! bundle is accepted in one byte form only, the one that we write: compact, keys in the order of
-//! `provenance-example`, hint and keyid both the signer's did:key. DSSE v1.0.2; provenance 2, 6 and 7.4.
+//! constructor but that and [`sign`]. A bundle is accepted in one byte form only, the one that we write (`form`):
+//! compact, keys in the order of `provenance-example`, hint and keyid both the signer's did:key. Provenance 2, 6, 7.4.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+mod form;
+
 use bytes::Bytes;
-use ed25519_dalek::{Signature, Signer as _, SigningKey};
-use serde::{Deserialize, Serialize};
+use ed25519_dalek::{Signer as _, SigningKey};
 
 use crate::dag::block::{DAG_JSON, cid_v1, sha256};
 use crate::dag::{Block, Cid};
@@ -18,14 +16,10 @@ use crate::limits;
 
 use super::did::{self, PublisherId};
 use super::identity::{Identity, TufId};
-use super::json::shortened;
 use super::statement::{self, Files, RootVersion, Statement};
 use super::tuf::{Objection, Publisher, Signed};
 
-/// DSSE payload type of an in-toto statement.
-pub(super) const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
-/// Media type of a Sigstore bundle v0.3.
-pub(super) const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
+pub(super) use form::{Error as FormError, MEDIA_TYPE, PAYLOAD_TYPE, Parts, encode, pae};
 
 /// Why bytes are no card of the key that they name, or a statement cannot be signed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -96,75 +90,6 @@ pub enum Error {
     },
 }
 
-/// The bundle's JSON; the order of the fields is the order in which they are written.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Bundle {
-    media_type: String,
-    verification_material: Material,
-    dsse_envelope: Envelope,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Material {
-    public_key: KeyHint,
-    tlog_entries: [(); 0],
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct KeyHint {
-    hint: String,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Envelope {
-    payload: String,
-    payload_type: String,
-    signatures: [SignatureLine; 1],
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SignatureLine {
-    sig: String,
-    keyid: String,
-}
-
-/// The one byte form of a bundle.
-fn encode(payload: &[u8], signature: &[u8; 64], signer: &PublisherId) -> Bytes {
-    let bundle = Bundle {
-        media_type: MEDIA_TYPE.to_owned(),
-        verification_material: Material {
-            public_key: KeyHint { hint: signer.to_string() },
-            tlog_entries: [],
-        },
-        dsse_envelope: Envelope {
-            payload: STANDARD.encode(payload),
-            payload_type: PAYLOAD_TYPE.to_owned(),
-            signatures: [SignatureLine {
-                sig: STANDARD.encode(signature),
-                keyid: signer.to_string(),
-            }],
-        },
-    };
-    serde_json::to_vec(&bundle).expect("strings and arrays always serialise").into()
-}
-
-/// DSSE's pre-authentication encoding: the bytes that are signed.
-pub(super) fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
-    let head = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len());
-    [head.as_bytes(), payload].concat()
-}
-
-/// Whether `signature` is `signer`'s over the payload, strictly: canonical S and R, no point of small order.
-fn signature_holds(signer: &PublisherId, payload: &[u8], signature: &[u8; 64]) -> bool {
-    let signature = Signature::from_bytes(signature);
-    signer.verifying_key().verify_strict(&pae(PAYLOAD_TYPE, payload), &signature).is_ok()
-}
-
 /// A bundle in the right outer form. What it says is not known yet, and nothing in it is to be believed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unverified {
@@ -180,26 +105,9 @@ impl Unverified {
     /// # Errors
     /// [`Error::TooLarge`], [`Error::Bundle`], [`Error::Form`], [`Error::Key`].
     pub fn from_bundle(bundle: impl Into<Bytes>) -> Result<Self, Error> {
-        let bundle = bundle.into();
-        within("card.sigstore.json", bundle.len(), limits::CARD_BUNDLE_MAX)?;
-        let read: Bundle = serde_json::from_slice(&bundle)
-            .map_err(|error| Error::Bundle(shortened(&error.to_string())))?;
-        let [line] = read.dsse_envelope.signatures;
-        let base64 = |what: &str, text: &str| {
-            STANDARD.decode(text).map_err(|error| Error::Bundle(format!("{what}: {error}")))
-        };
-        let payload = base64("payload", &read.dsse_envelope.payload)?;
-        within("payload", payload.len(), limits::CARD_PAYLOAD_MAX)?;
-        let signature: [u8; 64] = base64("sig", &line.sig)?
-            .try_into()
-            .map_err(|_| Error::Bundle("sig: not 64 bytes".to_owned()))?;
-        let signer: PublisherId = line.keyid.parse()?;
-        let form = encode(&payload, &signature, &signer);
-        if form != bundle {
-            let at = form.iter().zip(&bundle).take_while(|(a, b)| a == b).count();
-            return Err(Error::Form { at });
-        }
-        Ok(Self { signer, signature, payload: payload.into(), bundle })
+        let Parts { signer, signature, payload, bundle } =
+            Parts::read(bundle.into(), limits::CARD_PAYLOAD_MAX).map_err(form_error)?;
+        Ok(Self { signer, signature, payload, bundle })
     }
 
     /// The key that the bundle names; whether it signed, [`Unverified::verify`] says.
@@ -225,7 +133,7 @@ impl Unverified {
         self,
         lab: impl FnOnce(&TufId) -> Option<Publisher>,
     ) -> Result<Verified, Error> {
-        if !signature_holds(&self.signer, &self.payload, &self.signature) {
+        if !form::signature_holds(&self.signer, &self.payload, &self.signature) {
             return Err(Error::Signature { publisher: self.signer });
         }
         let statement = Statement::from_payload(&self.payload)?;
@@ -398,6 +306,18 @@ pub fn sign(
     let unsigned = Unsigned::new(statement)?;
     // What we sign must be what a stranger reads: verified by the same way in, in full.
     unsigned.with_signature(&signer, &key.sign(&unsigned.message()).to_bytes(), lab)
+}
+
+fn form_error(error: FormError) -> Error {
+    match error {
+        FormError::TooLarge("bundle", len, max) => {
+            Error::TooLarge { what: "card.sigstore.json", len, max }
+        }
+        FormError::TooLarge(what, len, max) => Error::TooLarge { what, len, max },
+        FormError::Bundle(why) => Error::Bundle(why),
+        FormError::Form(at) => Error::Form { at },
+        FormError::Key(why) => Error::Key(why),
+    }
 }
 
 fn within(what: &'static str, len: usize, max: usize) -> Result<(), Error> {

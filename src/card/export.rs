@@ -9,12 +9,14 @@ use bytes::Bytes;
 use ed25519_dalek::pkcs8::EncodePublicKey as _;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 
+use super::claim::{self, CLAIMS, Claim};
 use super::did::PublisherId;
 use super::envelope::Verified;
 use super::json::hex;
 use super::oms::{self, PublicKey};
 use super::release::{CARD, MODEL_SIG};
 use super::statement::{self, FILES_LIST, Files};
+use crate::dag::Cid;
 use crate::dag::block::sha256;
 
 /// The publisher's key in PEM.
@@ -26,6 +28,7 @@ pub const VERIFY: &str = "VERIFY.md";
 
 const TEXT: &str = include_str!("export/verify.md");
 const COMPANION: &str = include_str!("export/companion.md");
+const OTHERS: &str = include_str!("export/claims.md");
 
 /// How the lines of `VERIFY.md` get at the files of a card that lists them itself.
 const INLINE_ENTRIES: &str = r#"subjects = json.load(open(sys.argv[1] + "/payload", "rb"))["subject"][1:]
@@ -51,27 +54,35 @@ pub enum Error {
     /// The companion does not hold.
     #[error(transparent)]
     Companion(#[from] oms::Error),
+    /// A claim is about something else.
+    #[error("the claim {0} is not about this card's files")]
+    Claim(Box<Cid>),
 }
 
 /// The files to write, by name: the card, its publisher's key and `VERIFY.md`; `files.jsonl` if the card names one,
-/// `model.sig` and its key if the release has one.
+/// `model.sig` and its key if the release has one, `claims.jsonl` if there are claims.
 ///
 /// # Errors
-/// [`Error::Files`] and [`Error::Companion`]: what does not hold is not exported.
+/// [`Error::Files`], [`Error::Companion`] and [`Error::Claim`]: what does not hold is not exported.
 pub fn files(
     card: &Verified,
     files_list: Option<Bytes>,
     model_sig: Option<Bytes>,
+    claims: &[Claim],
 ) -> Result<Vec<(&'static str, Bytes)>, Error> {
     let manifest = card.statement().manifest(files_list.as_deref())?;
     let companion = match &model_sig {
         Some(model_sig) => Some(oms::verify_companion(model_sig, card, &manifest)?),
         None => None,
     };
+    let root = &card.statement().root;
+    if let Some(other) = claims.iter().find(|claim| !claim.subject().is_of(root, Some(card))) {
+        return Err(Error::Claim(Box::new(*other.id())));
+    }
     let mut files = vec![
         (CARD, card.bundle().clone()),
         (PUBLISHER_PEM, publisher_pem(card.signer()).into()),
-        (VERIFY, verify_md(card, companion.as_ref()).into()),
+        (VERIFY, verify_md(card, companion.as_ref(), claims.len()).into()),
     ];
     if let (Files::List(_), Some(list)) = (&card.statement().files, files_list) {
         files.push((FILES_LIST, list));
@@ -79,6 +90,9 @@ pub fn files(
     if let (Some(key), Some(model_sig)) = (companion, model_sig) {
         files.push((MODEL_SIG, model_sig));
         files.push((COMPANION_PEM, key.to_pem().into()));
+    }
+    if !claims.is_empty() {
+        files.push((CLAIMS, claim::to_jsonl(claims.iter().map(Claim::bundle)).into()));
     }
     Ok(files)
 }
@@ -91,13 +105,19 @@ pub fn publisher_pem(publisher: &PublisherId) -> String {
         .expect("an ed25519 key has one SPKI of fixed length")
 }
 
-fn verify_md(card: &Verified, companion: Option<&PublicKey>) -> String {
+fn verify_md(card: &Verified, companion: Option<&PublicKey>, claims: usize) -> String {
     let statement = card.statement();
     let (list, entries) = match &statement.files {
         Files::Inline(_) => ("", INLINE_ENTRIES),
         Files::List(_) => (LIST, LIST_ENTRIES),
     };
     let companion = companion.map_or(String::new(), |key| fill(COMPANION, &[("key", key)]));
+    let count = if claims == 1 { "a claim".to_owned() } else { format!("{claims} claims") };
+    let root = &statement.root;
+    let others = match claims {
+        0 => String::new(),
+        _ => fill(OTHERS, &[("count", &count), ("root", root)]),
+    };
     fill(
         TEXT,
         &[
@@ -112,6 +132,7 @@ fn verify_md(card: &Verified, companion: Option<&PublicKey>) -> String {
             ("list", &list),
             ("entries", &entries),
             ("companion", &companion),
+            ("others", &others),
         ],
     )
 }

@@ -7,7 +7,7 @@
 //!
 //! A statement alone proves nothing; `envelope` says who signed it, and only `envelope` parses one for use.
 
-mod fields;
+pub(super) mod fields;
 mod read;
 mod time;
 mod write;

@@ -340,6 +340,11 @@ impl TrustList {
         self.index.blocks.get(id).map(|at| &self.file.blocks[*at])
     }
 
+    /// Whether any requirement is for a repo of this publisher, or for what nobody signed.
+    pub fn requires_of(&self, publisher: Option<&Identity>, repo: Option<&RepoName>) -> bool {
+        self.requires_for(publisher, repo).next().is_some()
+    }
+
     /// The requirements for a repo of this publisher, or for what nobody signed.
     fn requires_for(
         &self,

@@ -1,6 +1,7 @@
 //! The command line as typed: what clap parses, validated for form only. What it means together with environment,
 //! file and defaults is `resolve`'s to say. The contract is the command table in the README's reference.
 
+mod claims;
 mod fetch;
 mod groups;
 mod keys;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(super) use self::claims::{ClaimKindArg, ClaimsArgs, EndorseArgs};
 pub(super) use self::fetch::{CatArgs, GetArgs};
 pub(super) use self::groups::{
     CardAction, CardInitArgs, NameAction, ResolveArgs, StatusArgs, TrustAction,
@@ -222,6 +224,25 @@ pub(super) enum Command {
         #[arg(long, value_name = "N", default_value_t = 8)]
         depth: usize,
     },
+    /// Sign a claim about a model or dataset: what you verified of it, or found to fail
+    ///
+    /// Your key is the endorser. Peers who fetch the same files find the claim with you; it counts with those who listed
+    /// your key (`modelswarm trust add-endorser`). A newer claim of the same kind replaces the one before it.
+    #[command(after_help = "Examples:
+  modelswarm endorse bafybei… --property PICKLE_FREE --property LICENSE_REVIEWED
+  modelswarm endorse sbert/all-MiniLM-L6-v2 --fail --property EVAL_REPRODUCED --note 'accuracy is 3 points lower'
+  modelswarm endorse bafybei… --dataset Idavidrein/gpqa --metric accuracy --value 0.412
+  modelswarm endorse --import claims.jsonl")]
+    Endorse(EndorseArgs),
+    /// List what is said of a model or dataset, by whom, and the cards over its files
+    ///
+    /// Peers that have the files are asked too. What endorsers whom you do not know say is listed, and counts for nothing;
+    /// a card that somebody offers for files that you hold is listed, and vouches for nothing.
+    #[command(after_help = "Examples:
+  modelswarm claims all-MiniLM-L6-v2
+  modelswarm claims bafybei… --json
+  modelswarm claims bafybei… --offline --export claims.jsonl")]
+    Claims(ClaimsArgs),
     /// What your key, and other publishers' keys, stand for on the network
     #[command(after_help = "Examples:
   modelswarm name publish
@@ -310,9 +331,10 @@ pub(super) enum Command {
         #[arg(long)]
         to: VisibilityArg,
     },
-    /// The publishers you trust
+    /// The publishers you trust, the endorsers whose claims count
     #[command(after_help = "Examples:
   modelswarm trust add sbert did:key:z6Mk…
+  modelswarm trust add-endorser evalco did:key:z6Mk… --kind svr
   modelswarm trust list
   modelswarm trust rm sbert")]
     Trust {

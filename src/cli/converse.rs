@@ -147,7 +147,10 @@ async fn ask_own_node(
     screen: &mut Screen,
 ) -> Result<Answer, Failure> {
     let role = match request {
-        Request::Get(_) | Request::Cat(_) | Request::NameResolve(_) => Role::Fetch,
+        Request::Claims(of) if of.offline => Role::Offline,
+        Request::Get(_) | Request::Cat(_) | Request::NameResolve(_) | Request::Claims(_) => {
+            Role::Fetch
+        }
         Request::Repair => Role::Repair,
         Request::Peers | Request::Connect { .. } | Request::Limit { .. } => {
             return Err(Failure::new(Code::Failure, "no daemon runs on this home")

@@ -17,7 +17,7 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use super::{converse, output::Screen, resolve::Context};
 use crate::{
     card::{
-        Identity, PublisherId,
+        Identity, PublisherId, claim,
         consent::{Call, Repo},
         envelope,
         index::{Index, Scope},
@@ -44,11 +44,13 @@ pub(super) struct Signing<'a> {
     /// Whether the node is another process, whose word is not taken.
     daemon: bool,
     file: Option<SigningKey>,
+    /// Whether a claim was signed.
+    claimed: bool,
 }
 
 impl<'a> Signing<'a> {
     pub(super) fn new(context: &'a Context, request: &'a Request, daemon: bool) -> Self {
-        Self { context, request, call: None, daemon, file: None }
+        Self { context, request, call: None, daemon, file: None, claimed: false }
     }
 
     /// The answer to what the node asks to be signed.
@@ -81,6 +83,14 @@ impl<'a> Signing<'a> {
                 ));
                 vec![unsigned.message()]
             }
+            Unsigned::Claim { payload } => {
+                let bytes = payload.clone().into_bytes();
+                let unsigned = claim::Unsigned::from_payload(bytes, &key).map_err(declined)?;
+                self.consent_to(&unsigned).await?;
+                screen
+                    .hint(&format!("signing a claim about {} as {key}", unsigned.subject().root()));
+                vec![unsigned.message()]
+            }
             Unsigned::Name { publisher, scope, index, sequence, valid_until } => {
                 let publisher: Identity = publisher.parse().map_err(declined)?;
                 let scope = Scope::parse(scope).ok_or_else(|| declined("no such DHT"))?;
@@ -100,6 +110,36 @@ impl<'a> Signing<'a> {
         let (held, signatures) = library::blocking(sign).await?;
         self.file = held;
         Ok(signatures)
+    }
+
+    /// Whether a claim is the one that was typed, about what the REF meant before anything was signed.
+    async fn consent_to(&mut self, unsigned: &claim::Unsigned) -> Result<(), Failure> {
+        let Request::Endorse(endorse) = self.request else {
+            return Err(declined("this command makes no claim"));
+        };
+        if std::mem::replace(&mut self.claimed, true) {
+            return Err(declined("this command makes one claim"));
+        }
+        if *unsigned.body() != library::claims::body(endorse)?
+            || unsigned.note() != endorse.note.as_deref()
+        {
+            return Err(declined(
+                "the daemon asks for a signature of another claim than was typed",
+            ));
+        }
+        if !self.daemon {
+            return Ok(());
+        }
+        let show = Request::Show { reference: endorse.reference.clone() };
+        let Answer::Shown(shown) = converse::ask_aside(self.context, &show).await? else {
+            return Err(Failure::new(Code::Failure, "the daemon answered another question"));
+        };
+        let root: Cid = shown.repo.root.parse().map_err(declined)?;
+        let card = unsigned.subject().card().map(ToString::to_string);
+        if unsigned.subject().root().hash() != root.hash() || card != shown.card {
+            return Err(declined(format!("the claim is not about {}", endorse.reference)));
+        }
+        Ok(())
     }
 
     /// What the user typed, and what this process knows of it by itself.

@@ -1,4 +1,4 @@
-//! `trust add`, `trust list`, `trust rm`, `trust block`, `trust why`.
+//! `trust add`, `trust add-endorser`, `trust list`, `trust rm`, `trust rm-endorser`, `trust block`, `trust why`.
 
 use super::{args::TrustAction, output::print_text};
 use crate::{
@@ -9,6 +9,10 @@ use crate::{
 pub(super) fn request(action: TrustAction) -> Request {
     match action {
         TrustAction::Add { alias, publisher } => Request::TrustAdd { alias, publisher },
+        TrustAction::AddEndorser { alias, endorser, kind } => {
+            Request::TrustAddEndorser { alias, endorser, kinds: kind }
+        }
+        TrustAction::RmEndorser { alias } => Request::TrustRmEndorser { alias },
         TrustAction::List => Request::TrustList,
         TrustAction::Rm { alias } => Request::TrustRm { alias },
         TrustAction::Block { id, reason, lift } => Request::TrustBlock { id, reason, lift },
@@ -26,11 +30,16 @@ pub(super) fn print(answer: &TrustedPublishers) {
         .iter()
         .map(|line| format!("  {:width$}  {}\n", line.alias, line.publisher))
         .collect();
+    let endorsers = answer.endorsers.iter().map(|line| {
+        let kinds = line.kinds.as_ref().map(|kinds| format!(" ({})", escape(&kinds.join(", "))));
+        format!("  endorser {}{}  {}\n", line.alias, kinds.unwrap_or_default(), line.endorser)
+    });
+    let endorsers: String = endorsers.collect();
     let blocked = answer.blocked.iter().map(|block| {
         let why = block.reason.as_deref().map(|why| format!("  {}", escape(why)));
         format!("  BLOCKED  {}{}\n", block.id, why.unwrap_or_default())
     });
-    print_text(&(lines + &blocked.collect::<String>()));
+    print_text(&(lines + &endorsers + &blocked.collect::<String>()));
 }
 
 pub(super) fn print_why(answer: &Why) {

@@ -10,14 +10,14 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Library, keep::name_of, refs, sign};
+use super::{Library, claims, keep::name_of, refs, sign};
 use crate::{
     card::{Verified, export},
     rpc::{Code, ExportedCard, Failure},
 };
 
 /// Writes the card of a version, its publisher's key and `VERIFY.md` into a folder, which is made if it is not there;
-/// its list of files and its companion too, if it has them.
+/// its list of files and its companion too, if it has them, and what endorsers that the user knows say of it.
 ///
 /// # Errors
 /// Not found (3) for a version that is not here; usage (2) if it has no card; failure (1) if one of the files is there
@@ -33,7 +33,8 @@ pub fn export_card(
     })?;
     let files_list = sign::files_list(library, &card)?.map(Bytes::from);
     let companion = library.store().companion(card.id())?.map(Bytes::from);
-    let files = export::files(&card, files_list, companion).map_err(|why| {
+    let claims = claims::to_export(library, &card)?;
+    let files = export::files(&card, files_list, companion, &claims).map_err(|why| {
         Failure::new(Code::Refused, format!("the card {} is not exported: {why}", card.id()))
             .hint("fetch its release again: modelswarm get CID")
     })?;

@@ -30,7 +30,7 @@ use self::{
     source::Source,
     unfinished::Unfinished,
 };
-use super::{Library, Watch, blocking, chain, content, labs, policy, sign, watch};
+use super::{Library, Watch, blocking, chain, claims, content, labs, policy, sign, watch};
 use crate::card::Verified;
 use crate::dag::Cid;
 use crate::network::Multiaddr;
@@ -164,21 +164,31 @@ async fn run(library: Library, get: Get, job: Arc<Job>) -> Result<Outcome, Failu
     };
     content::few(&admitted.warnings).into_iter().for_each(|warning| job.warn(warning));
     outcome.templates = admitted.templates;
+    claims::look_around(&library, origin.root);
     Ok(outcome)
 }
 
 /// Refuses what follows from no accepted card or what the user's rules refuse; what is to be said of it otherwise.
 async fn judge(library: &Library, origin: &Origin) -> Result<Vec<String>, Failure> {
+    let required = {
+        let (library, card) = (library.clone(), origin.card.clone());
+        blocking(move || policy::requires_claims(&library, card.as_ref())).await?
+    };
+    if required {
+        claims::gather(library, origin.root).await?;
+    }
+    let root = origin.root;
     let (library, card) = (library.clone(), origin.card.clone());
     let (explicit, named) = (origin.explicit, origin.named);
     let cids: Vec<Cid> = origin.release.into_iter().chain([origin.root]).collect();
     blocking(move || {
         let card = card.as_ref();
         let admission = card.map(|card| chain::check(&library, card, explicit)).transpose()?;
-        let subject = policy::Subject { card, cids: &cids, named, admission: admission.as_ref() };
-        policy::enforce(&library, &subject)?;
-        let Some((card, admission)) = card.zip(admission.as_ref()) else { return Ok(Vec::new()) };
-        let mut remarks = chain::remarks(card, admission);
+        let admission = admission.as_ref();
+        let subject = policy::Subject { card, root: &root, cids: &cids, named, admission };
+        let mut remarks = policy::enforce(&library, &subject)?;
+        let Some((card, admission)) = card.zip(admission) else { return Ok(remarks) };
+        remarks.extend(chain::remarks(card, admission));
         remarks.extend(labs::overdue(&library, card)?);
         Ok(remarks)
     })

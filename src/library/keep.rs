@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::{
-    Library, Watch, blocking,
+    Library, Watch, blocking, claims,
     fetch::forget_unfinished,
     names,
     note::Note,
@@ -54,6 +54,7 @@ pub async fn remove(library: &Library, reference: &str, watch: &Watch) -> Result
                 total.deleted_files += removed.files;
                 total.deleted_bytes += removed.file_bytes;
                 total.kept_user_files += users as u64;
+                claims::forget_strangers(&library, &held.tree.root)?;
             }
             let left = store.trees()?;
             for root in held.iter().map(|held| held.tree.root) {

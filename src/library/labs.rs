@@ -15,20 +15,25 @@ use crate::{
     dag::Cid,
     limits,
     rpc::{Code, Failure},
+    store::Store,
 };
 
 /// The lab as it is known here.
 pub(super) fn known(library: &Library, id: &TufId) -> Result<Option<Publisher>, Failure> {
     let own = library.inner.publishing.lab.as_ref().filter(|lab| lab.id() == id);
-    let kept = library.store().document(&document(id))?;
-    let kept = kept.map(|bytes| Publisher::expect(id, &bytes)).transpose().map_err(|why| {
-        Failure::new(Code::Failure, format!("what is kept of {id} is damaged: {why}"))
-            .hint("put the home's store/records folder back from a backup")
-    })?;
-    Ok(match (own, kept) {
+    Ok(match (own, kept(library.store(), id)?) {
         (Some(own), Some(kept)) if kept.relation_to(own) == Relation::Newer => Some(kept),
         (Some(own), _) => Some(own.clone()),
         (None, kept) => kept,
+    })
+}
+
+/// The lab as its roots are kept here.
+pub(super) fn kept(store: &Store, id: &TufId) -> Result<Option<Publisher>, Failure> {
+    let kept = store.document(&document(id))?;
+    kept.map(|bytes| Publisher::expect(id, &bytes)).transpose().map_err(|why| {
+        Failure::new(Code::Failure, format!("what is kept of {id} is damaged: {why}"))
+            .hint("put the home's store/records folder back from a backup")
     })
 }
 

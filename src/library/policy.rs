@@ -3,12 +3,12 @@
 //! The decision is `card::trust::decide`'s; this gathers the facts. Code in files is not among them: only their bytes tell,
 //! and `fetch` looks at those itself. Design section 5.
 
-use super::{Library, chain, refs, sign, trust};
+use super::{Library, chain, claims, refs, sign, trust};
 use crate::{
     card::{
         PublisherId, Verified,
         policy::Admission,
-        trust::{Blocked, CardFacts, Decision, Facts, Weight, decide},
+        trust::{self as rules, Blocked, CardFacts, Decision, Facts, Rule, Weight, decide},
     },
     dag::{Cid, name::escape},
     rpc::{Code, Failure, ReasonLine, TrustedPublishers, Why},
@@ -17,6 +17,8 @@ use crate::{
 /// What is at hand.
 pub(super) struct Subject<'a> {
     pub card: Option<&'a Verified>,
+    /// The files.
+    pub root: &'a Cid,
     /// Root and release.
     pub cids: &'a [Cid],
     /// Whether the publisher's key stood in the request.
@@ -44,23 +46,50 @@ pub(super) fn ask(library: &Library, subject: &Subject<'_>) -> Result<Decision, 
         explicit: true,
     });
     let size = subject.card.map(|card| card.statement().total_size);
-    let facts = Facts { card, cids: subject.cids, size, code: &[], allow_code: true, claims: &[] };
+    let known = claims::known(library, subject.root, subject.card)?;
+    let facts = known.iter().map(|(who, claim)| rules::Claim { endorser: *who, ..claim.fact() });
+    let claims: Vec<rules::Claim> = facts.collect();
+    let facts =
+        Facts { card, cids: subject.cids, size, code: &[], allow_code: true, claims: &claims };
     Ok(decide(&list, &facts))
 }
 
-/// Refuses what the user's rules refuse.
+/// Whether a requirement of the user's is for this: then peers are asked for claims before it is decided.
+pub(super) fn requires_claims(library: &Library, card: Option<&Verified>) -> Result<bool, Failure> {
+    let publisher = card.map(Verified::publisher);
+    if publisher.is_some_and(|publisher| library.is_own(publisher)) {
+        return Ok(false);
+    }
+    let repo = card.map(|card| &card.statement().name);
+    Ok(trust::load(&library.inner.home)?.requires_of(publisher, repo))
+}
+
+/// Refuses what the user's rules refuse; what endorsers that the user knows deny of it otherwise.
 ///
 /// # Errors
 /// Refused (4), with the rule.
-pub(super) fn enforce(library: &Library, subject: &Subject<'_>) -> Result<(), Failure> {
-    match ask(library, subject)?.refusal() {
-        None => Ok(()),
-        Some(reason) => Err(Failure::new(
-            Code::Refused,
-            format!("your rules refuse it ({}): {}", reason.rule.as_str(), escape(&reason.text)),
-        )
-        .hint(format!("they stand in {}", library.inner.home.trust_file().display()))),
-    }
+pub(super) fn enforce(library: &Library, subject: &Subject<'_>) -> Result<Vec<String>, Failure> {
+    let decision = ask(library, subject)?;
+    let Some(reason) = decision.refusal() else {
+        let loud = decision
+            .reasons
+            .iter()
+            .filter(|reason| reason.rule == Rule::Claims && reason.weight == Weight::Warning);
+        return Ok(loud.map(|reason| escape(&reason.text).to_string()).collect());
+    };
+    let rules = library.inner.home.trust_file();
+    let hint = match reason.rule {
+        Rule::Claims => format!(
+            "their claims come from peers, or out of a file that they publish: modelswarm endorse --import FILE; the rule stands in {}",
+            rules.display()
+        ),
+        _ => format!("they stand in {}", rules.display()),
+    };
+    Err(Failure::new(
+        Code::Refused,
+        format!("your rules refuse it ({}): {}", reason.rule.as_str(), escape(&reason.text)),
+    )
+    .hint(hint))
 }
 
 /// The chain of reasons for what the library holds under a REF.
@@ -72,8 +101,13 @@ pub fn why(library: &Library, reference: &str) -> Result<Why, Failure> {
     let card = sign::card_of(library, &held.tree)?;
     let admission = card.as_ref().map(|card| chain::check(library, card, true)).transpose()?;
     let cids: Vec<Cid> = held.tree.release.into_iter().chain([held.tree.root]).collect();
-    let subject =
-        Subject { card: card.as_ref(), cids: &cids, named: false, admission: admission.as_ref() };
+    let subject = Subject {
+        card: card.as_ref(),
+        root: &held.tree.root,
+        cids: &cids,
+        named: false,
+        admission: admission.as_ref(),
+    };
     let decision = ask(library, &subject)?;
     let reasons = decision.reasons.iter().map(|reason| ReasonLine {
         rule: reason.rule.as_str().to_owned(),

@@ -12,7 +12,7 @@ use crate::{
         trust::TrustList,
     },
     config::Home,
-    rpc::{BlockLine, Code, Failure, TrustLine, TrustedPublishers},
+    rpc::{BlockLine, Code, EndorserLine, Failure, TrustLine, TrustedPublishers},
 };
 
 /// Trusts a key under a name of the user's own.
@@ -28,6 +28,44 @@ pub fn add(library: &Library, alias: &str, publisher: &str) -> Result<TrustedPub
     change(library, |list| {
         let added = list.add(alias, publisher);
         added.map(drop).map_err(|why| Failure::new(Code::Usage, why.to_string()))
+    })
+}
+
+/// Counts somebody's claims, of these kinds if any are given.
+///
+/// # Errors
+/// As [`add`].
+pub fn add_endorser(
+    library: &Library,
+    alias: &str,
+    endorser: &str,
+    kinds: Vec<String>,
+) -> Result<TrustedPublishers, Failure> {
+    let alias = parse_alias(alias)?;
+    let endorser: Identity = endorser.parse().map_err(|why: crate::card::identity::Error| {
+        Failure::new(Code::Usage, format!("{endorser} is nobody's key: {why}"))
+            .hint("keys look like did:key:z6Mk…; `modelswarm claims REF` prints those who claim")
+    })?;
+    let kinds = (!kinds.is_empty()).then_some(kinds);
+    change(library, |list| {
+        let added = list.add_endorser(alias, endorser, kinds);
+        added.map_err(|why| Failure::new(Code::Usage, why.to_string()))
+    })
+}
+
+/// Counts somebody's claims no longer.
+///
+/// # Errors
+/// Not found (3) if no endorser has that alias; usage (2) if a requirement counts on it.
+pub fn remove_endorser(library: &Library, alias: &str) -> Result<TrustedPublishers, Failure> {
+    let parsed = parse_alias(alias)?;
+    change(library, |list| match list.remove_endorser(&parsed) {
+        Ok(true) => Ok(()),
+        Ok(false) => {
+            Err(Failure::new(Code::NotFound, format!("no endorser has the alias {alias}"))
+                .hint("modelswarm trust list"))
+        }
+        Err(why) => Err(Failure::new(Code::Usage, why.to_string())),
     })
 }
 
@@ -153,8 +191,14 @@ fn lines(list: &TrustList) -> TrustedPublishers {
         .blocks()
         .iter()
         .map(|block| BlockLine { id: block.id.to_string(), reason: block.reason.clone() });
+    let endorsers = list.endorsers().iter().map(|one| EndorserLine {
+        alias: one.alias.to_string(),
+        endorser: one.id.to_string(),
+        kinds: one.kinds.clone(),
+    });
     TrustedPublishers {
         publishers: list.publishers().iter().map(line).collect(),
+        endorsers: endorsers.collect(),
         blocked: blocked.collect(),
     }
 }

@@ -251,3 +251,27 @@ pub const TRUST_RULES_MAX: usize = 100_000;
 pub const TRUST_PATTERNS_MAX: usize = 256;
 /// See [`TRUST_PATTERNS_MAX`]. Matching takes at most this times a name's length.
 pub const TRUST_PATTERN_MAX: usize = 256;
+
+/// Bytes of the payload of a claim. Ours have under two KiB, and what others attest (an SBOM of a model, a scanner's
+/// report) fits; so bounded, all claims about a root are one file of the store.
+pub const CLAIM_PAYLOAD_MAX: usize = 96 * KIB;
+
+/// Bytes of a claim's bundle: the payload in base64 and the envelope around it, as of a card.
+pub const CLAIM_BUNDLE_MAX: usize = CLAIM_PAYLOAD_MAX / 3 * 4 + 4 * KIB;
+
+/// Properties, tests or results of one claim, each.
+pub const CLAIM_ENTRIES_MAX: usize = 256;
+
+/// Bytes of one of them, of a predicate's type, and of a note.
+pub const CLAIM_TEXT_MAX: usize = 512;
+
+/// Claims that one claim may take back.
+pub const CLAIM_SUPERSEDES_MAX: usize = 64;
+
+/// Digits and signs of a measured value.
+pub const CLAIM_VALUE_MAX: usize = 64;
+
+/// Bytes and lines of a `claims.jsonl` that is read: more lines than are kept of one root.
+pub const CLAIMS_FILE_MAX: usize = 16 * MIB;
+/// See [`CLAIMS_FILE_MAX`].
+pub const CLAIMS_LINES_MAX: usize = 1024;

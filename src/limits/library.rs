@@ -202,3 +202,19 @@ pub const FETCH_NODE_BYTES: usize = 32 * MIB;
 /// Bytes that a fetch or copy leaves free: a disk filled to the last byte would keep the index from opening, and so
 /// every command from helping.
 pub const SPACE_RESERVE: u64 = 16 * MIB as u64;
+
+/// Claims kept about one root by the user himself and by those whom the trust list names.
+pub const CLAIMS_KNOWN: usize = 64;
+
+/// Claims kept about one root by others, and cards over it that somebody offered: enough to be told of them, too few to fill
+/// a disk (issue 5, point 6; provenance section 6, "endorsement spam").
+pub const CLAIMS_UNKNOWN: usize = 16;
+/// See [`CLAIMS_UNKNOWN`].
+pub const CARDS_OFFERED: usize = 16;
+
+/// Bytes of the largest offered card, in its bundle, that is kept: one with some 700 files. With the claims about the
+/// root all stays within [`STORE_RECORD_BYTES`](super::STORE_RECORD_BYTES).
+pub const CARD_OFFERED_MAX: usize = 256 * KIB;
+
+/// Cards of the library's own in one answer to a peer that asks about a root: they come first, and leave room for claims.
+pub const ATTEST_CARDS: usize = 16;

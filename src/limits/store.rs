@@ -71,5 +71,8 @@ pub const STORE_NAME_BYTES: usize = super::IPNS_RECORD_MAX + 128;
 /// Bytes of a card's bundle, and of a document kept as a plain file.
 pub const STORE_RECORD_BYTES: usize = 16 * MIB;
 
+/// Roots that something is kept about by others: a file each.
+pub const CLAIMS_ROOTS_MAX: usize = 100_000;
+
 /// Bytes of the command line that the lock file shows.
 pub const STORE_LOCK_COMMAND_BYTES: usize = 512;

@@ -59,6 +59,14 @@ pub(super) async fn answer(node: &Node, request: Request, watch: Watch) -> Resul
             blocking(library, move |library| library::export_card(library, &reference, &output))
                 .await?,
         ),
+        Request::Endorse(endorse) => Answer::Endorsed(
+            blocking(library, move |library| library::claims::endorse(library, &endorse, &watch))
+                .await?,
+        ),
+        Request::EndorseImport { path } => Answer::ImportedClaims(
+            blocking(library, move |library| library::claims::import(library, &path)).await?,
+        ),
+        Request::Claims(of) => Answer::Claims(library::claims::list(library, of, &watch).await?),
         Request::NamePublish => Answer::Names(library::names::publish(library, watch).await?),
         Request::NameResolve(resolve) => {
             Answer::Name(library::names::resolve(library, resolve).await?)
@@ -87,6 +95,16 @@ pub(super) async fn answer(node: &Node, request: Request, watch: Watch) -> Resul
             .await?,
         ),
         Request::TrustList => Answer::Trust(blocking(library, library::trust::list).await?),
+        Request::TrustAddEndorser { alias, endorser, kinds } => Answer::Trust(
+            blocking(library, move |library| {
+                library::trust::add_endorser(library, &alias, &endorser, kinds)
+            })
+            .await?,
+        ),
+        Request::TrustRmEndorser { alias } => Answer::Trust(
+            blocking(library, move |library| library::trust::remove_endorser(library, &alias))
+                .await?,
+        ),
         Request::TrustBlock { id, reason, lift } => Answer::Trust(
             blocking(library, move |library| library::policy::block(library, &id, reason, lift))
                 .await?,

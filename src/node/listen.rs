@@ -21,6 +21,7 @@ pub(super) async fn start(
     config: &Config,
     role: Role,
     store: &Store,
+    attestations: network::Attestations,
 ) -> Result<Network, Failure> {
     let by_hand = parse("--listen", &config.network.listen)?;
     let bootstrap = parse("--bootstrap", &config.network.bootstrap)?;
@@ -30,7 +31,7 @@ pub(super) async fn start(
         rates: config.rates,
         listen,
         bootstrap: bootstrap.clone(),
-        attestations: network::no_attestations(),
+        attestations: attestations.clone(),
     };
     if !by_hand.is_empty() || role != Role::Daemon {
         return Ok(network::spawn(options(by_hand), store.clone()).await?);

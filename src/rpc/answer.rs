@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AgentKeys, CardDiff, CardLog, CardShown, Identity, ImportedSignature, Initialised, KeyExported,
-    KeyMade, KeyShown, Kind, Lineage, Name, Names, Peers, ProvenanceStatus, PublisherShown,
-    SignatureLine, Status,
+    AgentKeys, CardDiff, CardLog, CardShown, Claims, Endorsed, EndorserLine, Identity,
+    ImportedClaims, ImportedSignature, Initialised, KeyExported, KeyMade, KeyShown, Kind, Lineage,
+    Name, Names, Peers, ProvenanceStatus, PublisherShown, SignatureLine, Status,
 };
 use crate::card::statement::Status as Stated;
 use crate::config::Visibility;
@@ -36,6 +36,12 @@ pub enum Answer {
     CardDiff(CardDiff),
     /// To `lineage`.
     Lineage(Lineage),
+    /// To `endorse`.
+    Endorsed(Endorsed),
+    /// To `endorse --import`.
+    ImportedClaims(ImportedClaims),
+    /// To `claims`.
+    Claims(Claims),
     /// To `name publish`.
     Names(Names),
     /// To `name resolve`.
@@ -371,6 +377,9 @@ pub struct TrustLine {
 pub struct TrustedPublishers {
     /// All of them.
     pub publishers: Vec<TrustLine>,
+    /// Whose claims about the content of others count.
+    #[serde(default)]
+    pub endorsers: Vec<EndorserLine>,
     /// What is refused whoever vouches for it.
     pub blocked: Vec<BlockLine>,
 }

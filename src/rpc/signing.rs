@@ -25,6 +25,11 @@ pub enum Unsigned {
         /// The canonical text of its statement.
         payload: String,
     },
+    /// A claim about content: one signature.
+    Claim {
+        /// The canonical text of its statement.
+        payload: String,
+    },
     /// A record of names: two signatures, of its version 1 and of its version 2.
     Name {
         /// Whose index it is: the key's own, or the lab's that announces with the key.

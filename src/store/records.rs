@@ -8,6 +8,7 @@
 //! records/cards/CID.model.sig      its companion, as it came
 //! records/signatures/CID-KEY.sig   what others signed over a root's files; beside it their key, CID-KEY.pem
 //! records/marks/HASH.json          highest seq seen for a (publisher, name)
+//! records/claims/ROOT.jsonl        what others say about a root (`claims`)
 //! records/documents/NAME           whatever `library` keeps that a rebuild needs (trust)
 //! ```
 //! Order: the index first, its plain record second; removed in the opposite order. So at each open a tree without a
@@ -55,7 +56,7 @@ fn json<T: Serialize>(record: &T) -> Vec<u8> {
 
 /// Makes the folders of the records.
 pub(super) fn make_folders(dir: &Path) -> Result<(), Error> {
-    for name in ["trees", "cards", "signatures", "marks", "documents"] {
+    for name in ["trees", "cards", "signatures", "marks", "documents", "claims"] {
         let path = dir.join("records").join(name);
         fs::create_dir_all(&path).map_err(|e| Error::io(&path, e))?;
     }

@@ -6,6 +6,7 @@
 
 mod bad_input;
 mod cat;
+mod claims;
 mod cli;
 mod common;
 mod companion;

@@ -264,6 +264,86 @@ class Foreign(Case):
                 self.refused_with(4)
 
 
+class Claims(Case):
+    """Claims of two endorsers, exported with the card that they are about."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        model = cls.scratch / "tiny"
+        make(model, NAMES)
+        cls.release = swarm(cls.home, "seed", model)["release"]
+        said = [
+            ["--property", "PICKLE_FREE", "--property", "LICENSE_REVIEWED", "--note", "$(touch pwned)"],
+            ["--fail", "--property", "`touch pwned`;'\"\u202e"],
+            ["--dataset", "Idavidrein/gpqa", "--task", "diamond", "--metric", "accuracy", "--value", "0.412"],
+        ]
+        for number, claim in enumerate(said):
+            cls.taken_in(cls.endorsed(cls.release, f"endorser{number}", claim), number)
+        cls.folder = cls.scratch / "export"
+        swarm(cls.home, "card", "export", cls.release, "-o", cls.folder)
+        shutil.copytree(model, cls.folder / "model")
+
+    @classmethod
+    def endorsed(cls, release: str, name: str, claim: list[str]) -> Path:
+        """A file with a claim about a release by another key, whose home is a copy of this one."""
+        home, lines = cls.scratch / name, cls.scratch / f"{name}.jsonl"
+        shutil.copytree(cls.home, home)
+        (home / "keys" / "publisher.key").unlink()
+        did = swarm(home, "endorse", release, *claim)["endorser"]
+        swarm(home, "claims", release, "--offline", "--export", lines)
+        lines.write_bytes(b"".join(line for line in lines.read_bytes().splitlines(True) if did.encode() in line))
+        return lines
+
+    @classmethod
+    def taken_in(cls, lines: Path, number: int) -> None:
+        did = json.loads(lines.read_bytes())["dsseEnvelope"]["signatures"][0]["keyid"]
+        swarm(cls.home, "trust", "add-endorser", f"endorser{number}", did)
+        assert swarm(cls.home, "endorse", "--import", lines)["kept"] == 1
+
+    def test_every_tool_accepts_what_the_endorsers_signed(self) -> None:
+        self.assertEqual(len(tools.lines(self.folder)), 3)
+        self.accepted(self.folder, tools.CLAIMS + tools.CARD)
+
+    def test_a_changed_byte_of_a_claim_is_refused(self) -> None:
+        for number in range(3):
+            for field, at in [("payload", 10), ("payload", 100), ("payload", -1), ("sig", 0), ("sig", 40)]:
+                with self.subTest(line=number, field=field, at=at):
+                    self.refused(tools.CLAIMS, lambda folder: self.change_line(folder, number, field, at))
+
+    @staticmethod
+    def change_line(folder: Path, number: int, field: str, at: int) -> None:
+        path = folder / "claims.jsonl"
+        lines = path.read_bytes().splitlines(True)
+        path.write_bytes(lines[number])
+        change_bundle(path, field, at)
+        lines[number] = path.read_bytes() + b"\n"
+        path.write_bytes(b"".join(lines))
+
+    def test_a_claim_in_anothers_name_is_refused(self) -> None:
+        key = Ed25519PrivateKey.generate().public_key().public_bytes_raw()
+
+        def rename(folder: Path) -> None:
+            path = folder / "claims.jsonl"
+            lines = path.read_text().splitlines(True)
+            old = json.loads(lines[0])["dsseEnvelope"]["signatures"][0]["keyid"]
+            path.write_text(lines[0].replace(old, did(key)) + "".join(lines[1:]))
+
+        self.refused(tools.CLAIMS, rename)
+
+    def test_a_claim_about_other_files_is_refused_by_the_lines_of_the_text(self) -> None:
+        other = self.scratch / "other"
+        make(other, ["config.json"])
+        release = swarm(self.home, "seed", other)["release"]
+        lines = self.endorsed(release, "elsewhere", ["--property", "PICKLE_FREE"])
+
+        def add(folder: Path) -> None:
+            with open(folder / "claims.jsonl", "ab") as file:
+                file.write(lines.read_bytes())
+
+        self.refused([tools.claims_md], add)
+
+
 class List(Case):
     """A card of so many files that it names a list of them."""
 

@@ -9,10 +9,13 @@ import json
 import os
 import re
 import subprocess
+import tempfile
 from pathlib import Path
 
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 from google.protobuf import json_format
+from in_toto_attestation.predicates.test_result.v0 import test_result_pb2
 from in_toto_attestation.v1 import statement_pb2
 from in_toto_attestation.v1.statement import Statement
 from securesystemslib.dsse import Envelope
@@ -94,7 +97,60 @@ def sigstore(bundle: str, key: str, hint: str, folder: Path) -> str | None:
     return run([os.environ["NODE"], script, bundle, key, hint], folder, "holds")
 
 
+def claims_md(folder: Path) -> str | None:
+    """openssl: the lines of VERIFY.md on the claims, which stand last."""
+    return run(["sh", "-c", blocks(folder)[-1]], folder, "the claims are those that these keys signed")
+
+
+def claims_securesystemslib(folder: Path) -> str | None:
+    """securesystemslib and in-toto-attestation of PyPI, on each claim."""
+    for line in lines(folder):
+        dsse = json.loads(line)["dsseEnvelope"]
+        did = dsse["signatures"][0]["keyid"]
+        key = SSlibKey.from_crypto(public_key(did), keyid=did)
+        try:
+            read = Envelope.from_dict(dsse)
+            read.verify([key], 1)
+            parsed = json_format.Parse(read.payload, statement_pb2.Statement())
+            Statement.copy_from_pb(parsed).validate()
+            if parsed.predicate_type == "https://in-toto.io/attestation/test-result/v0.1":
+                predicate = json_format.MessageToDict(parsed.predicate)
+                json_format.ParseDict(predicate, test_result_pb2.TestResult())
+        except (VerificationError, ValueError, json_format.ParseError) as why:
+            return str(why) or repr(why)
+    return None
+
+
+def claims_sigstore_js(folder: Path) -> str | None:
+    """@sigstore/verify of npm, on each claim."""
+    for line in lines(folder):
+        did = json.loads(line)["dsseEnvelope"]["signatures"][0]["keyid"]
+        pem = public_key(did).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        with tempfile.TemporaryDirectory(prefix="ms-") as scratch:
+            (Path(scratch) / "claim.json").write_bytes(line)
+            (Path(scratch) / "key.pem").write_bytes(pem)
+            if why := sigstore("claim.json", "key.pem", did, Path(scratch)):
+                return why
+    return None
+
+
+def lines(folder: Path) -> list[bytes]:
+    found = (folder / "claims.jsonl").read_bytes().splitlines()
+    assert found, "there are no claims"
+    return found
+
+
+def public_key(did: str) -> Ed25519PublicKey:
+    number = 0
+    for digit in did.removeprefix("did:key:z"):
+        number = number * 58 + "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz".index(digit)
+    kind, key = divmod(number, 256**32)
+    assert kind == 0xED01, did
+    return Ed25519PublicKey.from_public_bytes(key.to_bytes(32, "big"))
+
+
 # Which of them look at what. That a tool looks at the files too is what makes a changed file its business.
 CARD = [verify_md, securesystemslib, sigstore_js]
 COMPANION = [model_signing, sigstore_js_companion]
 FILES = [verify_md, model_signing]
+CLAIMS = [claims_md, claims_securesystemslib, claims_sigstore_js]

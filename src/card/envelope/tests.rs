@@ -1,8 +1,12 @@
 use std::ops::{Add, Mul};
 
+use super::form::{encode, signature_holds};
 use super::*;
 use crate::card::json::parse_hex;
 use crate::card::statement::tests::{SEED, sample};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ed25519_dalek::Signature;
 use proptest::prelude::*;
 use sha2::Digest as _;
 

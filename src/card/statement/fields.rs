@@ -6,14 +6,14 @@ use super::Error;
 use crate::card::json::{self, Map, Value, parse_hex, shortened};
 
 /// An object and where it stands.
-pub(super) struct Fields {
+pub(in crate::card) struct Fields {
     place: String,
     map: Map,
 }
 
 impl Fields {
     /// The object at `place`, empty for the whole payload.
-    pub(super) fn new(place: impl Into<String>, value: Value) -> Result<Self, Error> {
+    pub(in crate::card) fn new(place: impl Into<String>, value: Value) -> Result<Self, Error> {
         let place = place.into();
         match value {
             Value::Map(map) => Ok(Self { place, map }),
@@ -22,12 +22,12 @@ impl Fields {
     }
 
     /// The place of one of its fields.
-    pub(super) fn at(&self, key: &str) -> String {
+    pub(in crate::card) fn at(&self, key: &str) -> String {
         if self.place.is_empty() { key.to_owned() } else { format!("{}.{key}", self.place) }
     }
 
     /// Takes a field that may be missing.
-    pub(super) fn optional(&mut self, key: &str) -> Option<Value> {
+    pub(in crate::card) fn optional(&mut self, key: &str) -> Option<Value> {
         self.map.remove(key)
     }
 
@@ -37,11 +37,11 @@ impl Fields {
     }
 
     /// Takes a field that must be there.
-    pub(super) fn take(&mut self, key: &str) -> Result<Value, Error> {
+    pub(in crate::card) fn take(&mut self, key: &str) -> Result<Value, Error> {
         self.optional(key).ok_or_else(|| Error::field(self.at(key), "is missing"))
     }
 
-    pub(super) fn text(&mut self, key: &str) -> Result<String, Error> {
+    pub(in crate::card) fn text(&mut self, key: &str) -> Result<String, Error> {
         match self.take(key)? {
             Value::Text(text) => Ok(text),
             _ => Err(Error::field(self.at(key), "must be a string")),
@@ -49,7 +49,7 @@ impl Fields {
     }
 
     /// A text that must be exactly this.
-    pub(super) fn exactly(&mut self, key: &str, expected: &str) -> Result<(), Error> {
+    pub(in crate::card) fn exactly(&mut self, key: &str, expected: &str) -> Result<(), Error> {
         let text = self.text(key)?;
         if text == expected {
             return Ok(());
@@ -61,7 +61,7 @@ impl Fields {
     }
 
     /// A text that reads as a `T`.
-    pub(super) fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
+    pub(in crate::card) fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
         &mut self,
         key: &str,
     ) -> Result<T, Error> {
@@ -69,7 +69,7 @@ impl Fields {
         text.parse().map_err(|error| Error::field(self.at(key), error))
     }
 
-    pub(super) fn uint(&mut self, key: &str) -> Result<u64, Error> {
+    pub(in crate::card) fn uint(&mut self, key: &str) -> Result<u64, Error> {
         let problem = "must be a non-negative integer";
         match self.take(key)? {
             Value::Int(int) => int.try_into().map_err(|_| Error::field(self.at(key), problem)),
@@ -77,18 +77,18 @@ impl Fields {
         }
     }
 
-    pub(super) fn digest(&mut self, key: &str) -> Result<[u8; 32], Error> {
+    pub(in crate::card) fn digest(&mut self, key: &str) -> Result<[u8; 32], Error> {
         let text = self.text(key)?;
         parse_hex(&text)
             .ok_or_else(|| Error::field(self.at(key), "must be 64 lower-case hex digits"))
     }
 
-    pub(super) fn object(&mut self, key: &str) -> Result<Fields, Error> {
+    pub(in crate::card) fn object(&mut self, key: &str) -> Result<Fields, Error> {
         let value = self.take(key)?;
         Fields::new(self.at(key), value)
     }
 
-    pub(super) fn link(&mut self, key: &str) -> Result<Cid, Error> {
+    pub(in crate::card) fn link(&mut self, key: &str) -> Result<Cid, Error> {
         match self.take(key)? {
             Value::Link(cid) => Ok(cid),
             _ => Err(Error::field(self.at(key), "must be a link to a CID")),
@@ -96,7 +96,7 @@ impl Fields {
     }
 
     /// A list that may be missing; then it is empty.
-    pub(super) fn list(&mut self, key: &str) -> Result<Vec<Value>, Error> {
+    pub(in crate::card) fn list(&mut self, key: &str) -> Result<Vec<Value>, Error> {
         match self.optional(key) {
             None => Ok(Vec::new()),
             Some(Value::List(list)) => Ok(list),
@@ -111,7 +111,7 @@ impl Fields {
     }
 
     /// The CID behind `ipfs://`.
-    pub(super) fn uri(&mut self, key: &str) -> Result<Cid, Error> {
+    pub(in crate::card) fn uri(&mut self, key: &str) -> Result<Cid, Error> {
         let text = self.text(key)?;
         text.strip_prefix("ipfs://")
             .and_then(json::parse_cid)
@@ -119,12 +119,12 @@ impl Fields {
     }
 
     /// What nobody took.
-    pub(super) fn rest(self) -> Map {
+    pub(in crate::card) fn rest(self) -> Map {
         self.map
     }
 
     /// Notes the places of what nobody took.
-    pub(super) fn note_rest(self, unread: &mut Vec<String>) {
+    pub(in crate::card) fn note_rest(self, unread: &mut Vec<String>) {
         // A few say enough, and a hostile card cannot fill memory with their places.
         let room = 16usize.saturating_sub(unread.len());
         let places: Vec<String> =

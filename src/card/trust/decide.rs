@@ -352,7 +352,8 @@ fn claims(list: &TrustList, facts: &Facts, own: bool, decision: &mut Decision) {
     }
 }
 
-/// What of a requirement no claim says; none if all of it is said.
+/// What of a requirement no claim says; none if all of it is said. An endorser who says of a property both that it holds
+/// and, in a claim of another kind, that it fails, is not counted for it.
 fn missing<'a>(list: &TrustList, require: &'a Require, known: &[&Claim]) -> Option<&'a [String]> {
     let by_them: Vec<&&Claim> = known
         .iter()
@@ -361,9 +362,24 @@ fn missing<'a>(list: &TrustList, require: &'a Require, known: &[&Claim]) -> Opti
             claim.holds && alias.is_some_and(|alias| require.any_of.contains(alias))
         })
         .collect();
-    let claimed = |property| by_them.iter().any(|claim| claim.properties.contains(property));
+    let denied = |endorser: &Identity, property: Option<&String>| {
+        known.iter().any(|claim| {
+            let all = claim.properties.is_empty() || property.is_none();
+            let this = property.is_some_and(|property| claim.properties.contains(property));
+            !claim.holds && claim.endorser == *endorser && (all || this)
+        })
+    };
+    let claimed = |property| {
+        by_them.iter().any(|claim| {
+            claim.properties.contains(property) && !denied(&claim.endorser, Some(property))
+        })
+    };
     let properties = &require.properties;
-    if !by_them.is_empty() && properties.iter().all(claimed) { None } else { Some(properties) }
+    let met = match properties.as_slice() {
+        [] => by_them.iter().any(|claim| !denied(&claim.endorser, None)),
+        some => some.iter().all(claimed),
+    };
+    if met { None } else { Some(properties) }
 }
 
 fn spelled(properties: &[String]) -> String {

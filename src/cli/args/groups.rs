@@ -137,6 +137,29 @@ pub(in crate::cli) enum TrustAction {
         #[arg(value_name = "DID")]
         publisher: String,
     },
+    /// Count somebody's claims about the content of others, under a name of your own
+    ///
+    /// By itself that requires nothing. What you require stands in trust.toml: [[require]] with publisher, any_of, properties.
+    #[command(after_help = "Examples:
+  modelswarm trust add-endorser evalco did:key:z6Mk…
+  modelswarm trust add-endorser scanner did:key:z6Mk… --kind test-result")]
+    AddEndorser {
+        /// Your name for the endorser
+        alias: String,
+        /// The endorser's key
+        #[arg(value_name = "DID")]
+        endorser: String,
+        /// Count only claims of this kind (svr, test-result, eval, …); may be given several times
+        #[arg(long, value_name = "KIND")]
+        kind: Vec<String>,
+    },
+    /// Count an endorser's claims no longer
+    #[command(after_help = "Examples:
+  modelswarm trust rm-endorser evalco")]
+    RmEndorser {
+        /// Your name for the endorser
+        alias: String,
+    },
     /// List them
     #[command(after_help = "Examples:
   modelswarm trust list --json")]

@@ -214,6 +214,27 @@ fn a_required_claim_must_be_there_from_an_endorser_that_counts() {
 }
 
 #[test]
+fn an_endorser_who_says_both_is_not_counted_for_what_it_denies() {
+    let acme = list(&example());
+    let repo = repo();
+    let (both, one) = (["EVAL_REPRODUCED".to_owned()], ["LICENSE_REVIEWED".to_owned()]);
+    let claim = |properties| Claim { endorser: id(2).into(), kind: "svr", properties, holds: true };
+    let denial = |properties| Claim {
+        endorser: id(2).into(),
+        kind: "test-result",
+        properties,
+        holds: false,
+    };
+    let with =
+        |claims: &[Claim]| refused_by(&acme, &Facts { claims, ..facts(Some(card(lab(1), &repo))) });
+    assert_eq!(with(&[claim(&both), denial(&both)]), Some(Rule::Claims));
+    assert_eq!(with(&[claim(&both), denial(&[])]), Some(Rule::Claims));
+    assert_eq!(with(&[claim(&both), denial(&one)]), None);
+    let stranger = Claim { endorser: id(8).into(), ..denial(&both) };
+    assert_eq!(with(&[claim(&both), stranger]), None);
+}
+
+#[test]
 fn requirements_are_for_whom_they_name() {
     let require = |publisher: &str, models: &str| {
         list(&format!(
