@@ -14,7 +14,7 @@ use super::did::PublisherId;
 use super::envelope::Verified;
 use super::json::hex;
 use super::oms::{self, PublicKey};
-use super::release::{CARD, MODEL_SIG};
+use super::release::{CARD, MODEL_SIG, PUBLISHER};
 use super::statement::{self, FILES_LIST, Files};
 use crate::dag::Cid;
 use crate::dag::block::sha256;
@@ -28,6 +28,7 @@ pub const VERIFY: &str = "VERIFY.md";
 
 const TEXT: &str = include_str!("export/verify.md");
 const COMPANION: &str = include_str!("export/companion.md");
+const LAB: &str = include_str!("export/lab.md");
 const OTHERS: &str = include_str!("export/claims.md");
 
 /// How the lines of `VERIFY.md` get at the files of a card that lists them itself.
@@ -59,8 +60,8 @@ pub enum Error {
     Claim(Box<Cid>),
 }
 
-/// The files to write, by name: the card, its publisher's key and `VERIFY.md`; `files.jsonl` if the card names one,
-/// `model.sig` and its key if the release has one, `claims.jsonl` if there are claims.
+/// The files to write, by name: the card, the key that signed it and `VERIFY.md`; `files.jsonl` if the card names one,
+/// `model.sig` and its key if the release has one, of a lab's card its `publisher.json`, `claims.jsonl` if there are claims.
 ///
 /// # Errors
 /// [`Error::Files`], [`Error::Companion`] and [`Error::Claim`]: what does not hold is not exported.
@@ -68,6 +69,7 @@ pub fn files(
     card: &Verified,
     files_list: Option<Bytes>,
     model_sig: Option<Bytes>,
+    publisher: Option<Bytes>,
     claims: &[Claim],
 ) -> Result<Vec<(&'static str, Bytes)>, Error> {
     let manifest = card.statement().manifest(files_list.as_deref())?;
@@ -91,6 +93,7 @@ pub fn files(
         files.push((MODEL_SIG, model_sig));
         files.push((COMPANION_PEM, key.to_pem().into()));
     }
+    files.extend(publisher.map(|document| (PUBLISHER, document)));
     if !claims.is_empty() {
         files.push((CLAIMS, claim::to_jsonl(claims.iter().map(Claim::bundle)).into()));
     }
@@ -118,12 +121,24 @@ fn verify_md(card: &Verified, companion: Option<&PublicKey>, claims: usize) -> S
         0 => String::new(),
         _ => fill(OTHERS, &[("count", &count), ("root", root)]),
     };
+    let lab = statement.publisher_root.map_or(String::new(), |root| {
+        let key = hex(card.signer().as_bytes());
+        fill(
+            LAB,
+            &[
+                ("publisher", &statement.publisher),
+                ("version_of_root", &root.version),
+                ("key_in_hex", &key),
+            ],
+        )
+    });
     fill(
         TEXT,
         &[
             ("name", &statement.name),
             ("version", &statement.version),
             ("publisher", &statement.publisher),
+            ("signer", card.signer()),
             ("card", card.id()),
             ("files", &statement.file_count),
             ("bytes", &statement.total_size),
@@ -132,6 +147,7 @@ fn verify_md(card: &Verified, companion: Option<&PublicKey>, claims: usize) -> S
             ("list", &list),
             ("entries", &entries),
             ("companion", &companion),
+            ("lab", &lab),
             ("others", &others),
         ],
     )

@@ -10,7 +10,7 @@ mod next;
 use serde::{Deserialize, Serialize};
 
 use super::identity::Identity;
-use super::name::Alias;
+use super::name::{Alias, RepoName};
 use super::trust::TrustList;
 
 pub use chain::{Admission, Mark, Refusal, admit};
@@ -61,13 +61,14 @@ pub struct OtherPublisher {
     pub named: Vec<Identity>,
 }
 
-/// How far a verified card's publisher is trusted. `named` are the keys in REF and `--publisher`; an alias in REF
+/// How far a verified card's publisher is trusted, for this repo of it: trust may be for some of its repos alone. `named` are the keys in REF and `--publisher`; an alias in REF
 /// stands for its key there too.
 ///
 /// # Errors
 /// [`OtherPublisher`] if keys were named and this is none of them, whatever else is known of it.
 pub fn trust(
     publisher: &Identity,
+    repo: &RepoName,
     own: &[Identity],
     list: &TrustList,
     named: &[Identity],
@@ -78,8 +79,8 @@ pub fn trust(
     if own.contains(publisher) {
         return Ok(Trust::Own);
     }
-    match list.alias_of(publisher) {
-        Some(alias) => Ok(Trust::Trusted(alias.clone())),
+    match list.publisher(publisher).filter(|trusted| trusted.covers(repo)) {
+        Some(trusted) => Ok(Trust::Trusted(trusted.alias.clone())),
         None if named.is_empty() => Ok(Trust::New),
         None => Ok(Trust::Named),
     }
@@ -101,7 +102,8 @@ mod tests {
         let mut list = TrustList::default();
         let acme: Alias = "acme".parse().unwrap();
         list.add(acme.clone(), id(2)).unwrap();
-        let trust = |seed, named: &[Identity]| trust(&id(seed), &[id(1)], &list, named);
+        let repo: RepoName = "tiny".parse().unwrap();
+        let trust = |seed, named: &[Identity]| trust(&id(seed), &repo, &[id(1)], &list, named);
         assert_eq!(trust(1, &[]), Ok(Trust::Own));
         assert_eq!(trust(2, &[]), Ok(Trust::Trusted(acme.clone())));
         assert_eq!(trust(3, &[]), Ok(Trust::New));
@@ -112,9 +114,24 @@ mod tests {
     }
 
     #[test]
+    fn trust_for_some_repos_is_none_for_others() {
+        let mut list = TrustList::default();
+        let acme: Alias = "acme".parse().unwrap();
+        list.add(acme.clone(), id(2)).unwrap();
+        list.amend(&acme, |scope| {
+            scope.models = Some(vec!["chat-*".to_owned().try_into().unwrap()])
+        })
+        .unwrap();
+        let of = |repo: &str| trust(&id(2), &repo.parse().unwrap(), &[], &list, &[]);
+        assert_eq!(of("chat-small"), Ok(Trust::Trusted(acme)));
+        assert_eq!(of("tiny"), Ok(Trust::New));
+    }
+
+    #[test]
     fn a_card_by_another_key_than_the_named_one_is_refused() {
         let list = TrustList::default();
-        let refused = trust(&id(1), &[id(1)], &list, &[id(2)]).unwrap_err();
+        let repo: RepoName = "tiny".parse().unwrap();
+        let refused = trust(&id(1), &repo, &[id(1)], &list, &[id(2)]).unwrap_err();
         assert_eq!(refused, OtherPublisher { found: id(1), named: vec![id(2)] });
         assert!(refused.to_string().contains(&id(2).to_string()));
     }

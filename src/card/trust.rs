@@ -14,7 +14,6 @@ use std::collections::HashMap;
 
 use crate::limits;
 
-use super::did::PublisherId;
 use super::identity::Identity;
 use super::json::shortened;
 use super::name::{Alias, RepoName};
@@ -308,11 +307,6 @@ impl TrustList {
         let lifted = self.change(|file| file.blocks.retain(|block| block.id != *id));
         lifted.expect("a list without contradictions has none with an entry less");
         was
-    }
-
-    /// The key that an alias means; none also if it means a lab (see [`TrustList::identity`]).
-    pub fn resolve(&self, alias: &Alias) -> Option<&PublisherId> {
-        self.identity(alias)?.as_key()
     }
 
     /// The publisher that an alias means.

@@ -8,7 +8,9 @@ use crate::{
 
 pub(super) fn request(action: TrustAction) -> Request {
     match action {
-        TrustAction::Add { alias, publisher } => Request::TrustAdd { alias, publisher },
+        TrustAction::Add { alias, publisher, models, evidence } => {
+            Request::TrustAdd { alias, publisher, models, evidence }
+        }
         TrustAction::AddEndorser { alias, endorser, kind } => {
             Request::TrustAddEndorser { alias, endorser, kinds: kind }
         }

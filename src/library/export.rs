@@ -34,7 +34,8 @@ pub fn export_card(
     let files_list = sign::files_list(library, &card)?.map(Bytes::from);
     let companion = library.store().companion(card.id())?.map(Bytes::from);
     let claims = claims::to_export(library, &card)?;
-    let files = export::files(&card, files_list, companion, &claims).map_err(|why| {
+    let roots = sign::roots(library, &card)?.map(Bytes::from);
+    let files = export::files(&card, files_list, companion, roots, &claims).map_err(|why| {
         Failure::new(Code::Refused, format!("the card {} is not exported: {why}", card.id()))
             .hint("fetch its release again: modelswarm get CID")
     })?;

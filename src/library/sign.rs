@@ -232,13 +232,19 @@ fn lab_entry(
     card: &Verified,
     blocks: &mut Vec<Block>,
 ) -> Result<Option<Entry>, Failure> {
+    let document = roots(library, card)?;
+    Ok(document.map(|document| entry(PUBLISHER, &small_file(&document, blocks))))
+}
+
+/// The bytes of `publisher.json` as it lies beside a lab's card.
+pub(super) fn roots(library: &Library, card: &Verified) -> Result<Option<Vec<u8>>, Failure> {
     let Some(root) = card.statement().publisher_root else { return Ok(None) };
     let lab = labs::lab_of(library, card)?;
     let document = lab.and_then(|lab| lab.document_at(root.version)).ok_or_else(|| {
         Failure::new(Code::Failure, format!("the publisher.json of {} is lost", card.publisher()))
-            .hint("put it back: modelswarm publisher use FILE")
+            .hint("fetch its release again, or put the file back: modelswarm publisher use FILE")
     })?;
-    Ok(Some(entry(PUBLISHER, &small_file(&document, blocks))))
+    Ok(Some(document))
 }
 
 /// The release's own node.

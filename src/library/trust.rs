@@ -2,14 +2,19 @@
 //!
 //! Only `trust add` makes trust; first use is recorded nowhere and raises nothing. Design section 5.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
 
-use super::Library;
+use super::{Library, sign};
 use crate::{
     card::{
         Alias, Identity, Verified,
         policy::{self, Trust},
-        trust::TrustList,
+        trust::{NotAPattern, Pattern, TrustList},
     },
     config::Home,
     rpc::{BlockLine, Code, EndorserLine, Failure, TrustLine, TrustedPublishers},
@@ -19,15 +24,37 @@ use crate::{
 ///
 /// # Errors
 /// Usage (2) for a name or key that is none, or one that is taken; failure (1) if the list can't be written.
-pub fn add(library: &Library, alias: &str, publisher: &str) -> Result<TrustedPublishers, Failure> {
+pub fn add(
+    library: &Library,
+    alias: &str,
+    publisher: &str,
+    models: &[String],
+    evidence: Option<String>,
+) -> Result<TrustedPublishers, Failure> {
+    let usage = |why: &dyn std::fmt::Display| Failure::new(Code::Usage, why.to_string());
     let alias = parse_alias(alias)?;
     let publisher: Identity = publisher.parse().map_err(|why: crate::card::identity::Error| {
         Failure::new(Code::Usage, format!("{publisher} is no publisher: {why}"))
             .hint("publishers look like did:key:z6Mk… or tuf:bafkrei…; `modelswarm show REF` prints a repo's")
     })?;
+    let patterns: Vec<Pattern> = models
+        .iter()
+        .map(|text| Pattern::try_from(text.clone()).map_err(|why: NotAPattern| usage(&why)))
+        .collect::<Result<_, _>>()?;
+    let today = sign::now()?.to_string();
+    let today = today.split('T').next().and_then(|date| date.parse().ok());
     change(library, |list| {
-        let added = list.add(alias, publisher);
-        added.map(drop).map_err(|why| Failure::new(Code::Usage, why.to_string()))
+        let new = list.add(alias.clone(), publisher).map_err(|why| usage(&why))?;
+        let amended = list.amend(&alias, |scope| {
+            if new {
+                scope.pinned = today;
+            }
+            if !patterns.is_empty() {
+                scope.models = Some(patterns);
+            }
+            scope.evidence = evidence.or(scope.evidence.take());
+        });
+        amended.map(drop).map_err(|why| usage(&why))
     })
 }
 
@@ -74,7 +101,7 @@ pub fn remove_endorser(library: &Library, alias: &str) -> Result<TrustedPublishe
 /// # Errors
 /// Failure (1) if the list can't be read.
 pub fn list(library: &Library) -> Result<TrustedPublishers, Failure> {
-    Ok(lines(&load(&library.inner.home)?))
+    Ok(lines(&*load(&library.inner.home)?))
 }
 
 /// Trusts a key no longer.
@@ -96,7 +123,7 @@ pub(super) fn change(
     library: &Library,
     change: impl FnOnce(&mut TrustList) -> Result<(), Failure>,
 ) -> Result<TrustedPublishers, Failure> {
-    let mut list = load(&library.inner.home)?;
+    let mut list = TrustList::clone(&*load(&library.inner.home)?);
     change(&mut list)?;
     save(&library.inner.home, &list)?;
     Ok(lines(&list))
@@ -121,7 +148,7 @@ pub(super) fn of(
     let list = load(&library.inner.home)?;
     let names: &[Identity] = if named { &[publisher] } else { &[] };
     let own: &[Identity] = if library.is_own(&publisher) { &[publisher] } else { &[] };
-    policy::trust(&publisher, own, &list, names)
+    policy::trust(&publisher, &card.statement().name, own, &list, names)
         .map_err(|why| Failure::new(Code::Refused, why.to_string()))
 }
 
@@ -134,15 +161,33 @@ pub(super) fn folder_name(library: &Library, publisher: &Identity) -> Result<Str
     Ok(list.alias_of(publisher).map_or_else(|| publisher.part(), |alias| alias.as_str().to_owned()))
 }
 
+/// The list that was read last: thousands of entries take a fifth of a second to parse, and every fetch asks several times.
+static READ: Mutex<Option<(PathBuf, Stamp, Arc<TrustList>)>> = Mutex::new(None);
+
+/// What tells a file from itself before it was edited: inode, bytes, ctime in seconds and nanoseconds.
+type Stamp = (u64, u64, i64, i64);
+
 /// The list as it is on the disk.
-pub(super) fn load(home: &Home) -> Result<TrustList, Failure> {
+pub(super) fn load(home: &Home) -> Result<Arc<TrustList>, Failure> {
     let path = home.trust_file();
-    match fs::read_to_string(&path) {
-        Ok(text) => TrustList::from_toml(&text)
-            .map_err(|why| Failure::new(Code::Failure, format!("{}: {why}", path.display()))),
-        Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(TrustList::default()),
-        Err(why) => Err(unusable(&path, &why)),
+    // Looked at before it is read: an edit between the two is read again next time.
+    let stamp = match fs::metadata(&path) {
+        Ok(it) => (it.ino(), it.len(), it.ctime(), it.ctime_nsec()),
+        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(Arc::default()),
+        Err(why) => return Err(unusable(&path, &why)),
+    };
+    let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((of, at, list)) = read.as_ref()
+        && (of, at) == (&path, &stamp)
+    {
+        return Ok(list.clone());
     }
+    let text = fs::read_to_string(&path).map_err(|why| unusable(&path, &why))?;
+    let list = TrustList::from_toml(&text)
+        .map_err(|why| Failure::new(Code::Failure, format!("{}: {why}", path.display())))?;
+    let list = Arc::new(list);
+    *read = Some((path, stamp, list.clone()));
+    Ok(list)
 }
 
 fn save(home: &Home, list: &TrustList) -> Result<(), Failure> {

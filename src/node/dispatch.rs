@@ -83,9 +83,11 @@ pub(super) async fn answer(node: &Node, request: Request, watch: Watch) -> Resul
         Request::Share { reference, to } => {
             Answer::Shared(library::share(library, &reference, to, &watch).await?)
         }
-        Request::TrustAdd { alias, publisher } => Answer::Trust(
-            blocking(library, move |library| library::trust::add(library, &alias, &publisher))
-                .await?,
+        Request::TrustAdd { alias, publisher, models, evidence } => Answer::Trust(
+            blocking(library, move |library| {
+                library::trust::add(library, &alias, &publisher, &models, evidence)
+            })
+            .await?,
         ),
         Request::PublisherShow { publisher } => Answer::PublisherShown(
             blocking(library, move |library| {

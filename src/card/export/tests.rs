@@ -53,11 +53,11 @@ fn a_publishers_key_is_the_pem_that_openssl_writes() {
 #[test]
 fn a_card_is_exported_with_what_its_check_needs() {
     let card = signed();
-    let exported = files(&card, None, None, &[]).unwrap();
+    let exported = files(&card, None, None, None, &[]).unwrap();
     assert_eq!(names(&exported), [CARD, PUBLISHER_PEM, VERIFY]);
     assert_eq!(exported[0].1, card.bundle());
     let (card, list) = listed();
-    let exported = files(&card, Some(list.clone()), None, &[]).unwrap();
+    let exported = files(&card, Some(list.clone()), None, None, &[]).unwrap();
     assert_eq!(names(&exported), [CARD, PUBLISHER_PEM, VERIFY, FILES_LIST]);
     assert_eq!(exported[3].1, list);
 }
@@ -69,7 +69,7 @@ fn a_companion_is_exported_with_its_key() {
     });
     let manifest = card.statement().manifest(None).unwrap();
     let model_sig: Bytes = sign(&card.statement().name, &manifest, &key()).unwrap().into();
-    let exported = files(&card, None, Some(model_sig), &[]).unwrap();
+    let exported = files(&card, None, Some(model_sig), None, &[]).unwrap();
     assert_eq!(names(&exported)[3..], [MODEL_SIG, COMPANION_PEM]);
     assert_eq!(text(&exported, COMPANION_PEM), key().public().to_pem());
     assert!(text(&exported, VERIFY).contains(&format!("' {}\n", key().public())));
@@ -91,7 +91,7 @@ fn claims_about_the_card_or_its_tree_are_exported_one_a_line_and_no_others() {
     let card = signed();
     let root = card.statement().root;
     let claims = [claim(Subject::of_card(&card)), claim(Subject::of_root(&root))];
-    let exported = files(&card, None, None, &claims).unwrap();
+    let exported = files(&card, None, None, None, &claims).unwrap();
     assert_eq!(names(&exported), [CARD, PUBLISHER_PEM, VERIFY, CLAIMS]);
     let lines: Vec<_> = claim::from_jsonl(&exported[3].1).unwrap();
     assert_eq!(lines.len(), 2);
@@ -101,17 +101,17 @@ fn claims_about_the_card_or_its_tree_are_exported_one_a_line_and_no_others() {
     assert!(!text.contains("{{"));
     let other = claim(Subject::of_root(&cid_v1(RAW, [1; 32])));
     let refused = Error::Claim(Box::new(*other.id()));
-    assert_eq!(files(&card, None, None, &[other]), Err(refused));
+    assert_eq!(files(&card, None, None, None, &[other]), Err(refused));
 }
 
 #[test]
 fn what_does_not_hold_is_not_exported() {
     let (card, list) = listed();
-    assert_eq!(files(&card, None, None, &[]), Err(statement::Error::ListMissing.into()));
+    assert_eq!(files(&card, None, None, None, &[]), Err(statement::Error::ListMissing.into()));
     let mut other = list.to_vec();
     other[10] ^= 1;
-    assert!(matches!(files(&card, Some(other.into()), None, &[]), Err(Error::Files(_))));
-    let none = files(&card, Some(list), Some(Bytes::from_static(b"{}")), &[]);
+    assert!(matches!(files(&card, Some(other.into()), None, None, &[]), Err(Error::Files(_))));
+    let none = files(&card, Some(list), Some(Bytes::from_static(b"{}")), None, &[]);
     assert_eq!(none, Err(oms::Error::NoKey.into()));
 }
 
@@ -119,9 +119,9 @@ fn what_does_not_hold_is_not_exported() {
 fn every_place_in_the_text_is_filled_with_what_is_this_cards() {
     let card = signed();
     let statement = card.statement();
-    let inline = text(&files(&card, None, None, &[]).unwrap(), VERIFY);
+    let inline = text(&files(&card, None, None, None, &[]).unwrap(), VERIFY);
     let (card_of_list, list) = listed();
-    let listed = text(&files(&card_of_list, Some(list), None, &[]).unwrap(), VERIFY);
+    let listed = text(&files(&card_of_list, Some(list), None, None, &[]).unwrap(), VERIFY);
     for text in [&inline, &listed] {
         assert!(!text.contains("{{") && !text.contains("}}"), "{text}");
         for value in [&statement.publisher.to_string(), &statement.root.to_string()] {
@@ -148,7 +148,7 @@ fn nothing_that_a_publisher_chose_freely_stands_in_the_text() {
         statement.metadata.insert(evil.to_owned(), evil.into());
         statement.other.insert("links".to_owned(), evil.into());
     });
-    let text = text(&files(&card, None, None, &[]).unwrap(), VERIFY);
+    let text = text(&files(&card, None, None, None, &[]).unwrap(), VERIFY);
     assert!(!text.contains("pwned"));
     assert!(text.is_ascii());
 }

@@ -2,6 +2,7 @@ use ed25519_dalek::SigningKey;
 use proptest::prelude::*;
 
 use super::*;
+use crate::card::PublisherId;
 use crate::card::identity::TufId;
 use crate::card::policy::Trust;
 use crate::dag::Cid;
@@ -81,8 +82,8 @@ fn an_alias_means_one_publisher_and_a_publisher_has_one_alias() {
         Err(Error::IdTaken { id: id(1).into(), alias: alias("acme") })
     );
     assert_eq!(list.add(alias("lab"), lab(1)), Ok(true));
-    assert_eq!(list.resolve(&alias("acme")), Some(&id(1)));
-    assert_eq!((list.resolve(&alias("lab")), list.identity(&alias("lab"))), (None, Some(&lab(1))));
+    assert_eq!(list.identity(&alias("acme")), Some(&id(1).into()));
+    assert_eq!(list.identity(&alias("lab")), Some(&lab(1)));
     assert_eq!(list.alias_of(id(1)), Some(&alias("acme")));
     assert_eq!(list.alias_of(lab(1)), Some(&alias("lab")));
     assert_eq!(list.remove(&alias("acme")), Some(id(1).into()));

@@ -129,13 +129,20 @@ pub(in crate::cli) struct ResolveArgs {
 pub(in crate::cli) enum TrustAction {
     /// Trust a key under a name of your own
     #[command(after_help = "Examples:
-  modelswarm trust add sbert did:key:z6Mk…")]
+  modelswarm trust add sbert did:key:z6Mk…
+  modelswarm trust add acme tuf:bafkrei… --evidence https://acme.example/keys --models 'chat-*'")]
     Add {
         /// Your name for the publisher
         alias: String,
-        /// The publisher's key
+        /// The publisher's key, or a lab's id
         #[arg(value_name = "DID")]
         publisher: String,
+        /// Trust it for repos of such names alone; may be given several times
+        #[arg(long, value_name = "PATTERN")]
+        models: Vec<String>,
+        /// Where you found its id, for yourself
+        #[arg(long, value_name = "TEXT")]
+        evidence: Option<String>,
     },
     /// Count somebody's claims about the content of others, under a name of your own
     ///

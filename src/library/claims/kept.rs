@@ -4,7 +4,12 @@
 //! whom the trust list names enough for any use; of strangers a few, the newest, and only while the root is in the
 //! library; of those who are blocked none.
 
-use std::{cell::OnceCell, cmp::Reverse, collections::HashSet, sync::PoisonError};
+use std::{
+    cell::OnceCell,
+    cmp::Reverse,
+    collections::HashSet,
+    sync::{Arc, PoisonError},
+};
 
 use bytes::Bytes;
 
@@ -57,7 +62,7 @@ impl Standing {
 
 /// Whom the user knows.
 pub(in crate::library) struct Circle {
-    list: TrustList,
+    list: Arc<TrustList>,
     /// The key that signs here, and the lab that it signs for.
     own: [Identity; 2],
     /// The labs among the endorsers as far as their roots are here; read when a key is none that is listed itself.
@@ -319,7 +324,7 @@ mod tests {
         list.add_endorser(alias("evalco"), identity(2), None).expect("added");
         list.add(alias("lab"), identity(3)).expect("added");
         list.block(Blocked::Publisher(identity(4)), None).expect("blocked");
-        Circle { list, own: [identity(1); 2], labs: OnceCell::new(), store: None }
+        Circle { list: list.into(), own: [identity(1); 2], labs: OnceCell::new(), store: None }
     }
 
     fn pruned(claims: Vec<Claim>, strangers: bool) -> Vec<(Identity, i64)> {
