@@ -139,3 +139,37 @@ async fn record(network: &Network, key: PublisherId) -> Option<Record> {
         _ => network.name_held(key).await.ok()?,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::card::statement::Timestamp;
+    use ed25519_dalek::SigningKey;
+
+    fn record(sequence: u64) -> Record {
+        let key = SigningKey::from_bytes(&[7; 32]);
+        let publisher = PublisherId::try_from(&key.verifying_key()).unwrap();
+        let end: Timestamp = "2126-11-22T18:00:00Z".parse().unwrap();
+        let index = Index::new(publisher, Scope::Lan);
+        let unsigned =
+            crate::card::ipns::Unsigned::new(&publisher, &index, sequence, end, limits::IPNS_TTL);
+        unsigned.unwrap().sign(&key).unwrap()
+    }
+
+    #[test]
+    fn an_old_record_is_no_news_and_the_same_index_under_a_higher_sequence_is() {
+        let mut standing = Standing::default();
+        standing.see(&record(1));
+        standing.see(&record(1));
+        assert!(standing.has_seen(&record(1)));
+        assert!(!standing.has_seen(&record(2)), "the same index, which was listed anew");
+        for sequence in 2..200 {
+            standing.see(&record(sequence));
+        }
+        assert_eq!(standing.seen.len(), limits::NAMES_SEEN);
+        assert!(standing.has_seen(&record(199)) && !standing.has_seen(&record(1)));
+        let read: Standing =
+            serde_json::from_slice(&serde_json::to_vec(&standing).unwrap()).unwrap();
+        assert_eq!(read.seen, standing.seen);
+    }
+}
