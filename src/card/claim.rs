@@ -11,6 +11,7 @@
 
 mod lines;
 mod read;
+mod subject;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,15 +25,14 @@ use crate::dag::block::{DAG_JSON, cid_v1, sha256};
 use crate::limits;
 
 use super::did::{self, PublisherId};
-use super::envelope::{self, FormError, Parts, Verified};
+use super::envelope::{self, FormError, Parts};
 use super::identity::Identity;
 use super::json;
-use super::manifest::TreeDigests;
-use super::name::RepoName;
 use super::statement::{self, Timestamp};
 use super::trust;
 
 pub use lines::{from_jsonl, to_jsonl};
+pub use subject::Subject;
 
 /// The file of claims that lies beside an exported card.
 pub const CLAIMS: &str = "claims.jsonl";
@@ -128,74 +128,6 @@ impl From<FormError> for Error {
             FormError::Key(why) => Self::Key(why),
         }
     }
-}
-
-/// What a claim is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Subject {
-    /// A card and its tree.
-    Card {
-        /// The card's id.
-        card: Cid,
-        /// The tree.
-        root: Cid,
-        /// The repo's name, as the card states it.
-        name: RepoName,
-        /// The digests of the tree, as the card states them.
-        tree: TreeDigests,
-    },
-    /// A tree that no card is known for.
-    Root(Cid),
-}
-
-impl Subject {
-    /// A card.
-    pub fn of_card(card: &Verified) -> Self {
-        let statement = card.statement();
-        Self::Card {
-            card: *card.id(),
-            root: version_1(&statement.root),
-            name: statement.name.clone(),
-            tree: statement.tree,
-        }
-    }
-
-    /// A tree without a card.
-    pub fn of_root(root: &Cid) -> Self {
-        Self::Root(version_1(root))
-    }
-
-    /// The card, if one is meant.
-    pub fn card(&self) -> Option<&Cid> {
-        match self {
-            Self::Card { card, .. } => Some(card),
-            Self::Root(_) => None,
-        }
-    }
-
-    /// The tree, as version 1 of its CID.
-    pub fn root(&self) -> &Cid {
-        match self {
-            Self::Card { root, .. } | Self::Root(root) => root,
-        }
-    }
-
-    /// Whether this is about this tree and, if it names this card, about the card as it is: an endorser who puts another
-    /// tree or other digests beside a card's id says nothing of either.
-    pub fn is_of(&self, root: &Cid, card: Option<&Verified>) -> bool {
-        let same_card = match (self, card) {
-            (Self::Card { card: id, .. }, Some(card)) if id == card.id() => {
-                *self == Self::of_card(card)
-            }
-            _ => true,
-        };
-        self.root().hash() == root.hash() && same_card
-    }
-}
-
-/// `Qm…` and its `bafy…` are one tree.
-fn version_1(cid: &Cid) -> Cid {
-    Cid::new_v1(cid.codec(), *cid.hash())
 }
 
 /// A value that was measured.
