@@ -33,7 +33,6 @@ pub(super) fn measure(table: &mut Table, repeat: usize) -> Result<()> {
         // What `verify` compares: the files as they were read, with those that were signed.
         let read = Manifest::new(manifest.files().to_vec())?;
         ensure!(read.differences(&manifest).is_empty(), "they are the same files");
-        card.statement().check_against(&read)?;
         let all = started.elapsed().as_secs_f64();
         made.add(signed);
         verified.add(all - signed);

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use crate::dag::Cid;
 use crate::limits;
 
-use super::json::{self, hex, parse_hex};
+use super::json::{self, hex, parse_hex, push_hex};
 
 /// Names that `model_signing` ignores at the top of a folder; `.gitattributes` and the like stay in the repo's root.
 pub const OMS_IGNORED: [&str; 4] = [".git", ".gitattributes", ".gitignore", ".github"];
@@ -186,17 +186,17 @@ impl Manifest {
 
     /// Both digests of the tree.
     pub fn digests(&self) -> TreeDigests {
-        let (mut oms, mut lines) = (Sha256::new(), Sha256::new());
+        let (mut oms, mut lines, mut line) = (Sha256::new(), Sha256::new(), String::new());
         for file in &self.files {
             let top = file.path.split('/').next().unwrap_or_default();
             if !OMS_IGNORED.contains(&top) {
                 oms.update(file.sha256);
             }
             // What `sha256sum` prints; it would escape only names that are refused here.
-            lines.update(hex(&file.sha256));
-            lines.update("  ");
-            lines.update(&file.path);
-            lines.update("\n");
+            line.clear();
+            push_hex(&file.sha256, &mut line);
+            line.extend(["  ", &file.path, "\n"]);
+            lines.update(&line);
         }
         TreeDigests { oms: oms.finalize().into(), dir_hash1: lines.finalize().into() }
     }

@@ -258,18 +258,15 @@ fn against_card(
     files: &[Imported],
 ) -> Result<Vec<String>, Failure> {
     let read = sign::manifest(files)?;
-    let mut bad = match card.statement().manifest(list) {
+    Ok(match card.statement().manifest(list) {
+        // That its list gives what it says of the tree was checked: equal files give the same.
         Ok(signed) => differences(&read, &signed),
         // Without its list there is what it says of the tree.
-        Err(statement::Error::ListMissing) => Vec::new(),
+        Err(statement::Error::ListMissing) => {
+            card.statement().check_against(&read).err().iter().map(ToString::to_string).collect()
+        }
         Err(why) => vec![why.to_string()],
-    };
-    if bad.is_empty()
-        && let Err(why) = card.statement().check_against(&read)
-    {
-        bad.push(why.to_string());
-    }
-    Ok(bad)
+    })
 }
 
 fn differences(read: &Manifest, signed: &Manifest) -> Vec<String> {
