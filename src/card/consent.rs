@@ -14,9 +14,6 @@ use super::index::Index;
 use super::name::{RepoName, Version};
 use super::statement::{Kind, Status};
 
-/// Cards that one command signs at most: an older version's new state, and the newest again.
-const CARDS_MAX: usize = 2;
-
 /// What is not signed, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
@@ -59,6 +56,8 @@ pub struct Repo {
     pub roots: Option<Vec<Cid>>,
     /// The newest card before; inside, none if there is none.
     pub head: Option<Option<Cid>>,
+    /// Cards that the command signs at most; beyond one, the newest version again after an older one's new state.
+    pub cards: usize,
 }
 
 impl Repo {
@@ -73,6 +72,7 @@ impl Repo {
             status: Status::Active,
             roots: None,
             head: None,
+            cards: 1,
         }
     }
 }
@@ -97,7 +97,7 @@ impl Call {
     /// Every [`Refused`].
     pub fn card(&mut self, unsigned: &Unsigned) -> Result<(), Refused> {
         let repo = self.repo.as_ref().ok_or(Refused::NoCard)?;
-        if self.signed.len() >= CARDS_MAX {
+        if self.signed.len() >= repo.cards {
             return Err(Refused::TooMany);
         }
         let statement = unsigned.statement();
@@ -139,6 +139,8 @@ impl Call {
     pub fn index(&self, index: &Index) -> Result<(), Refused> {
         same("publisher", index.publisher(), Some(&self.publisher))?;
         if let (Some(repo), Some(signed)) = (&self.repo, self.signed.last())
+            // On a fork that the user chose, the index may stay with the other branch.
+            && repo.onto.is_none()
             && let Some(newest) = index.versions(&repo.name).first()
         {
             same("card in the index", &newest.card, Some(signed))?;
@@ -217,7 +219,10 @@ mod tests {
 
     #[test]
     fn a_second_card_follows_on_the_first_and_there_is_no_third() {
-        let mut call = Call::new(sample().publisher, Some(repo()));
+        let mut one = Call::new(sample().publisher, Some(repo()));
+        one.card(&unsigned(|_| {})).unwrap();
+        assert_eq!(one.card(&unsigned(|_| {})), Err(Refused::TooMany));
+        let mut call = Call::new(sample().publisher, Some(Repo { cards: 2, ..repo() }));
         let first = unsigned(|_| {});
         call.card(&first).unwrap();
         assert_eq!(

@@ -168,6 +168,7 @@ impl<'a> Signing<'a> {
                 })?;
                 let mut repo = Repo::new(log.name.parse().map_err(declined)?);
                 repo.status = restate.status;
+                repo.cards = 2;
                 if self.daemon {
                     let roots = log.versions.iter().map(|line| line.root.parse());
                     repo.roots = Some(roots.collect::<Result<_, _>>().map_err(declined)?);

@@ -1,12 +1,13 @@
 """A lab's roots, as modelswarm drafts, signs and rotates them, before python-tuf. See `run` beside this file."""
 
-import base64
 import json
+import shutil
 import subprocess
 import sys
 import unittest
 from pathlib import Path
 
+import tools
 from thirdparty import Case, change_file, flip, make, swarm
 
 VERIFIER = Path(__file__).with_name("tuf.py")
@@ -73,16 +74,19 @@ class Lab(Case):
         swarm(home, "publisher", "use", document)
         seeded = swarm(home, "seed", model)
         swarm(home, "card", "export", seeded["release"], "-o", folder)
-        verified = tuf(folder / "publisher.json", self.publisher)
-        self.assertEqual(verified.returncode, 0, verified.stderr)
-        bundle = json.loads((folder / "card.sigstore.json").read_bytes())
-        signer = bundle["verificationMaterial"]["publicKey"]["hint"]
+        shutil.copytree(model, folder / "model")
+        signer = json.loads((folder / "card.sigstore.json").read_bytes())["verificationMaterial"]["publicKey"]["hint"]
         self.assertEqual(signer, self.machine)
-        pem = (folder / "publisher.pem").read_text()
-        raw = base64.b64decode("".join(pem.splitlines()[1:-1]))[-32:]
-        self.assertIn(raw.hex(), verified.stdout, "the key that signed is one that the roots name")
+        # All lines of VERIFY.md: the signature and the files, the key among the lab's, the roots.
+        said = ["the files are those that did:key:z6Mk", "the key is one that the lab names", "up to version 1"]
+        lines = tools.blocks(folder)
+        self.assertEqual(len(lines), len(said))
+        for line, words in zip(lines, said):
+            self.assertIsNone(tools.run(["sh", "-c", line], folder, words))
+        self.assertEqual(tuf(folder / "publisher.json", self.publisher).returncode, 0)
         change_file(folder / "publisher.json", 100)
-        self.assertNotEqual(tuf(folder / "publisher.json", self.publisher).returncode, 0)
+        for line, words in zip(lines[1:], said[1:]):
+            self.assertIsNotNone(tools.run(["sh", "-c", line], folder, words))
 
 
 if __name__ == "__main__":
