@@ -4,7 +4,7 @@
 //! are made anew whenever what they say changes: after `seed`, `share`, `rm`, `card withdraw`, by `name publish`, and by a
 //! daemon in time before the record ends. There is one of each for every DHT ([`Scope`]); private repos are in none. The
 //! last index and record of the home's own are kept as plain documents, so that a sequence never falls. What other machines
-//! with the same key publish stays in the index ([`elsewhere`]).
+//! with the same key publish stays in the index (`elsewhere`).
 //!
 //! The index is a hint: it says which release to fetch, and the card in there is verified like any other.
 
