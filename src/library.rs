@@ -10,6 +10,7 @@ mod blocks;
 pub mod cards;
 mod chain;
 pub mod claims;
+mod clock;
 mod content;
 mod export;
 mod failure;

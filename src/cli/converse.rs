@@ -82,24 +82,6 @@ async fn ask_daemon(
     }
 }
 
-/// Asks the running daemon something beside the command's own request, and shows nothing of it.
-///
-/// # Errors
-/// As the daemon answers; failure (1) if there is none.
-pub(super) async fn ask_aside(context: &Context, request: &Request) -> Result<Answer, Failure> {
-    let client = client::connect(&context.home).await?;
-    let mut client =
-        client.ok_or_else(|| Failure::new(Code::Failure, "the daemon is not there any more"))?;
-    client.send(request).await?;
-    loop {
-        match client.next().await? {
-            Event::Done { answer } => return Ok(*answer),
-            Event::Failed { error } => return Err(error),
-            _ => {}
-        }
-    }
-}
-
 /// What changes keys is done while no daemon runs: it holds those that it started with.
 ///
 /// # Errors

@@ -14,7 +14,7 @@ use std::{
 
 use ed25519_dalek::{Signer as _, SigningKey};
 
-use super::{converse, output::Screen, resolve::Context};
+use super::{output::Screen, resolve::Context};
 use crate::{
     card::{
         Identity, PublisherId, claim,
@@ -25,11 +25,12 @@ use crate::{
         json::hex,
         keyfile::{self, agent},
     },
+    client,
     config::Home,
     dag::{Block, Cid, block::DAG_JSON},
     library::{self, keys},
     limits,
-    rpc::{Answer, CardLog, Code, Failure, Reply, Request, ToSign, Unsigned},
+    rpc::{Answer, CardLog, Code, Event, Failure, Reply, Request, ToSign, Unsigned},
 };
 
 /// The environment's word for the passphrase of a key file.
@@ -131,7 +132,7 @@ impl<'a> Signing<'a> {
             return Ok(());
         }
         let show = Request::Show { reference: endorse.reference.clone() };
-        let Answer::Shown(shown) = converse::ask_aside(self.context, &show).await? else {
+        let Answer::Shown(shown) = ask_aside(self.context, &show).await? else {
             return Err(Failure::new(Code::Failure, "the daemon answered another question"));
         };
         let root: Cid = shown.repo.root.parse().map_err(declined)?;
@@ -187,11 +188,29 @@ impl<'a> Signing<'a> {
 
     async fn log(&self, reference: &str) -> Result<Option<CardLog>, Failure> {
         let request = Request::CardLog { reference: reference.to_owned() };
-        match converse::ask_aside(self.context, &request).await {
+        match ask_aside(self.context, &request).await {
             Ok(Answer::CardLog(log)) => Ok(Some(log)),
             Ok(_) => Err(Failure::new(Code::Failure, "the daemon answered another question")),
             Err(failure) if failure.code == Code::NotFound => Ok(None),
             Err(failure) => Err(failure),
+        }
+    }
+}
+
+/// Asks the running daemon something beside the command's own request, and shows nothing of it.
+///
+/// # Errors
+/// As the daemon answers; failure (1) if there is none.
+async fn ask_aside(context: &Context, request: &Request) -> Result<Answer, Failure> {
+    let client = client::connect(&context.home).await?;
+    let mut client =
+        client.ok_or_else(|| Failure::new(Code::Failure, "the daemon is not there any more"))?;
+    client.send(request).await?;
+    loop {
+        match client.next().await? {
+            Event::Done { answer } => return Ok(*answer),
+            Event::Failed { error } => return Err(error),
+            _ => {}
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    Library, Watch, blocking, blocks, chain,
+    Library, Watch, blocking, blocks, chain, clock,
     keep::name_of,
     names,
     refs::{self, Held},
@@ -239,7 +239,7 @@ fn next(
     statement.seq = before.statement().seq + 1;
     statement.prev = Some(*before.id());
     statement.version = Version::of_seq(statement.seq);
-    statement.created_at = sign::now()?;
+    statement.created_at = clock::now()?;
     statement.status = status;
     statement.other = other;
     statement.resolves = Vec::new();

@@ -4,7 +4,7 @@
 //! that is refused, or used only because its id was given, changes nothing — but a second card of one place is kept with
 //! the first, as proof that anybody can check. Design section 5.
 
-use super::{Library, labs, sign};
+use super::{Library, clock, labs, sign};
 use crate::{
     card::{
         Verified,
@@ -70,7 +70,7 @@ pub(super) fn remarks(card: &Verified, admission: &Admission) -> Vec<String> {
             field("replacedBy").map(|card| format!("; use {card} instead")).unwrap_or_default();
         format!("version {version} is {word} by its publisher{why}{instead}")
     };
-    if let Some(expires) = statement.expires.filter(|end| sign::now().is_ok_and(|now| *end <= now))
+    if let Some(expires) = statement.expires.filter(|end| clock::now().is_ok_and(|now| *end <= now))
     {
         said.push(format!(
             "version {version} EXPIRED at {expires}: its publisher stands by it no longer"

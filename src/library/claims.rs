@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, fs, io::Read as _, path::Path};
 use bytes::Bytes;
 
 use self::kept::{Circle, Standing, take_in};
-use super::{Library, Watch, blocking, refs, sign, signer};
+use super::{Library, Watch, blocking, clock, refs, sign, signer};
 use crate::{
     card::{
         Claim, Identity, Verified,
@@ -40,7 +40,7 @@ pub fn endorse(library: &Library, endorse: &Endorse, watch: &Watch) -> Result<En
         None => Subject::of_root(&held.tree.root),
     };
     let body = body(endorse)?;
-    let now = sign::now()?;
+    let now = clock::now()?;
     let signer = library.inner.publishing.signer;
     let kept = kept::load(library.store(), &Circle::of(library)?, &held.tree.root)?;
     let unsigned = |supersedes| {

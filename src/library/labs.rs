@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Library, sign};
+use super::{Library, clock, sign};
 use crate::{
     card::{
         TufId, Verified,
@@ -144,7 +144,7 @@ fn vouched(
 /// Warns of roots that their lab should have renewed; that voids no card.
 pub(super) fn overdue(library: &Library, card: &Verified) -> Result<Option<String>, Failure> {
     let Some(lab) = lab_of(library, card)? else { return Ok(None) };
-    Ok(lab.expired(sign::now()?).map(|since| {
+    Ok(lab.expired(clock::now()?).map(|since| {
         format!(
             "{} ({}) should have renewed its keys by {since}: it may be out of use, or its news kept from you",
             lab.id(),

@@ -11,12 +11,10 @@
 mod elsewhere;
 mod renew;
 
-use std::time::{Duration, SystemTime};
-
 pub(super) use self::elsewhere::published;
 use self::renew::{Made, Published, announce_key, load, renew};
 use super::{
-    Library, Watch, blocking,
+    Library, Watch, blocking, clock,
     fetch::{Found, index_of_publisher},
     refs,
 };
@@ -27,7 +25,6 @@ use crate::{
         ipns::{self, Record},
         name,
         reference::Publisher,
-        statement::Timestamp,
     },
     limits, network,
     rpc::{Code, Failure, Name, NameLine, NameRepo, Names, Resolve},
@@ -43,7 +40,7 @@ pub async fn publish(library: &Library, watch: Watch) -> Result<Names, Failure> 
     let mut names = Vec::new();
     for made in &made {
         names.push(match tell(library, made).await? {
-            Told::By(peers) => NameLine { peers, ..line(made.scope, &made.index, &made.record) },
+            Told::By(peers) => NameLine { peers, ..line(made.scope, &made.index, &made.record)? },
             // Another machine was faster.
             Told::Older => again(library, made.scope, Some(&watch)).await?,
         });
@@ -110,7 +107,7 @@ async fn again(
     if let Some(made) = made
         && let Told::By(peers) = tell(library, &made).await?
     {
-        return Ok(NameLine { peers, ..line(scope, &made.index, &made.record) });
+        return Ok(NameLine { peers, ..line(scope, &made.index, &made.record)? });
     }
     Err(Failure::new(Code::Failure, "another machine has published with the same key since")
         .hint("publish again: modelswarm name publish"))
@@ -191,28 +188,22 @@ pub fn own(library: &Library) -> Result<Vec<NameLine>, Failure> {
     let key = announce_key(library)?;
     for scope in Scope::ALL {
         let Published { index, record, .. } = load(library, &key, scope)?;
-        lines.extend(record.map(|record| line(scope, &index, &record)));
+        let line = record.map(|record| line(scope, &index, &record));
+        lines.extend(line.transpose()?);
     }
     Ok(lines)
 }
 
-fn line(scope: Scope, index: &Index, record: &Record) -> NameLine {
-    NameLine {
+fn line(scope: Scope, index: &Index, record: &Record) -> Result<NameLine, Failure> {
+    Ok(NameLine {
         scope: scope.as_str().to_owned(),
         index: index.to_block().cid().to_string(),
         sequence: record.sequence(),
         valid_until: record.valid_until().to_string(),
-        ends_soon: record.is_expired(after(limits::NAMES_WARN)),
+        ends_soon: record.is_expired(clock::after(limits::NAMES_WARN)?),
         repos: index.repos().count() as u64,
         peers: None,
-    }
-}
-
-/// The time in so long.
-fn after(span: Duration) -> Timestamp {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_unix((now + span).as_secs() as i64)
-        .unwrap_or_else(|_| Timestamp::from_unix(0).expect("1970 is a time"))
+    })
 }
 
 /// The lines of an index, for people.

@@ -5,7 +5,7 @@
 
 use std::{fs, path::Path};
 
-use super::{Library, keys, labs, sign};
+use super::{Library, clock, keys, labs};
 use crate::{
     card::{
         Identity, PublisherId,
@@ -214,7 +214,7 @@ fn shown(publisher: &Publisher) -> Result<PublisherShown, Failure> {
 }
 
 fn said(content: &Content, version: u64) -> Result<PublisherShown, Failure> {
-    let now: Timestamp = sign::now()?;
+    let now: Timestamp = clock::now()?;
     Ok(PublisherShown {
         publisher: None,
         name: content.name.clone(),

@@ -2,12 +2,10 @@
 //!
 //! A card read from the store is verified again: the word "verified" is said only of what was verified just now.
 
-use std::time::SystemTime;
-
 use bytes::Bytes;
 
 use super::{
-    Library, Watch, blocks,
+    Library, Watch, blocks, clock,
     import::{Imported, Tree as ReadTree},
     labs, signer, trust,
 };
@@ -20,7 +18,7 @@ use crate::{
         oms,
         policy::Trust,
         release::{CARD, MODEL, MODEL_SIG, PUBLISHER},
-        statement::{FILES_LIST, Files, RootVersion, Status, Timestamp},
+        statement::{FILES_LIST, Files, RootVersion, Status},
         tuf::Publisher,
     },
     dag::{
@@ -78,7 +76,7 @@ pub(super) fn release(
         version: draft.version,
         seq: draft.seq,
         prev: draft.prev,
-        created_at: now()?,
+        created_at: clock::now()?,
         expires: None,
         status: Status::Active,
         license: draft.license,
@@ -124,15 +122,6 @@ pub(super) fn release(
     entries.extend(with_card(library, &card, &tree.built, companion.as_deref(), &mut blocks)?);
     let built = directory(entries, &mut blocks)?;
     Ok(Release { cid: built.cid, card, companion, blocks })
-}
-
-/// The time, as cards state it.
-pub(super) fn now() -> Result<Timestamp, Failure> {
-    SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .ok()
-        .and_then(|since| Timestamp::from_unix(since.as_secs() as i64).ok())
-        .ok_or_else(|| Failure::new(Code::Failure, "this machine's clock is wrong by centuries"))
 }
 
 /// As whom a card is signed now, and under which version of a lab's root.

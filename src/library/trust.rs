@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{Library, sign};
+use super::{Library, clock};
 use crate::{
     card::{
         Alias, Identity, Verified,
@@ -41,7 +41,7 @@ pub fn add(
         .iter()
         .map(|text| Pattern::try_from(text.clone()).map_err(|why: NotAPattern| usage(&why)))
         .collect::<Result<_, _>>()?;
-    let today = sign::now()?.to_string();
+    let today = clock::now()?.to_string();
     let today = today.split('T').next().and_then(|date| date.parse().ok());
     change(library, |list| {
         let new = list.add(alias.clone(), publisher).map_err(|why| usage(&why))?;

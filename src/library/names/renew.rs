@@ -1,10 +1,7 @@
 //! Index and record of the home's own for one DHT: what they should say now, signed anew where that differs from what was
 //! published last, and kept.
 
-use super::{
-    after,
-    elsewhere::{Elsewhere, Standing},
-};
+use super::elsewhere::{Elsewhere, Standing};
 use crate::{
     card::{
         Identity, PublisherId, RepoName,
@@ -16,7 +13,7 @@ use crate::{
         Block,
         block::{DAG_JSON, RAW},
     },
-    library::{Library, Watch, blocks, sign, signer},
+    library::{Library, Watch, blocks, clock, sign, signer},
     limits,
     rpc::{self, Code, Failure},
     store::{Tree, TreeId},
@@ -69,9 +66,9 @@ pub(super) fn renew(
         }
         blocks::add_nodes(library.store(), tree, &new)?;
     }
-    let stands = |record: &Record| {
-        record.index() == Some(*block.cid()) && !record.is_expired(after(limits::NAMES_RENEW))
-    };
+    let renewed_at = clock::after(limits::NAMES_RENEW)?;
+    let stands =
+        |record: &Record| record.index() == Some(*block.cid()) && !record.is_expired(renewed_at);
     // A lab may announce with another key by now.
     let others = elsewhere.map(|elsewhere| &elsewhere.record).filter(|it| *it.publisher() == key);
     let newest = others.into_iter().chain(&own).cloned();
@@ -120,7 +117,7 @@ fn signed(
 ) -> Result<Record, Failure> {
     let failed =
         |why: ipns::Error| Failure::new(Code::Failure, format!("the name is not signed: {why}"));
-    let valid_until = after(limits::IPNS_LIFETIME);
+    let valid_until = clock::after(limits::IPNS_LIFETIME)?;
     let unsigned =
         Unsigned::new(key, index, sequence, valid_until, limits::IPNS_TTL).map_err(failed)?;
     let messages = unsigned.to_sign();
