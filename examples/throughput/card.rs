@@ -1,4 +1,5 @@
-//! Making, signing and verifying a card over 10,000 files, beyond the hashing of the files themselves.
+//! Making, signing and verifying a card over 10,000 files, beyond the hashing of the files themselves; and what the user's
+//! rules take to decide when they name 10,000 publishers.
 
 use std::time::Instant;
 
@@ -6,9 +7,10 @@ use anyhow::{Context as _, Result, ensure};
 use ed25519_dalek::SigningKey;
 use modelswarm::{
     card::{
-        FileEntry, Manifest, PublisherId, Statement, Unverified, envelope,
+        FileEntry, Manifest, PublisherId, RepoName, Statement, Unverified, envelope,
         json::Map,
         statement::{FILES_LIST, Files, Kind, Status},
+        trust::{CardFacts, Facts, TrustList, decide},
     },
     dag::block::{DAG_PB, RAW, cid_v1, sha256},
 };
@@ -16,8 +18,11 @@ use modelswarm::{
 use super::table::{Table, Times};
 
 const FILES: u32 = 10_000;
-/// The issue's bar, in milliseconds.
+/// The bar, in milliseconds.
 const BAR: f64 = 50.0;
+const PUBLISHERS: u32 = 10_000;
+/// The bar of one decision, in milliseconds.
+const DECISION_BAR: f64 = 1.0;
 
 pub(super) fn measure(table: &mut Table, repeat: usize) -> Result<()> {
     let key = SigningKey::from_bytes(&[7; 32]);
@@ -41,7 +46,55 @@ pub(super) fn measure(table: &mut Table, repeat: usize) -> Result<()> {
     table.milliseconds("card of 10,000 files: made and signed", &made, BAR);
     table.milliseconds("card of 10,000 files: verified, files compared", &verified, BAR);
     table.milliseconds("card of 10,000 files: both", &both, BAR);
+    decisions(table, repeat)
+}
+
+/// One decision by a list of 10,000 publishers, each with an endorser and a requirement.
+fn decisions(table: &mut Table, repeat: usize) -> Result<()> {
+    let keys: Vec<PublisherId> = (0..PUBLISHERS).map(publisher).collect::<Result<_>>()?;
+    let entry = |(n, key): (usize, &PublisherId)| {
+        format!(
+            "[[publisher]]\nalias = \"p{n}\"\nid = \"{key}\"\n[[endorser]]\nalias = \"e{n}\"\nid = \"{key}\"\n\
+             [[require]]\npublisher = \"p{n}\"\nany_of = [\"e{n}\"]\n"
+        )
+    };
+    let list = TrustList::from_toml(&keys.iter().enumerate().map(entry).collect::<String>())?;
+    let repo: RepoName = "many".parse()?;
+    let id = cid_v1(RAW, sha256(b"card"));
+    let mut times = Times::default();
+    for _ in 0..repeat.max(5) {
+        let started = Instant::now();
+        for key in &keys {
+            let signers = [*key];
+            let card = CardFacts {
+                id,
+                publisher: key.into(),
+                signers: &signers,
+                repo: &repo,
+                own: false,
+                named: false,
+                behind: None,
+                explicit: false,
+            };
+            let facts = Facts {
+                card: Some(card),
+                cids: &[id],
+                size: None,
+                code: &[],
+                allow_code: false,
+                claims: &[],
+            };
+            ensure!(!decide(&list, &facts).allowed(), "the claim that is required is not there");
+        }
+        times.add(started.elapsed().as_secs_f64() / f64::from(PUBLISHERS));
+    }
+    table.milliseconds("policy decision, 10,000 publishers known", &times, DECISION_BAR);
     Ok(())
+}
+
+fn publisher(n: u32) -> Result<PublisherId> {
+    let key = SigningKey::from_bytes(&sha256(&n.to_be_bytes()));
+    Ok(PublisherId::try_from(&key.verifying_key())?)
 }
 
 fn file(n: u32) -> FileEntry {

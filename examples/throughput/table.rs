@@ -113,10 +113,10 @@ impl Table {
         let median = times.median() * 1e3;
         let verdict = if median < bar { "met" } else { "MISSED" };
         let (best, worst) = (times.0.first().unwrap_or(&0.0), times.0.last().unwrap_or(&0.0));
-        let range = format!("({:.1}, {:.1})", best * 1e3, worst * 1e3);
+        let range = format!("({:.3}, {:.3})", best * 1e3, worst * 1e3);
         let _ = writeln!(
             self.text,
-            "{what:<52} {median:>4.1} ms {range:>15}                < {bar} ms  {verdict}"
+            "{what:<50} {median:>6.3} ms {range:>17}                < {bar} ms  {verdict}"
         );
         if median >= bar {
             self.missed.push(what.to_owned());
