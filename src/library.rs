@@ -16,6 +16,7 @@ mod export;
 mod failure;
 mod fetch;
 mod figures;
+pub mod files;
 mod hash;
 mod import;
 mod keep;

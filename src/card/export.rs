@@ -6,13 +6,11 @@
 //! that does not hold. Design section 5; provenance sections 2 and 7.1.
 
 use bytes::Bytes;
-use ed25519_dalek::pkcs8::EncodePublicKey as _;
-use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 
 use super::claim::{self, CLAIMS, Claim};
-use super::did::PublisherId;
 use super::envelope::Verified;
 use super::json::hex;
+use super::keyfile;
 use super::oms::{self, PublicKey};
 use super::release::{CARD, MODEL_SIG, PUBLISHER};
 use super::statement::{self, FILES_LIST, Files};
@@ -83,7 +81,7 @@ pub fn files(
     }
     let mut files = vec![
         (CARD, card.bundle().clone()),
-        (PUBLISHER_PEM, publisher_pem(card.signer()).into()),
+        (PUBLISHER_PEM, keyfile::to_pem(card.signer()).into()),
         (VERIFY, verify_md(card, companion.as_ref(), claims.len()).into()),
     ];
     if let (Files::List(_), Some(list)) = (&card.statement().files, files_list) {
@@ -98,14 +96,6 @@ pub fn files(
         files.push((CLAIMS, claim::to_jsonl(claims.iter().map(Claim::bundle)).into()));
     }
     Ok(files)
-}
-
-/// A publisher's key in PEM (SPKI), byte for byte as OpenSSL writes it.
-pub fn publisher_pem(publisher: &PublisherId) -> String {
-    publisher
-        .verifying_key()
-        .to_public_key_pem(LineEnding::LF)
-        .expect("an ed25519 key has one SPKI of fixed length")
 }
 
 fn verify_md(card: &Verified, companion: Option<&PublicKey>, claims: usize) -> String {

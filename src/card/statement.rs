@@ -211,14 +211,15 @@ impl Statement {
         write::payload(self)
     }
 
-    /// Whether the files may stand in the card itself: at most 4,096 of them and a payload of at most 1 MiB. If not,
-    /// write [`Manifest::to_jsonl`] beside the card and name it in [`Files::List`].
+    /// Whether the files may stand in the card itself: at most 4,096 of them, and a payload of at most
+    /// [`limits::CARD_PAYLOAD_INLINE_MAX`] or, where a signer takes less, `most` bytes. If not, write
+    /// [`Manifest::to_jsonl`] beside the card and name it in [`Files::List`].
     ///
     /// # Errors
     /// As [`Statement::to_payload`].
-    pub fn fits_inline(&self) -> Result<bool, Error> {
+    pub fn fits_inline(&self, most: usize) -> Result<bool, Error> {
         Ok(self.file_count <= limits::CARD_FILES_INLINE_MAX as u64
-            && self.to_payload()?.len() <= limits::CARD_PAYLOAD_INLINE_MAX)
+            && self.to_payload()?.len() <= limits::CARD_PAYLOAD_INLINE_MAX.min(most))
     }
 
     /// The signed list of files, from the card or from the bytes of its `files.jsonl`, checked against the card's

@@ -6,7 +6,7 @@ use super::{output::Screen, resolve::Context, sign::Signing};
 use crate::{
     client::{self, Client},
     node::{Conversation, Node, Role},
-    rpc::{Answer, Code, Event, Failure, Request, ToSign},
+    rpc::{Answer, Code, Event, Failure, Reply, Request, ToSign},
 };
 
 /// Sends the request to whoever can answer it, shows what happens meanwhile, gives the answer.
@@ -56,30 +56,9 @@ async fn ask_daemon(
         )
         .hint("stop it first, then run modelswarm repair"));
     }
-    let mut signing = Signing::new(context, request, true);
     client.send(request).await?;
-    let mut interrupted = Box::pin(interruption());
-    loop {
-        let event = tokio::select! {
-            event = client.next() => event?,
-            () = &mut interrupted => return Err(stopped(request)),
-        };
-        let shown = tokio::select! {
-            shown = show(event, screen) => shown?,
-            () = &mut interrupted => return Err(stopped(request)),
-        };
-        match shown {
-            Shown::Answer(answer) => return Ok(*answer),
-            Shown::ToSign(to_sign) => {
-                let reply = tokio::select! {
-                    reply = signing.reply(&to_sign, screen) => reply,
-                    () = &mut interrupted => return Err(stopped(request)),
-                };
-                client.reply(&reply).await?;
-            }
-            Shown::Said => {}
-        }
-    }
+    let signing = Signing::new(context, request, true);
+    follow(Answering::Daemon(Box::new(client)), request, signing, screen).await
 }
 
 /// What changes keys is done while no daemon runs: it holds those that it started with.
@@ -145,46 +124,67 @@ async fn ask_own_node(
         screen.hint(&format!("made a new home in {}", context.home.dir().display()));
     }
     let signing = Signing::new(context, request, false);
-    let outcome = follow(node.dispatch(request.clone()), request, signing, screen).await;
+    let outcome =
+        follow(Answering::Own(node.dispatch(request.clone())), request, signing, screen).await;
     node.shutdown().await;
     outcome
 }
 
+/// Whoever works on the request.
+enum Answering {
+    Daemon(Box<Client>),
+    Own(Conversation),
+}
+
+impl Answering {
+    async fn next(&mut self) -> Result<Event, Failure> {
+        match self {
+            Self::Daemon(client) => client.next().await,
+            Self::Own(work) => work.events.recv().await.ok_or_else(|| {
+                Failure::new(
+                    Code::Failure,
+                    "the work stopped without an answer; this is a fault of modelswarm",
+                )
+            }),
+        }
+    }
+
+    async fn reply(&mut self, reply: Reply) -> Result<(), Failure> {
+        match self {
+            Self::Daemon(client) => client.reply(&reply).await,
+            Self::Own(work) => {
+                if work.replies.send(reply).await.is_err() {
+                    tracing::debug!("nobody waits for the signature any more");
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Shows what happens, answers what is asked, until the answer is there or the user has enough.
 async fn follow(
-    Conversation { mut events, replies }: Conversation,
+    mut answering: Answering,
     request: &Request,
     mut signing: Signing<'_>,
     screen: &mut Screen,
 ) -> Result<Answer, Failure> {
-    let mut interrupted = Box::pin(interruption());
-    loop {
-        let event = tokio::select! {
-            event = events.recv() => event,
-            () = &mut interrupted => return Err(stopped(request)),
-        };
-        let event = event.ok_or_else(|| {
-            Failure::new(
-                Code::Failure,
-                "the work stopped without an answer; this is a fault of modelswarm",
-            )
-        })?;
-        let shown = tokio::select! {
-            shown = show(event, screen) => shown?,
-            () = &mut interrupted => return Err(stopped(request)),
-        };
-        match shown {
-            Shown::Answer(answer) => return Ok(*answer),
-            Shown::ToSign(to_sign) => {
-                let reply = tokio::select! {
-                    reply = signing.reply(&to_sign, screen) => reply,
-                    () = &mut interrupted => return Err(stopped(request)),
-                };
-                if replies.send(reply).await.is_err() {
-                    tracing::debug!("nobody waits for the signature any more");
+    let work = async {
+        loop {
+            let event = answering.next().await?;
+            match show(event, screen).await? {
+                Shown::Answer(answer) => return Ok(*answer),
+                Shown::ToSign(to_sign) => {
+                    let reply = signing.reply(&to_sign, screen).await;
+                    answering.reply(reply).await?;
                 }
+                Shown::Said => {}
             }
-            Shown::Said => {}
         }
+    };
+    tokio::select! {
+        answer = work => answer,
+        () = interruption() => Err(stopped(request)),
     }
 }
 

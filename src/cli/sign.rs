@@ -6,7 +6,7 @@
 //! are signed are made here from what was read.
 
 use std::{
-    env, fs,
+    env,
     io::{self, IsTerminal as _, Read as _, Write as _},
     os::unix::net::UnixStream,
     path::Path,
@@ -292,10 +292,7 @@ pub(super) fn read_small(path: &Path) -> Result<Vec<u8>, Failure> {
     let failed = |why: &dyn std::fmt::Display| {
         Failure::new(Code::Failure, format!("cannot read {}: {why}", path.display()))
     };
-    let file = fs::File::open(path).map_err(|why| failed(&why))?;
-    let mut bytes = Vec::new();
-    file.take(limits::PUBLISHER_DOC_MAX as u64 + 1)
-        .read_to_end(&mut bytes)
+    let bytes = library::files::read_at_most(path, limits::PUBLISHER_DOC_MAX)
         .map_err(|why| failed(&why))?;
     if bytes.len() > limits::PUBLISHER_DOC_MAX {
         return Err(failed(&"it is too large to be a key or a publisher.json"));

@@ -8,12 +8,12 @@ mod answer;
 mod kept;
 mod list;
 
-use std::{collections::BTreeMap, fs, io::Read as _, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use bytes::Bytes;
 
 use self::kept::{Circle, Standing, take_in};
-use super::{Library, Watch, blocking, clock, refs, sign, signer};
+use super::{Library, Watch, blocking, clock, files, refs, sign, signer};
 use crate::{
     card::{
         Claim, Identity, Verified,
@@ -144,10 +144,7 @@ pub fn import(library: &Library, path: &Path) -> Result<ImportedClaims, Failure>
         };
         Failure::new(code, format!("cannot read {shown}: {why}"))
     };
-    let mut bytes = Vec::new();
-    fs::File::open(path)
-        .and_then(|file| file.take(limits::CLAIMS_FILE_MAX as u64 + 1).read_to_end(&mut bytes))
-        .map_err(|why| unread(&why))?;
+    let bytes = files::read_at_most(path, limits::CLAIMS_FILE_MAX).map_err(|why| unread(&why))?;
     let refused = |why: &dyn std::fmt::Display| {
         Failure::new(Code::Refused, format!("{shown}: {why}")).hint(
             "each line is to be one claim, as `modelswarm claims REF --export FILE` writes them",

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Library, claims, keep::name_of, refs, sign};
+use super::{Library, claims, files, keep::name_of, refs, sign};
 use crate::{
     card::{Verified, export},
     rpc::{Code, ExportedCard, Failure},
@@ -94,10 +94,5 @@ fn taken(path: &Path) -> Failure {
 }
 
 fn failed(path: &Path, why: &io::Error) -> Failure {
-    let code = match why.kind() {
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Code::Permission,
-        io::ErrorKind::StorageFull => Code::NoSpace,
-        _ => Code::Failure,
-    };
-    Failure::new(code, format!("cannot write {}: {why}", path.display()))
+    Failure::new(files::code(why), format!("cannot write {}: {why}", path.display()))
 }

@@ -83,7 +83,7 @@ fn begin(library: &Library, get: &Get) -> Result<Follower, Failure> {
     Ok(job)
 }
 
-fn parse_peers(peers: &[String]) -> Result<Vec<Multiaddr>, Failure> {
+pub(super) fn parse_peers(peers: &[String]) -> Result<Vec<Multiaddr>, Failure> {
     let parse = |peer: &String| {
         peer.parse().map_err(|why| {
             Failure::new(Code::Usage, format!("--peer '{peer}' is not a multiaddr: {why}"))

@@ -24,6 +24,7 @@ use ed25519_dalek::{
 
 use serde::{Deserialize, Serialize};
 
+use super::files;
 use crate::{
     card::{Identity, PublisherId, oms, tuf::Publisher},
     config::Home,
@@ -221,12 +222,7 @@ fn put(path: &Path, text: &str) -> io::Result<()> {
 }
 
 fn failed(path: &Path, why: &io::Error) -> Failure {
-    let code = match why.kind() {
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Code::Permission,
-        io::ErrorKind::StorageFull => Code::NoSpace,
-        _ => Code::Failure,
-    };
-    Failure::new(code, format!("cannot use the key {}: {why}", path.display()))
+    Failure::new(files::code(why), format!("cannot use the key {}: {why}", path.display()))
         .hint("use another home with --home DIR, or mend the rights of this one")
 }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use super::{Library, cards, sign, trust};
 use crate::{
     card::{
-        Identity, Verified,
+        Verified,
         json::hex,
         origins::{Origin, Origins},
     },
@@ -75,9 +75,8 @@ impl Walk<'_> {
             Some(id) => sign::card_by_id(self.library, id)?,
             None => None,
         };
-        let claimed = |card: &Verified| {
-            origin.publisher.is_none_or(|stated| stated == Identity::from(card.publisher()))
-        };
+        let claimed =
+            |card: &Verified| origin.publisher.is_none_or(|stated| stated == *card.publisher());
         Ok(RelationLine {
             relation: origin.relation.to_string(),
             id: origin.card.map(|id| id.to_string()),

@@ -7,7 +7,7 @@
 use super::{Library, Watch, refs, sign, trust};
 use crate::{
     card::{
-        Identity, Reference, Verified,
+        Reference, Verified,
         json::{Map, Value},
         origins::{
             HubId, Origin, Origins, Relation,
@@ -168,13 +168,13 @@ fn newest(library: &Library, target: &Target) -> Result<Option<Verified>, Failur
 }
 
 fn by_card(origin: Origin, card: &Verified) -> Origin {
-    let publisher = Some(Identity::from(card.publisher()));
+    let publisher = Some(*card.publisher());
     Origin { card: Some(*card.id()), publisher, ..origin }
 }
 
 /// A card named by its id, which need not be here.
 fn by_id(library: &Library, origin: Origin, id: &Cid) -> Result<Origin, Failure> {
     let card = sign::card_by_id(library, id)?;
-    let publisher = card.map(|card| Identity::from(card.publisher()));
+    let publisher = card.map(|card| *card.publisher());
     Ok(Origin { card: Some(*id), publisher, ..origin })
 }

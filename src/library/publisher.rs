@@ -3,9 +3,9 @@
 //! What a root may say and who must sign it, `card::tuf` decides; this reads and writes the file. Neither home nor node is
 //! needed: the machines of those who hold root keys need not be in the swarm at all.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
-use super::{Library, clock, keys, labs};
+use super::{Library, clock, files, keys, labs};
 use crate::{
     card::{
         Identity, PublisherId,
@@ -34,11 +34,11 @@ impl Document {
         let unreadable = |why: &dyn std::fmt::Display| {
             Failure::new(Code::Failure, format!("cannot read {}: {why}", path.display()))
         };
-        let metadata = fs::metadata(path).map_err(|why| unreadable(&why))?;
-        if metadata.len() > limits::PUBLISHER_DOC_MAX as u64 {
+        let bytes =
+            files::read_at_most(path, limits::PUBLISHER_DOC_MAX).map_err(|why| unreadable(&why))?;
+        if bytes.len() > limits::PUBLISHER_DOC_MAX {
             return Err(unreadable(&"it is too large to be a publisher.json"));
         }
-        let bytes = fs::read(path).map_err(|why| unreadable(&why))?;
         match Draft::from_document(&bytes) {
             Ok(draft) => Ok(Self::Draft(Box::new(draft))),
             Err(DraftError::Complete { .. }) => {

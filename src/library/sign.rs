@@ -94,11 +94,11 @@ pub(super) fn release(
     let mut blocks = Vec::new();
     let mut entries = Vec::new();
     // An ssh-agent takes no longer message; where the key is elsewhere it may be in one.
-    let agent = library.inner.publishing.key.is_none();
-    let payload = statement.to_payload().map_err(|why| cannot_sign(&why))?.len();
-    let inline = manifest.files().len() <= limits::CARD_FILES_INLINE_MAX
-        && statement.fits_inline().map_err(|why| cannot_sign(&why))?
-        && !(agent && payload > limits::AGENT_DATA_MAX);
+    let most = match library.inner.publishing.key {
+        Some(_) => limits::CARD_PAYLOAD_INLINE_MAX,
+        None => limits::AGENT_PAYLOAD_MAX,
+    };
+    let inline = statement.fits_inline(most).map_err(|why| cannot_sign(&why))?;
     if !inline {
         let list = manifest.to_jsonl();
         let built = small_file(&list, &mut blocks);

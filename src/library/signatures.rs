@@ -5,14 +5,10 @@
 //! every file: as `model_signing verify` does, nothing may be missing or further. What is said of one afterwards was
 //! checked when it is said: its signature always, its files when they are read (`verify`).
 
-use std::{
-    fs::File,
-    io::{self, Read as _},
-    path::Path,
-};
+use std::{io, path::Path};
 
 use super::{
-    Library, Watch, blocking,
+    Library, Watch, blocking, files,
     import::Imported,
     refs, scan, sign,
     verify::{self, Examined},
@@ -187,12 +183,7 @@ fn files(
 
 /// A file that is read whole.
 fn small(path: &Path, max: usize) -> Result<Vec<u8>, Failure> {
-    let read = || -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        File::open(path)?.take(max as u64 + 1).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let bytes = read().map_err(|why| match why.kind() {
+    let bytes = files::read_at_most(path, max).map_err(|why| match why.kind() {
         io::ErrorKind::NotFound => {
             Failure::new(Code::NotFound, format!("there is no {}", path.display()))
         }

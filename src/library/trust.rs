@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{Library, clock};
+use super::{Library, clock, files};
 use crate::{
     card::{
         Alias, Identity, Verified,
@@ -211,10 +211,7 @@ pub(super) fn set_own_alias(home: &Home, alias: &str) -> Result<(), Failure> {
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    let partial = path.with_extension("new");
-    fs::write(&partial, text)
-        .and_then(|()| fs::rename(&partial, path))
-        .map_err(|why| unusable(path, &why))
+    files::replace(path, text.as_bytes()).map_err(|why| unusable(path, &why))
 }
 
 fn parse_alias(alias: &str) -> Result<Alias, Failure> {

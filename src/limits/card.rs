@@ -238,6 +238,9 @@ pub const AGENT_MESSAGE_MAX: usize = 256 * KIB;
 /// Bytes that an agent is asked to sign: [`AGENT_MESSAGE_MAX`] less key, flags and lengths beside them.
 pub const AGENT_DATA_MAX: usize = AGENT_MESSAGE_MAX - 68;
 
+/// Bytes of a card's payload that an agent is asked to sign: DSSE puts 45 bytes before it.
+pub const AGENT_PAYLOAD_MAX: usize = AGENT_DATA_MAX - 64;
+
 /// Keys that an agent may list (OpenSSH: AGENT_MAX_KEYS is 2,048).
 pub const AGENT_KEYS_MAX: usize = 2048;
 

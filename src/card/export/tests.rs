@@ -1,6 +1,7 @@
 //! That the lines of `VERIFY.md` do what they say is tested by running them: `tests/thirdparty`.
 
 use super::*;
+use crate::card::PublisherId;
 use crate::card::claim::{Body, Draft, Subject};
 use crate::card::envelope::tests::{signed, signed_with};
 use crate::card::oms::{SigningKey, sign};
@@ -43,7 +44,7 @@ fn a_publishers_key_is_the_pem_that_openssl_writes() {
     let id: PublisherId =
         "did:key:z6MktwupdmLXVVqTzCw4i46r4uGyosGXRnR3XjN4Zq7oMMsw".parse().unwrap();
     assert_eq!(
-        publisher_pem(&id),
+        keyfile::to_pem(&id),
         "-----BEGIN PUBLIC KEY-----\n\
          MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n\
          -----END PUBLIC KEY-----\n"

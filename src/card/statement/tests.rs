@@ -345,11 +345,11 @@ fn four_thousand_and_ninety_six_files_fit_in_a_card_and_one_more_does_not() {
             ..first
         }
     };
-    assert_eq!(with(3000, 20).fits_inline(), Ok(true));
-    assert_eq!(with(4096, 10).fits_inline(), Ok(true));
-    assert_eq!(with(4097, 4).fits_inline(), Ok(false));
-    assert_eq!(with(4096, 100).fits_inline(), Ok(false));
-    assert_eq!(with(3000, 200).fits_inline(), Ok(false));
+    assert_eq!(with(3000, 20).fits_inline(usize::MAX), Ok(true));
+    assert_eq!(with(4096, 10).fits_inline(usize::MAX), Ok(true));
+    assert_eq!(with(4097, 4).fits_inline(usize::MAX), Ok(false));
+    assert_eq!(with(4096, 100).fits_inline(usize::MAX), Ok(false));
+    assert_eq!(with(3000, 200).fits_inline(usize::MAX), Ok(false));
 }
 
 #[test]

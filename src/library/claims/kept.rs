@@ -162,7 +162,7 @@ impl Found {
                 Err(claim::Error::Card | claim::Error::TooLarge { .. }) => {
                     found.cards.extend(circle.card(bundle).filter(|card| {
                         card.statement().root.hash() == root.hash()
-                            && circle.standing(&Identity::from(card.publisher())).is_some()
+                            && circle.standing(card.publisher()).is_some()
                             && circle.list.blocked(&Blocked::cid(card.id())).is_none()
                             && seen.insert(*card.id())
                     }));
@@ -191,7 +191,7 @@ impl Found {
             *count += 1;
             *count <= max
         });
-        let mine = |card: &Verified| Reverse(circle.knows(&Identity::from(card.publisher())));
+        let mine = |card: &Verified| Reverse(circle.knows(card.publisher()));
         self.cards.retain(|card| card.bundle().len() <= limits::CARD_OFFERED_MAX);
         self.cards
             .sort_by_key(|card| (mine(card), Reverse(card.statement().created_at), *card.id()));

@@ -1,10 +1,6 @@
 //! `claims`: what is said of a root, by whom, and which cards stand over it.
 
-use std::{
-    fs::OpenOptions,
-    io::{self, Write as _},
-    path::Path,
-};
+use std::{fs::OpenOptions, io::Write as _, path::Path};
 
 use bytes::Bytes;
 
@@ -14,14 +10,13 @@ use super::{
 };
 use crate::{
     card::{
-        Claim, Identity, Verified,
+        Claim, Verified,
         claim::{self, Body},
         reference::Target,
         trust::Endorser,
     },
     dag::{Cid, name::escape},
-    library::{Library, Watch, blocking, refs},
-    network::Multiaddr,
+    library::{Library, Watch, blocking, fetch::parse_peers, files, refs},
     rpc::{ClaimLine, Claims, ClaimsOf, Code, Failure, MeasuredLine, OfferedCard},
 };
 
@@ -88,11 +83,7 @@ async fn from_peers(
     of: &ClaimsOf,
     watch: &Watch,
 ) -> Result<(Vec<Bytes>, usize), Failure> {
-    for peer in &of.peers {
-        let address: Multiaddr = peer.parse().map_err(|why| {
-            Failure::new(Code::Usage, format!("--peer '{peer}' is not a multiaddr: {why}"))
-                .hint("multiaddrs look like /ip4/192.168.1.7/tcp/8643/p2p/12D3KooW…")
-        })?;
+    for (peer, address) in of.peers.iter().zip(parse_peers(&of.peers)?) {
         let Some(network) = &library.inner.network else { continue };
         if let Err(why) = network.connect(address).await {
             watch.warn(format!("{peer} was not reached: {why}"));
@@ -163,7 +154,7 @@ fn line(claim: &Claim, circle: &Circle) -> ClaimLine {
 fn cards(here: &[Verified], found: &Found, circle: &Circle) -> Vec<OfferedCard> {
     let line = |card: &Verified, held: bool| {
         let statement = card.statement();
-        let publisher = Identity::from(card.publisher());
+        let publisher = *card.publisher();
         let standing = circle.standing(&publisher);
         let alias = circle.list().alias_of(publisher).map(ToString::to_string);
         let trust = match standing {
@@ -192,12 +183,7 @@ fn cards(here: &[Verified], found: &Found, circle: &Circle) -> Vec<OfferedCard> 
 fn write(path: &Path, lines: &[u8]) -> Result<(), Failure> {
     let made = OpenOptions::new().write(true).create_new(true).open(path);
     made.and_then(|mut file| file.write_all(lines).and_then(|()| file.sync_all())).map_err(|why| {
-        let code = match why.kind() {
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Code::Permission,
-            io::ErrorKind::StorageFull => Code::NoSpace,
-            _ => Code::Failure,
-        };
-        Failure::new(code, format!("cannot write {}: {why}", path.display()))
+        Failure::new(files::code(&why), format!("cannot write {}: {why}", path.display()))
             .hint("name a file that is not there yet")
     })
 }

@@ -15,6 +15,7 @@ use super::{Elsewhere, elsewhere, failed, load, put};
 use crate::{
     card::{PublisherId, ipns, keyfile, tuf::Publisher},
     config::Home,
+    library::files,
     rpc::{Code, Failure, KeyExported, KeyHeld, KeyMade, KeyShown},
 };
 
@@ -157,10 +158,7 @@ fn move_aside(home: &Home) -> Result<Option<PathBuf>, Failure> {
 
 /// Puts a file in place whole, over one that is there: for notes and documents, which can be made again.
 pub(in crate::library) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let partial = path.with_extension("new");
-    fs::write(&partial, bytes)
-        .and_then(|()| fs::rename(&partial, path))
-        .map_err(|why| failed(path, &why))
+    files::replace(path, bytes).map_err(|why| failed(path, &why))
 }
 
 fn forget(path: &Path) -> Result<(), Failure> {
