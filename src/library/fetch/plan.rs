@@ -309,7 +309,7 @@ impl Plan {
             owner: self.place.owner,
             state: TreeState::Whole,
             created_at: SystemTime::now(),
-            note: Note { name: None, partial: self.partial, named_by, statements }.to_text(),
+            note: Note { partial: self.partial, named_by, statements, ..Note::default() }.to_text(),
         }
     }
 

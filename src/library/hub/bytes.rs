@@ -54,7 +54,7 @@ pub async fn body(
     entry: &FileEntry,
     range: Range<u64>,
 ) -> Result<Body, Failure> {
-    let root = state.version.card.statement().root;
+    let root = state.version.root();
     let cat = Cat {
         reference: format!("{root}:{}", entry.path),
         offset: 0,
@@ -114,7 +114,7 @@ async fn look(
     file: &File,
     entry: &FileEntry,
 ) -> Result<(), Failure> {
-    let trust = trust::of(library, Some(&state.version.card), false)?;
+    let trust = trust::of(library, state.version.card(), false)?;
     if matches!(trust, Trust::Own | Trust::Trusted(_)) {
         return Ok(());
     }
