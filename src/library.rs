@@ -50,15 +50,13 @@ mod watch;
 
 use std::{
     fmt,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
 
 use libp2p::{PeerId, identity};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use tokio_util::sync::CancellationToken;
 
 use self::{
     fetch::Fetches,
@@ -122,7 +120,8 @@ struct Inner {
     noting: Mutex<()>,
     /// One change at a time of a tree's list of files that several fetches fill.
     listing: Mutex<()>,
-    stopping: AtomicBool,
+    /// Cancelled when the node is about to stop.
+    ended: CancellationToken,
 }
 
 impl fmt::Debug for Library {
@@ -170,7 +169,7 @@ impl Library {
                 versions: hub::Versions::default(),
                 noting: Mutex::default(),
                 listing: Mutex::default(),
-                stopping: AtomicBool::new(false),
+                ended: CancellationToken::new(),
             }),
         })
     }
@@ -209,11 +208,11 @@ impl Library {
 
     /// Says that the node is about to stop: what is under way is to go on when it starts again.
     pub fn stopping(&self) {
-        self.inner.stopping.store(true, Ordering::Relaxed);
+        self.inner.ended.cancel();
     }
 
     fn is_stopping(&self) -> bool {
-        self.inner.stopping.load(Ordering::Relaxed)
+        self.inner.ended.is_cancelled()
     }
 
     /// Waits until no fetch is under way; whoever asked for one must be gone.

@@ -1,7 +1,7 @@
 //! Drafts: what clients upload for one of the user's own repos, until it is signed.
 //!
 //! Each commit makes a state of the repo: a tree of the library without a card, shown to nobody but the user's own clients,
-//! never announced. Its new files lie below the library's `drafts/`, under their digests ([`uploads`]), and are indexed there;
+//! never announced. Its new files lie below the library's `drafts/`, under their digests (`uploads`), and are indexed there;
 //! files that did not change are those of the state before. When a repo has rested for [`limits::DRAFT_QUIET`], or by
 //! `publish`, the last state is signed as ONE version (`seed::publish`): its files are moved to their place, and every
 //! draft is forgotten with whatever else was uploaded.

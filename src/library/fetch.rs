@@ -39,7 +39,7 @@ use crate::rpc::{Code, Failure, Fetched, Get, Progress, Stage};
 
 pub(super) use self::jobs::Fetches;
 pub(super) use self::meet::meet;
-pub(super) use self::reading::{Hold, Opened, Reader, open as open_reading};
+pub(super) use self::reading::{Hold, Opened, Reader, Subject, open as open_reading, open_listed};
 pub(super) use self::resolve::{Found, index_at, index_of_publisher};
 pub(super) use self::unfinished::forget as forget_unfinished;
 pub use self::unfinished::resume;

@@ -177,6 +177,8 @@ pub struct State {
     pub visibility: Visibility,
     /// What a client should be told with it.
     pub warning: Option<String>,
+    /// How many files it has.
+    files: u64,
     /// Whether all of it was let in and lies here.
     whole: bool,
     /// Whether its bytes were compared with every digest of its card.
@@ -371,10 +373,12 @@ fn answer(library: &Library, sought: &Sought, looked: Result<(), Failure>) -> Re
             Some(said)
         }
     };
+    let files = version.card().map_or(0, |card| card.statement().file_count);
     Ok(State {
         version,
         visibility: held.tree.visibility,
         warning,
+        files,
         whole: held.tree.state == TreeState::Whole && !Note::of(&held.tree).partial,
         compared: library.is_own(&sought.publisher)
             || Note::of(&held.tree).statements == Some(Statements::Hold),
@@ -414,6 +418,7 @@ fn draft(library: &Library, sought: &Sought) -> Result<Option<State>, Failure> {
         version: Arc::new(Version { root, said, files: OnceLock::new() }),
         visibility,
         warning: None,
+        files: 0,
         whole: true,
         compared: true,
     }))

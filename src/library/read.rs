@@ -14,10 +14,11 @@ use tokio::task::JoinHandle;
 
 use super::{
     Library, Watch, blocking,
-    fetch::{Hold, Opened, Reader, open_reading},
+    fetch::{Hold, Opened, Reader, Subject, open_listed, open_reading},
     sign,
 };
 use crate::{
+    card::{Verified, manifest::FileEntry},
     dag::{Block, Cid, Cursor, block::RAW},
     rpc::{Cat, Code, Failure, Get, Printed, Progress, Provenance, Stage},
     store,
@@ -28,6 +29,7 @@ use crate::{
 pub struct File {
     library: Library,
     get: Get,
+    subject: Subject,
     hold: Hold,
     opened: Opened,
 }
@@ -44,7 +46,32 @@ pub async fn open(library: &Library, cat: &Cat, watch: &Watch) -> Result<File, F
         ..Get::new(cat.reference.clone())
     };
     let (hold, opened) = open_reading(library, &get, watch).await?;
-    Ok(File { library: library.clone(), get, hold, opened })
+    Ok(File { library: library.clone(), get, subject: Subject::File, hold, opened })
+}
+
+/// A file of a tree in the library, as the tree's card lists it. Nothing is looked for until it is read, and then for so long
+/// without progress.
+///
+/// # Errors
+/// None but for a fault of ours.
+pub(super) fn listed(
+    library: &Library,
+    root: &Cid,
+    entry: &FileEntry,
+    card: Option<Verified>,
+    timeout: u64,
+) -> Result<File, Failure> {
+    let get = Get { timeout, ..Get::new(root.to_string()) };
+    let hold = open_listed(library, &get)?;
+    let opened = Opened {
+        root: *root,
+        file: entry.cid,
+        size: entry.size,
+        path: entry.path.clone(),
+        card,
+        named: false,
+    };
+    Ok(File { library: library.clone(), get, subject: Subject::Listed, hold, opened })
 }
 
 impl File {
@@ -83,6 +110,11 @@ impl File {
         blocking(move || sign::provenance(&library, card.as_ref(), named)).await
     }
 
+    /// What keeps it open, for longer than the file itself.
+    pub(super) fn hold(&self) -> Hold {
+        self.hold.again()
+    }
+
     /// These bytes of it; what lies beyond its end is left out.
     pub fn read(&self, range: Range<u64>) -> Chunks {
         let end = range.end.min(self.opened.size);
@@ -90,7 +122,7 @@ impl File {
         Chunks {
             cursor: Cursor::new(&self.opened.path, self.opened.file, range.clone()),
             end: range.end,
-            reader: Reader::new(&self.library, &self.get, &self.hold, &self.opened),
+            reader: Reader::new(&self.library, &self.get, self.subject, &self.hold, &self.opened),
             store: self.library.store().clone(),
             ahead: None,
         }

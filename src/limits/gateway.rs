@@ -31,6 +31,12 @@ pub const HUB_BODY: Duration = Duration::from_secs(30);
 /// How long the answer's head waits for the first peer that has the file: clients give up 10 s after the last byte.
 pub const HUB_OPEN: Duration = Duration::from_secs(5);
 
+/// How long what serves the readers of a tree stays after the last one: the next file is asked for by then.
+pub const HUB_LINGER: Duration = Duration::from_secs(10);
+
+/// Files up to which a tree is looked at whole when the first of them is read, so that the others need no look of their own.
+pub const HUB_TREE_FILES: u64 = 5_000;
+
 /// For how long what was found counts as new: a client asks for `main` of one repo many times in a row.
 pub const HUB_FOUND: Duration = Duration::from_secs(30);
 

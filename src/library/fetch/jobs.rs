@@ -35,12 +35,19 @@ pub(super) struct Key {
     force: bool,
     allow_code: bool,
     reading: bool,
+    /// Readers of any file of it, not of one.
+    listed: bool,
 }
 
 impl Key {
     /// The key of readers of a REF.
     pub(super) fn reading(get: &Get) -> Self {
         Self { reading: true, ..Self::of(get) }
+    }
+
+    /// The key of readers of any file of a tree.
+    pub(super) fn listed(get: &Get) -> Self {
+        Self { listed: true, ..Self::reading(get) }
     }
 
     pub(super) fn of(get: &Get) -> Self {
@@ -54,6 +61,7 @@ impl Key {
             force: get.force,
             allow_code: get.allow_code,
             reading: false,
+            listed: false,
         }
     }
 }

@@ -279,7 +279,12 @@ impl Plan {
         origin: &Origin,
     ) -> Result<(), Failure> {
         let library = library.clone();
-        let tree = self.tree(origin);
+        let mut tree = self.tree(origin);
+        // Readers may have brought all of it by now.
+        let all_here = !self.partial && self.files.iter().all(|file| file.file.is_some());
+        if all_here && !Note::of(&tree).partial {
+            tree.state = TreeState::Whole;
+        }
         let (id, files) = (self.id, self.tree_files());
         blocking(move || save(&library, id, &tree, files)).await
     }

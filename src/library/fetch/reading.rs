@@ -13,7 +13,9 @@
 //!
 //! Nothing of what is read is judged (`transfer::gate`), whoever published it: somebody looks at bytes, and loads nothing.
 //!
-//! Nodes of the whole file are fetched before its first leaf (60 for 60 GB); leaves only as they are needed.
+//! Nodes of the whole file are fetched before its first leaf (60 for 60 GB); leaves only as they are needed. Of a tree whose
+//! files a card lists ([`open_listed`]) one job serves the readers of all files, so a client that takes them one after another
+//! does not have the tree looked at and its list written for each.
 
 use std::{ops::Range, sync::Arc};
 
@@ -73,7 +75,7 @@ pub(in crate::library) async fn open(
     get: &Get,
     watch: &Watch,
 ) -> Result<(Hold, Opened), Failure> {
-    let mut follower = begin(library, get)?;
+    let mut follower = begin(library, get, Subject::File)?;
     let mut warned = 0;
     let mut state = follower.state();
     loop {
@@ -103,7 +105,7 @@ pub(in crate::library) async fn open(
         }
         if follower.look().outcome.is_some() {
             // It made way before it had come to the file.
-            follower = begin(library, get)?;
+            follower = begin(library, get, Subject::File)?;
             (state, warned) = (follower.state(), 0);
             continue;
         }
@@ -116,12 +118,40 @@ pub(in crate::library) async fn open(
     }
 }
 
-fn begin(library: &Library, get: &Get) -> Result<Follower, Failure> {
+/// Opens a file of a tree that is in the library, as the tree's card lists it; nothing is looked for until it is read.
+///
+/// # Errors
+/// Usage (2) for peers that are none.
+pub(in crate::library) fn open_listed(library: &Library, get: &Get) -> Result<Hold, Failure> {
+    begin(library, get, Subject::Listed).map(Hold)
+}
+
+impl Hold {
+    /// Another one of the same.
+    pub(in crate::library) fn again(&self) -> Self {
+        Self(self.0.again())
+    }
+}
+
+/// What the readers of one job read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::library) enum Subject {
+    /// The file that the REF means.
+    File,
+    /// Files of the tree that the REF means, which a card lists.
+    Listed,
+}
+
+fn begin(library: &Library, get: &Get, subject: Subject) -> Result<Follower, Failure> {
     let peers = parse_peers(&get.peers)?;
-    let job = library.inner.fetches.join_or_start(Key::reading(get), || {
+    let key = match subject {
+        Subject::File => Key::reading(get),
+        Subject::Listed => Key::listed(get),
+    };
+    let job = library.inner.fetches.join_or_start(key, || {
         let library = library.clone();
         let get = get.clone();
-        move |job| async move { run(library, get, job).await }
+        move |job| async move { run(library, get, subject, job).await }
     });
     for peer in peers {
         job.add_peer(peer)?;
@@ -130,9 +160,14 @@ fn begin(library: &Library, get: &Get) -> Result<Follower, Failure> {
 }
 
 /// The job of readers alone.
-async fn run(library: Library, get: Get, job: Arc<Job>) -> Result<Outcome, Failure> {
+async fn run(
+    library: Library,
+    get: Get,
+    subject: Subject,
+    job: Arc<Job>,
+) -> Result<Outcome, Failure> {
     let prepared = tokio::select! {
-        prepared = prepare(&library, &get, &job) => prepared?,
+        prepared = prepare(&library, &get, subject, &job) => prepared?,
         () = job.readers().closed() => return Err(stopped()),
     };
     let Prepared { mut source, origin, mut plan } = prepared;
@@ -150,23 +185,30 @@ struct Prepared {
 }
 
 /// Opens the file, and when the first reader needs what is not here, plans its fetch.
-async fn prepare(library: &Library, get: &Get, job: &Arc<Job>) -> Result<Prepared, Failure> {
+async fn prepare(
+    library: &Library,
+    get: &Get,
+    subject: Subject,
+    job: &Arc<Job>,
+) -> Result<Prepared, Failure> {
     let wanted = Wanted::find(library, get, job).await?;
     let hints = wanted.hints.clone();
     let mut source = Source::open(library, &get.reference, get.timeout, hints, job);
     let origin = Origin::find(library, wanted, &mut source).await?;
     job.update(|state| state.root = Some(origin.root));
-    let (file, _) = find_subject(&origin, &mut source).await?;
-    let size = size_of(&source.block(file).await?, get)?;
-    let opened = Opened {
-        root: origin.root,
-        file,
-        size,
-        path: origin.path.clone().unwrap_or_default(),
-        card: origin.card.clone(),
-        named: origin.named,
-    };
-    job.update(|state| state.opened = Some(opened));
+    if subject == Subject::File {
+        let (file, _) = find_subject(&origin, &mut source).await?;
+        let size = size_of(&source.block(file).await?, get)?;
+        let opened = Opened {
+            root: origin.root,
+            file,
+            size,
+            path: origin.path.clone().unwrap_or_default(),
+            card: origin.card.clone(),
+            named: origin.named,
+        };
+        job.update(|state| state.opened = Some(opened));
+    }
     job.readers().needed().await;
     let plan = Plan::make(library, get, Purpose::Read, &origin, &mut source).await?;
     Ok(Prepared { source, origin, plan })
@@ -203,6 +245,7 @@ fn size_of(root: &Block, get: &Get) -> Result<u64, Failure> {
 pub(in crate::library) struct Reader {
     library: Library,
     get: Get,
+    subject: Subject,
     file: Cid,
     root: Cid,
     hold: Follower,
@@ -218,12 +261,14 @@ impl Reader {
     pub(in crate::library) fn new(
         library: &Library,
         get: &Get,
+        subject: Subject,
         hold: &Hold,
         opened: &Opened,
     ) -> Self {
         Self {
             library: library.clone(),
             get: get.clone(),
+            subject,
             file: opened.file,
             root: opened.root,
             hold: hold.0.again(),
@@ -262,6 +307,13 @@ impl Reader {
                 continue;
             };
             match ended {
+                None if seat.is_of(&self.hold) && seat.is_carried() == Some(false) => {
+                    let (file, root) = (&self.file, &self.root);
+                    return Err(Failure::new(
+                        Code::Refused,
+                        format!("the card lists a file {file} that is not in its tree {root}"),
+                    ));
+                }
                 None => {
                     self.need(&rest, true);
                     if let Some(seat) = &mut self.seat {
@@ -324,7 +376,7 @@ impl Reader {
             }
         }
         if self.hold.look().outcome.is_some() {
-            self.hold = begin(&self.library, &self.get)?;
+            self.hold = begin(&self.library, &self.get, self.subject)?;
         }
         let seat = Seat::take(self.hold.again(), self.file, self.needed.clone())?;
         self.sit(seat)

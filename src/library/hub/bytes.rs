@@ -54,9 +54,36 @@ pub async fn body(
     entry: &FileEntry,
     range: Range<u64>,
 ) -> Result<Body, Failure> {
-    let root = state.version.root();
+    let file = if state.whole || state.files <= limits::HUB_TREE_FILES {
+        let card = state.version.card().cloned();
+        let timeout = limits::HUB_BODY.as_secs();
+        let file = read::listed(library, state.version.root(), entry, card, timeout)?;
+        if !state.whole {
+            linger(library, &file);
+        }
+        file
+    } else {
+        by_itself(library, state, entry).await?
+    };
+    if !state.whole {
+        let what = format!("content of {}:{}", state.version.root(), entry.path);
+        library.inner.seen.once(what, || look(library, state, &file, entry)).await?;
+        spare_the_disk(library, range.end - range.start).await?;
+    }
+    let whole = range == (0..entry.size);
+    let stated = (whole && !state.compared).then(|| Stated {
+        path: entry.path.clone(),
+        left: entry.size,
+        hasher: Sha256::new(),
+        sha256: entry.sha256,
+    });
+    Ok(Body { chunks: file.read(range), stated })
+}
+
+/// A file of a tree of so many files that it would take long to look at them all.
+async fn by_itself(library: &Library, state: &State, entry: &FileEntry) -> Result<File, Failure> {
     let cat = Cat {
-        reference: format!("{root}:{}", entry.path),
+        reference: format!("{}:{}", state.version.root(), entry.path),
         offset: 0,
         length: None,
         peers: Vec::new(),
@@ -72,19 +99,19 @@ pub async fn body(
             format!("{} is not the file that the card lists: it has another CID", entry.path),
         ));
     }
-    if !state.whole {
-        let what = format!("content of {}", cat.reference);
-        library.inner.seen.once(what, || look(library, state, &file, entry)).await?;
-        spare_the_disk(library, range.end - range.start).await?;
-    }
-    let whole = range == (0..entry.size);
-    let stated = (whole && !state.compared).then(|| Stated {
-        path: entry.path.clone(),
-        left: entry.size,
-        hasher: Sha256::new(),
-        sha256: entry.sha256,
+    Ok(file)
+}
+
+/// Keeps what serves the readers of a tree for a while: its clients take one file after another.
+fn linger(library: &Library, file: &File) {
+    let (hold, ended) = (file.hold(), library.inner.ended.clone());
+    tokio::spawn(async move {
+        tokio::select! {
+            () = tokio::time::sleep(limits::HUB_LINGER) => {}
+            () = ended.cancelled() => {}
+        }
+        drop(hold);
     });
-    Ok(Body { chunks: file.read(range), stated })
 }
 
 impl Body {
