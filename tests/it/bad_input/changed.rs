@@ -9,7 +9,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::common::{Daemon, Home, files, text};
 
@@ -206,5 +206,46 @@ fn an_undone_change_is_no_longer_listed() {
     assert_eq!(seeder.home.ask(&["verify", "changing"])["ok"], true);
     seeder.assert_served();
     assert_eq!(seeder.home.ask(&["ls"])["repos"][0]["state"], "whole");
-    assert_eq!(seeder.home.ask(&["status"])["changed"], serde_json::json!([]));
+    assert_eq!(seeder.home.ask(&["status"])["changed"], json!([]));
+}
+
+/// Sizes around every way in which a file is kept: chunks, one chunk, in the index itself, nothing at all.
+const SIZES: [usize; 4] = [3_000_000, 30_000, 273, 0];
+
+#[test]
+fn a_file_that_grew_shrank_or_was_edited_is_named_by_verify_whatever_its_size_and_origin() {
+    let seeder = Home::new();
+    let model = seeder.beside("sizes");
+    for size in SIZES {
+        files::write(&model.join(format!("{size}.bin")), files::noise(size as u64 + 1, size));
+    }
+    let path = model.to_str().expect("UTF-8");
+    let signed = seeder.seed(&model, &[]);
+    let daemon = seeder.daemon(&[]);
+    let (fetcher, unsigned) = (Home::new(), Home::new());
+    let out = fetcher.beside("out");
+    let to = ["--peer", daemon.addr(), "-o", out.to_str().expect("UTF-8")];
+    fetcher.get(text(&signed, "root"), &to).ok();
+    unsigned.ask(&["seed", path, "--unsigned"]);
+    let grown = |data: &[u8]| [data, b"x"].concat();
+    let cut = |data: &[u8]| data[..data.len() - 1].to_vec();
+    let edited = |data: &[u8]| [&cut(data)[..], &[!data[data.len() - 1]]].concat();
+    let changes: [(&str, &dyn Fn(&[u8]) -> Vec<u8>); 3] =
+        [("grown", &grown), ("cut", &cut), ("edited", &edited)];
+    for (home, dir) in [(&seeder, &model), (&fetcher, &out), (&unsigned, &model)] {
+        for (size, (change, made)) in SIZES.iter().flat_map(|size| changes.map(|it| (size, it))) {
+            if (*size, change) == (0, "cut") || (*size, change) == (0, "edited") {
+                continue;
+            }
+            let file = dir.join(format!("{size}.bin"));
+            let data = fs::read(&file).expect("read");
+            fs::write(&file, made(&data)).expect("write");
+            let bad = home.run(&["verify", text(&signed, "root")]);
+            bad.failure(4);
+            let named = json!([format!("{size}.bin: its bytes have changed")]);
+            assert_eq!(bad.json()["bad"], named, "{change}");
+            fs::write(&file, data).expect("write");
+            assert_eq!(home.ask(&["verify", text(&signed, "root")])["ok"], true, "{change} {size}");
+        }
+    }
 }
