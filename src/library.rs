@@ -44,6 +44,7 @@ mod tend;
 pub mod trust;
 mod verify;
 mod watch;
+mod word;
 
 use std::{
     fmt,
@@ -111,6 +112,8 @@ struct Inner {
     noting: Mutex<()>,
     /// One change at a time of a tree's list of files that several fetches fill.
     listing: Mutex<()>,
+    /// What is remembered of cards.
+    facts: word::Facts,
     stopping: AtomicBool,
 }
 
@@ -155,6 +158,7 @@ impl Library {
                 fetches: Fetches::default(),
                 noting: Mutex::default(),
                 listing: Mutex::default(),
+                facts: word::Facts::default(),
                 stopping: AtomicBool::new(false),
             }),
         })

@@ -1,6 +1,7 @@
 //! `status`, `peers` and `connect`.
 
 use super::{
+    card::loud,
     keep::count_of_indexes,
     output::{Screen, count, print_text, size},
     resolve::Context,
@@ -65,6 +66,16 @@ pub(super) fn print(answer: &Status, context: &Context, screen: &Screen) {
         text += &format!(
             "  REFUTED  {}{version}: its publisher's statements of the files {}\n           card {}\n",
             line.name, line.statements, line.card
+        );
+    }
+    for line in &answer.withdrawn {
+        let version =
+            line.version.as_deref().map(|version| format!("@{version}")).unwrap_or_default();
+        text += &format!(
+            "  {}  {}{version}: its publisher says so; root {}\n",
+            loud(line.stated),
+            line.name,
+            line.root
         );
     }
     if answer.unchecked > 0 {

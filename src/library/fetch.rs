@@ -30,7 +30,7 @@ use self::{
     source::Source,
     unfinished::Unfinished,
 };
-use super::{Library, Watch, blocking, chain, claims, content, labs, policy, sign, watch};
+use super::{Library, Watch, blocking, chain, claims, content, labs, policy, sign, watch, word};
 use crate::card::Verified;
 use crate::dag::Cid;
 use crate::network::Multiaddr;
@@ -179,6 +179,7 @@ async fn judge(library: &Library, origin: &Origin) -> Result<Vec<String>, Failur
     }
     let root = origin.root;
     let (library, card) = (library.clone(), origin.card.clone());
+    let later = origin.later.clone();
     let (explicit, named) = (origin.explicit, origin.named);
     let cids: Vec<Cid> = origin.release.into_iter().chain([origin.root]).collect();
     blocking(move || {
@@ -188,7 +189,7 @@ async fn judge(library: &Library, origin: &Origin) -> Result<Vec<String>, Failur
         let subject = policy::Subject { card, root: &root, cids: &cids, named, admission };
         let mut remarks = policy::enforce(&library, &subject)?;
         let Some((card, admission)) = card.zip(admission) else { return Ok(remarks) };
-        remarks.extend(chain::remarks(card, admission));
+        remarks.extend(word::remarks(&library, card, admission, later.as_ref())?);
         remarks.extend(labs::overdue(&library, card)?);
         Ok(remarks)
     })

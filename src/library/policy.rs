@@ -3,7 +3,7 @@
 //! The decision is `card::trust::decide`'s; this gathers the facts. Code in files is not among them: only their bytes tell,
 //! and `fetch` looks at those itself. Design section 5.
 
-use super::{Library, chain, claims, refs, sign, trust};
+use super::{Library, chain, claims, refs, sign, trust, word};
 use crate::{
     card::{
         PublisherId, Verified,
@@ -119,10 +119,17 @@ pub fn why(library: &Library, reference: &str) -> Result<Why, Failure> {
         .to_owned(),
         text: escape(&reason.text).to_string(),
     });
+    let mut reasons: Vec<ReasonLine> = reasons.collect();
+    let word = card.as_ref().map(|card| word::on(library, card)).transpose()?.unwrap_or_default();
+    reasons.extend(word.remarks.into_iter().map(|text| ReasonLine {
+        rule: "status".to_owned(),
+        weight: "warning".to_owned(),
+        text,
+    }));
     Ok(Why {
         allowed: decision.allowed(),
         trust: decision.trust.as_ref().map(|trust| trust.as_str().to_owned()),
-        reasons: reasons.collect(),
+        reasons,
     })
 }
 

@@ -218,6 +218,7 @@ impl Node {
             bytes_out: 0,
             transfers: inner.library.transfers(),
             refuted: held.refuted,
+            withdrawn: held.withdrawn,
             unchecked: held.unchecked,
             changed: held.changed,
             announced: 0,

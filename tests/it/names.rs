@@ -238,6 +238,30 @@ fn the_index_lists_what_peers_may_see_and_nothing_else() {
 }
 
 #[test]
+fn an_older_version_by_name_is_said_to_be_withdrawn_by_a_later_one_that_the_index_lists() {
+    let world = World::new();
+    world.seed("tiny", "one", &[]);
+    world.seed("tiny", "two", &[]);
+    world.lab.ask(&["card", "withdraw", "tiny@1", "--reason", "stolen data"]);
+    until("the publisher's later word", || {
+        (number(&world.resolve(&Home::new())["repos"][0], "versions") == 4).then_some(())
+    });
+    let home = Home::new();
+    let reference = format!("{}/tiny@1", world.publisher);
+    let args = ["get", &reference, "--bootstrap", world.rendezvous.addr()];
+    let told = home.say(&args).stderr;
+    assert!(told.contains("WITHDRAWN") && told.contains("stolen data"), "{told}");
+    assert_eq!(world.get(&home, &reference).ok()["provenance"]["stated"], "withdrawn");
+    // It is remembered.
+    for reference in [&reference, "tiny"] {
+        assert_eq!(home.ask(&["show", reference])["stated"], "withdrawn");
+    }
+    let newest = format!("{}/tiny", world.publisher);
+    let got = world.get(&home, &newest).ok();
+    assert_eq!(got["provenance"].get("stated"), None, "the newest is in use");
+}
+
+#[test]
 fn a_publisher_that_says_two_things_is_not_followed() {
     let world = World::new();
     world.seed("tiny", "one", &[]);

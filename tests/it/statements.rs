@@ -175,7 +175,8 @@ fn a_file_that_its_owner_appended_to_is_not_blamed_on_the_publisher() {
 fn blame(home: &Home) {
     let shown = home.ask(&["show", "tiny"]);
     let file = text(&shown["entries"][0], "path");
-    let note = json!({"statements": {"do-not-hold": [format!("{file}: not those that were signed")]}});
+    let note =
+        json!({"statements": {"do-not-hold": [format!("{file}: not those that were signed")]}});
     let options = Options::new(home.path().join("library"));
     let store = Store::open(&home.path().join("store"), options).expect("the store");
     let (id, _) = store.trees().expect("trees").pop().expect("a version");
