@@ -68,6 +68,9 @@ pub(super) fn print(answer: &Status, context: &Context, screen: &Screen) {
             line.name, line.statements, line.card
         );
     }
+    for line in &answer.trust {
+        text += &format!("  WARNING  {line}\n");
+    }
     for line in &answer.withdrawn {
         let version =
             line.version.as_deref().map(|version| format!("@{version}")).unwrap_or_default();

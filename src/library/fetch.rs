@@ -30,7 +30,7 @@ use self::{
     source::Source,
     unfinished::Unfinished,
 };
-use super::{Library, Watch, blocking, chain, claims, content, labs, policy, sign, watch, word};
+use super::{Library, Watch, blocking, chain, claims, content, labs, policy, sign, trust, watch, word};
 use crate::card::Verified;
 use crate::dag::Cid;
 use crate::network::Multiaddr;
@@ -135,6 +135,7 @@ async fn run(library: Library, get: Get, job: Arc<Job>) -> Result<Outcome, Failu
     if let Some(card) = &origin.card {
         warn_of_namesakes(&library, card, &job).await?;
     }
+    warn_of_unread_rules(&library, &job).await?;
     judge(&library, &origin).await?.into_iter().for_each(|remark| job.warn(remark));
     let mut plan = Plan::make(&library, &get, Purpose::Keep, &origin, &mut source).await?;
     let mut outcome = plan.outcome(&origin);
@@ -194,6 +195,14 @@ async fn judge(library: &Library, origin: &Origin) -> Result<Vec<String>, Failur
         Ok(remarks)
     })
     .await
+}
+
+/// A rule that is not known is none: whoever wrote it believes that it holds.
+async fn warn_of_unread_rules(library: &Library, job: &Job) -> Result<(), Failure> {
+    let library = library.clone();
+    let places = blocking(move || trust::unread(&library)).await?;
+    trust::unread_warning(&places).into_iter().for_each(|warning| job.warn(warning));
+    Ok(())
 }
 
 /// A name that another key used before is said loudly: it may be somebody's try to be taken for them.

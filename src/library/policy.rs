@@ -10,7 +10,7 @@ use crate::{
         policy::Admission,
         trust::{self as rules, Blocked, CardFacts, Decision, Facts, Rule, Weight, decide},
     },
-    dag::{Cid, name::escape},
+    dag::{Cid, name::escape_sentence},
     rpc::{Code, Failure, ReasonLine, TrustedPublishers, Why},
 };
 
@@ -75,7 +75,7 @@ pub(super) fn enforce(library: &Library, subject: &Subject<'_>) -> Result<Vec<St
             .reasons
             .iter()
             .filter(|reason| reason.rule == Rule::Claims && reason.weight == Weight::Warning);
-        return Ok(loud.map(|reason| escape(&reason.text).to_string()).collect());
+        return Ok(loud.map(|reason| escape_sentence(&reason.text)).collect());
     };
     let rules = library.inner.home.trust_file();
     let hint = match reason.rule {
@@ -87,7 +87,7 @@ pub(super) fn enforce(library: &Library, subject: &Subject<'_>) -> Result<Vec<St
     };
     Err(Failure::new(
         Code::Refused,
-        format!("your rules refuse it ({}): {}", reason.rule.as_str(), escape(&reason.text)),
+        format!("your rules refuse it ({}): {}", reason.rule.as_str(), escape_sentence(&reason.text)),
     )
     .hint(hint))
 }
@@ -117,7 +117,7 @@ pub fn why(library: &Library, reference: &str) -> Result<Why, Failure> {
             Weight::Refusal => "refusal",
         }
         .to_owned(),
-        text: escape(&reason.text).to_string(),
+        text: escape_sentence(&reason.text),
     });
     let mut reasons: Vec<ReasonLine> = reasons.collect();
     let word = card.as_ref().map(|card| word::on(library, card)).transpose()?.unwrap_or_default();
@@ -130,6 +130,7 @@ pub fn why(library: &Library, reference: &str) -> Result<Why, Failure> {
         allowed: decision.allowed(),
         trust: decision.trust.as_ref().map(|trust| trust.as_str().to_owned()),
         reasons,
+        unread: trust::unread(library)?,
     })
 }
 

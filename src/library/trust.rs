@@ -17,6 +17,8 @@ use crate::{
         trust::{NotAPattern, Pattern, TrustList},
     },
     config::Home,
+    dag::name::escape,
+    limits,
     rpc::{BlockLine, Code, EndorserLine, Failure, TrustLine, TrustedPublishers},
 };
 
@@ -102,6 +104,31 @@ pub fn remove_endorser(library: &Library, alias: &str) -> Result<TrustedPublishe
 /// Failure (1) if the list can't be read.
 pub fn list(library: &Library) -> Result<TrustedPublishers, Failure> {
     Ok(lines(&*load(&library.inner.home)?))
+}
+
+/// Fields of the list that this version does not know, and so rules that are none.
+///
+/// # Errors
+/// As [`list`].
+pub fn unread(library: &Library) -> Result<Vec<String>, Failure> {
+    let places = load(&library.inner.home)?.unread();
+    Ok(places.iter().take(limits::TRUST_UNREAD_LISTED).map(|place| escape(place)).collect())
+}
+
+/// What a person is told of such fields, if there are any.
+pub fn unread_warning(places: &[String]) -> Option<String> {
+    (!places.is_empty()).then(|| {
+        let places = places.join(", ");
+        format!("trust.toml: this version does not know, so without effect are: {places}")
+    })
+}
+
+/// What is wrong with the list: a line for each thing.
+pub fn wrong(library: &Library) -> Vec<String> {
+    match unread(library) {
+        Ok(places) => unread_warning(&places).into_iter().collect(),
+        Err(failure) => vec![failure.message],
+    }
 }
 
 /// Trusts a key no longer.
@@ -242,5 +269,6 @@ fn lines(list: &TrustList) -> TrustedPublishers {
         publishers: list.publishers().iter().map(line).collect(),
         endorsers: endorsers.collect(),
         blocked: blocked.collect(),
+        unread: list.unread().iter().map(|place| escape(place)).collect(),
     }
 }

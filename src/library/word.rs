@@ -14,7 +14,7 @@ use std::{
 use super::{Library, chain, note::Note, sign};
 use crate::{
     card::{Verified, policy::Admission, statement::Status},
-    dag::{Cid, name::escape},
+    dag::{Cid, name::escape_sentence},
     limits,
     rpc::Failure,
     store::{Repo, Tree},
@@ -209,7 +209,7 @@ pub(super) fn remarks(
 fn word(card: &Verified, speaker: &Verified) -> Word {
     let mut remarks: Vec<String> = chain::remarks(speaker, &Admission::Known)
         .iter()
-        .map(|line| escape(line).to_string())
+        .map(|line| escape_sentence(line))
         .collect();
     if speaker.id() != card.id() {
         let version = &card.statement().version;

@@ -133,6 +133,9 @@ pub const NAMES_RENEW_PAUSE: Duration = Duration::from_secs(3600);
 /// Cards of one repo that are walked back along `prev`, or listed: a version a day for ten years.
 pub const CHAIN_WALK: usize = 4096;
 
+/// Unknown fields of `trust.toml` that are named: one is enough to look into the file.
+pub const TRUST_UNREAD_LISTED: usize = 8;
+
 /// Cards of which is remembered what they say of their files, so that a listing verifies none twice: two for each version
 /// that a library may hold, about 10 MB.
 pub const CARD_FACTS: usize = 2 * super::STORE_TREES_MAX;

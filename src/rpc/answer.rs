@@ -388,6 +388,9 @@ pub struct TrustedPublishers {
     pub endorsers: Vec<EndorserLine>,
     /// What is refused whoever vouches for it.
     pub blocked: Vec<BlockLine>,
+    /// Fields of `trust.toml` that this version does not know: they have no effect.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<String>,
 }
 
 /// A publisher or content that the user blocked.
@@ -421,6 +424,9 @@ pub struct Why {
     pub trust: Option<String>,
     /// Every rule that has a word on it, in the order in which they are tried.
     pub reasons: Vec<ReasonLine>,
+    /// Fields of `trust.toml` that this version does not know: they have no effect.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<String>,
 }
 
 /// Answer to `repair`.

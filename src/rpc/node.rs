@@ -172,6 +172,9 @@ pub struct Status {
     pub transfers: Vec<TransferLine>,
     /// Versions whose publisher's statements of the files do not hold.
     pub refuted: Vec<RefutedLine>,
+    /// What is wrong with `trust.toml`: fields that this version does not know, or that it can't be read at all.
+    #[serde(default)]
+    pub trust: Vec<String>,
     /// Repos whose newest version here is withdrawn or deprecated.
     #[serde(default)]
     pub withdrawn: Vec<WithdrawnLine>,

@@ -7,6 +7,7 @@
 
 use std::fmt;
 
+use crate::card::content::Leave;
 use crate::card::did::PublisherId;
 use crate::card::identity::Identity;
 use crate::card::json::shortened;
@@ -296,14 +297,26 @@ fn code(list: &TrustList, facts: &Facts, decision: &mut Decision) {
     if more > 0 {
         files = format!("{files} and {more} more");
     }
-    let (weight, what) = match (&decision.trust, list.defaults().code()) {
-        (Some(Trust::Own), _) => (Weight::Warning, "they are yours"),
-        (Some(Trust::Trusted(_)), _) => (Weight::Warning, "you trust their publisher"),
-        _ if facts.allow_code => (Weight::Warning, "allowed in this request"),
-        (_, Answer::Accept) => (Weight::Warning, "your trust.toml takes them (code = \"accept\")"),
-        (_, Answer::Deny) => (
+    let trust = decision.trust.as_ref();
+    let (weight, what) = match list.defaults().code(trust, facts.allow_code) {
+        Leave::Given => {
+            let why = match trust {
+                Some(Trust::Own) => "they are yours",
+                _ if facts.allow_code => "allowed in this request",
+                Some(Trust::Trusted(_)) if list.defaults().code.is_none() => {
+                    "you trust their publisher"
+                }
+                _ => "your trust.toml takes them (code = \"accept\")",
+            };
+            (Weight::Warning, why)
+        }
+        Leave::FromTrusted => (
             Weight::Refusal,
-            "from publishers that you do not trust that is refused (code = \"deny\"): leave them out with --exclude, or allow them with --allow-code",
+            "from publishers that you do not trust that is refused: leave them out with --exclude, or allow them with --allow-code",
+        ),
+        Leave::FromNobody => (
+            Weight::Refusal,
+            "your trust.toml takes them from nobody (code = \"deny\"): leave them out with --exclude, or allow them with --allow-code",
         ),
     };
     let text = format!("these files can run code when they are loaded: {files}; {what}");
