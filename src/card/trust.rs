@@ -20,7 +20,9 @@ use super::name::{Alias, RepoName};
 
 use file::File;
 
-pub use decide::{CardFacts, Claim, Decision, Facts, Reason, Rule, Weight, decide};
+pub use decide::{
+    CardFacts, Claim, Decision, Facts, Reason, Rule, Weight, decide, decide_publisher,
+};
 pub use file::{
     Answer, Block, Blocked, Defaults, Endorser, MaxSize, Require, Scope, Trusted, Unknown, Whose,
 };

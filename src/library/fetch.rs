@@ -30,7 +30,9 @@ use self::{
     source::Source,
     unfinished::Unfinished,
 };
-use super::{Library, Watch, blocking, chain, claims, content, labs, policy, sign, trust, watch, word};
+use super::{
+    Library, Watch, blocking, chain, claims, content, labs, policy, sign, trust, watch, word,
+};
 use crate::card::Verified;
 use crate::dag::Cid;
 use crate::network::Multiaddr;

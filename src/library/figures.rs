@@ -1,6 +1,6 @@
 //! What `status` and the metrics say of the library.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::{
     Library, chain,
@@ -45,6 +45,7 @@ pub fn figures(library: &Library) -> Result<Figures, Failure> {
     let repos = trees.len() as u64;
     let withdrawn = withdrawn(library, &trees)?;
     let mut changed = Vec::new();
+    let mut listed = HashSet::new();
     let mut refuted = Vec::new();
     let mut unchecked = 0;
     for (id, tree) in trees {
@@ -61,6 +62,10 @@ pub fn figures(library: &Library) -> Result<Figures, Failure> {
                 None => continue,
             };
             let path = place_of(library, &tree, &file)?;
+            // Versions of one folder share its files.
+            if !listed.insert(path.clone()) {
+                continue;
+            }
             changed.push(ChangedFile { path, state: state.into() });
         }
     }

@@ -26,7 +26,12 @@ use super::{
     watch::Meter,
 };
 use crate::{
-    card::{RepoName, Version, content::{Leave, admit}, index, name::suggest},
+    card::{
+        RepoName, Version,
+        content::{Leave, admit},
+        index,
+        name::suggest,
+    },
     config::{Audience, Visibility, allows},
     dag::Cid,
     limits,

@@ -188,6 +188,14 @@ pub(super) fn on(library: &Library, card: &Verified) -> Result<Word, Failure> {
     Ok(word(card, &speaker(library, card, false, None)?))
 }
 
+/// The card that speaks for the files of this one, which is here.
+///
+/// # Errors
+/// As [`on`].
+pub(super) fn newest(library: &Library, card: &Verified) -> Result<Verified, Failure> {
+    speaker(library, card, false, None)
+}
+
 /// What a person is told of a card besides that its signature is valid: the word on its files, and how it stands to the
 /// cards before it. `later`: a card over the same files that its publisher's index lists.
 ///

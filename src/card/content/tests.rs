@@ -365,7 +365,6 @@ proptest! {
         names in prop::collection::btree_set("[a-z'\\[{*?!,é-]{1,3}(/[a-z]{1,2})?(\\.(bin|pt|x\\[|tar\\.gz))?", 1..30),
         bad in prop::collection::vec(any::<bool>(), 30),
     ) {
-        use crate::card::policy::Trust;
         let code = Verdict::Code { what: "pickle", why: "it is".into() };
         let findings: Vec<Finding> = names.iter().zip(&bad).map(|(path, bad)| Finding {
             path: path.clone(),

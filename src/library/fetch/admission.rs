@@ -3,9 +3,7 @@
 
 use super::{origin::Origin, plan::Plan, transfer::Gate};
 use crate::{
-    card::{
-        content::{Admitted, Finding, Leave, Refusal, admit},
-    },
+    card::content::{Admitted, Finding, Leave, Refusal, admit},
     library::{
         Library, blocking,
         content::{self, Lies},
