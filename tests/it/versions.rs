@@ -317,3 +317,51 @@ fn a_card_beyond_a_gap_over_the_same_files_warns_and_takes_no_place() {
     let shown = home.ask(&["show", "tiny"]);
     assert_eq!((text(&shown, "version"), text(&shown, "stated")), ("1", "withdrawn"));
 }
+
+#[test]
+fn what_replaces_a_version_is_a_cid_or_a_version_of_the_same_repo() {
+    let lab = Lab::new();
+    lab.seed("one", &["--copy"]);
+    let second = lab.seed("two", &["--copy"]);
+    let withdraw = |by: &str| lab.home.run(&["card", "withdraw", "tiny@1", "--replaced-by", by]);
+    for nonsense in ["nonsense", "9.9", "other@1", ""] {
+        withdraw(nonsense).fails(2).says("a version of the same repo").says("CID");
+    }
+    let log = lab.home.ask(&["card", "log", "tiny"]);
+    assert_eq!(log["versions"].as_array().map(Vec::len), Some(2), "nothing was signed");
+    let log = withdraw("2").ok();
+    let signed = lab.home.ask(&["card", "show", text(&log["versions"][1], "release")]);
+    assert_eq!(signed["statement"]["predicate"]["replacedBy"], second["card"]);
+    let log = withdraw(text(&second, "release")).ok();
+    let signed = lab.home.ask(&["card", "show", text(&log["versions"][1], "release")]);
+    assert_eq!(signed["statement"]["predicate"]["replacedBy"], second["release"]);
+}
+
+#[test]
+fn the_same_word_again_signs_nothing_and_another_one_does() {
+    let lab = Lab::new();
+    lab.seed("one", &["--copy"]);
+    lab.seed("two", &["--copy"]);
+    let count = |log: &Value| log["versions"].as_array().expect("a list").len();
+    let withdraw = ["card", "withdraw", "tiny@1", "--reason", "stolen data"];
+    assert_eq!(count(&lab.home.ask(&withdraw)), 4);
+    let again = lab.home.say(&withdraw);
+    assert_eq!(again.code, 0, "{again:#?}");
+    assert!(again.stderr.contains("already withdrawn"), "{again:#?}");
+    assert_eq!(count(&lab.home.ask(&withdraw)), 4);
+    assert_eq!(count(&lab.home.ask(&["card", "withdraw", "tiny@1", "--reason", "another"])), 6);
+    assert_eq!(count(&lab.home.ask(&["card", "deprecate", "tiny"])), 7);
+    assert_eq!(count(&lab.home.ask(&["card", "deprecate", "tiny"])), 7);
+    assert_eq!(count(&lab.home.ask(&["card", "withdraw", "tiny"])), 8);
+}
+
+#[test]
+fn what_was_named_is_not_told_to_be_named() {
+    let lab = Lab::new();
+    let first = lab.seed("one", &["--copy"]);
+    let second = lab.seed("two", &["--copy"]);
+    let home = Home::new();
+    lab.get(&home, text(&second, "release"));
+    let told = lab.told(&home, text(&first, "release"));
+    assert!(told.contains("rollback") && !told.contains("name its CID"), "{told}");
+}

@@ -249,3 +249,17 @@ fn a_file_that_grew_shrank_or_was_edited_is_named_by_verify_whatever_its_size_an
         }
     }
 }
+
+#[test]
+fn a_new_card_over_the_same_files_loses_nothing_and_a_changed_file_is_listed_once() {
+    let home = Home::new();
+    let model = home.model("changing", 61);
+    let path = model.to_str().expect("UTF-8");
+    home.seed(&model, &[]);
+    let said = home.say(&["seed", path, "--license", "mit"]);
+    assert_eq!(said.code, 0, "{said:#?}");
+    assert!(!said.stderr.contains("can no longer be served"), "{said:#?}");
+    assert_eq!(home.ask(&["ls"])["repos"].as_array().map(Vec::len), Some(2), "two versions");
+    flip(&model.join("model.safetensors"), 100_000);
+    assert_eq!(home.ask(&["status"])["changed"].as_array().map(Vec::len), Some(1));
+}
