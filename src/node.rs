@@ -237,6 +237,11 @@ impl Node {
         network.is_some_and(Network::is_running) && self.inner.library.store().stopped().is_none()
     }
 
+    /// What users do, for those who answer HTTP: streams of bytes are no events.
+    pub fn library(&self) -> &Library {
+        &self.inner.library
+    }
+
     /// Where the node's files are.
     pub fn home(&self) -> &Home {
         &self.inner.home

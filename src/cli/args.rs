@@ -271,6 +271,11 @@ pub(super) enum Command {
         #[command(subcommand)]
         action: KeyAction,
     },
+    /// The token of the local HTTP endpoint: clients show it to see private repos, and to publish
+    #[command(after_help = "Examples:
+  modelswarm token
+  HF_ENDPOINT=http://127.0.0.1:8642 HF_TOKEN=$(modelswarm token) hf download me/my-private-model")]
+    Token,
     /// Publish as a lab: keys that m of n people decide on, and can change
     #[command(after_help = "Examples:
   modelswarm publisher init lab.json --name 'Acme Labs' --root-key alice.pub --root-key bob.pub --card-key ci.pub
