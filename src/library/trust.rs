@@ -13,6 +13,7 @@ use super::{Library, clock, files};
 use crate::{
     card::{
         Alias, Identity, RepoName, Verified,
+        content::Leave,
         policy::{self, Trust},
         trust::{NotAPattern, Pattern, TrustList},
     },
@@ -187,6 +188,17 @@ pub(super) fn covers(
 ) -> Result<bool, Failure> {
     let list = load(&library.inner.home)?;
     Ok(list.publisher(publisher).is_some_and(|trusted| trusted.covers(repo)))
+}
+
+/// Whether files that bring code are let in from whoever signed a card. `allowed`: the user says so this once.
+pub(super) fn leave(
+    library: &Library,
+    card: Option<&Verified>,
+    named: bool,
+    allowed: bool,
+) -> Result<Leave, Failure> {
+    let trust = of(library, card, named)?;
+    Ok(load(&library.inner.home)?.defaults().code(Some(&trust), allowed))
 }
 
 /// What the library's folders call a publisher: the user's alias for it, else its id less the scheme.

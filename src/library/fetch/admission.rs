@@ -27,12 +27,8 @@ impl Terms {
         let (library, card) = (library.clone(), origin.card.clone());
         let named = origin.named || get.publisher.is_some();
         let allowed = get.allow_code;
-        let leave = blocking(move || {
-            let trust = trust::of(&library, card.as_ref(), named)?;
-            let list = trust::load(&library.inner.home)?;
-            Ok(list.defaults().code(Some(&trust), allowed))
-        });
-        Ok(Self { leave: leave.await? })
+        let leave = blocking(move || trust::leave(&library, card.as_ref(), named, allowed)).await?;
+        Ok(Self { leave })
     }
 
     /// What would be said or refused as far as names alone tell, as warnings.
