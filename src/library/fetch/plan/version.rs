@@ -91,9 +91,11 @@ pub(super) fn stays(library: &Library, tree: &Tree, came: &Verified) -> Result<b
     if tree.repo != Some(repo_of(statement)) || tree.card == Some(*came.id()) {
         return Ok(false);
     }
-    let accepted = match chain::check(library, came, true)? {
-        Admission::First { .. } | Admission::Known | Admission::Next => true,
-        Admission::Explicit(refusal) => matches!(refusal, Refusal::Rollback { .. }),
+    let accepted = match chain::check(library, came, true) {
+        Ok(Admission::First { .. } | Admission::Known | Admission::Next) => true,
+        Ok(Admission::Explicit(refusal)) => matches!(refusal, Refusal::Rollback { .. }),
+        // Whoever only reads is not kept from what is refused; it takes no place.
+        Err(_) => false,
     };
     let newer = tree.seq > Some(statement.seq);
     Ok(chain::is_accepted(library, tree)? && (newer || !accepted))
