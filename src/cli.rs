@@ -188,6 +188,7 @@ fn request(command: Command) -> Result<Request, Failure> {
         Command::Seed(args) => seed::request(args)?,
         Command::Get(args) => get::request(args)?,
         Command::Cat(args) => cat::request(args),
+        Command::Publish { reference } => Request::Publish { reference },
         Command::Repair => Request::Repair,
         Command::Ls => Request::Ls,
         Command::Show { reference } => Request::Show { reference },

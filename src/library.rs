@@ -12,6 +12,7 @@ mod chain;
 pub mod claims;
 mod clock;
 mod content;
+pub mod drafts;
 mod export;
 mod failure;
 mod fetch;
@@ -110,6 +111,8 @@ struct Inner {
     /// One change at a time of what is kept about a root.
     claiming: Mutex<()>,
     fetches: Fetches,
+    /// Who uploads to the user's own repos.
+    activity: drafts::Activity,
     /// What the gateway's clients had looked for.
     seen: hub::Seen<()>,
     /// Publishers' indexes that were read for their lists.
@@ -164,6 +167,7 @@ impl Library {
                 naming: tokio::sync::Mutex::default(),
                 claiming: Mutex::default(),
                 fetches: Fetches::default(),
+                activity: drafts::Activity::default(),
                 seen: hub::Seen::default(),
                 indexes: hub::Seen::default(),
                 versions: hub::Versions::default(),

@@ -143,6 +143,13 @@ impl Node {
                     () = named.inner.stop.cancelled() => {}
                 }
             });
+            let signed = node.clone();
+            node.inner.tasks.spawn(async move {
+                tokio::select! {
+                    () = library::drafts::tend(&signed.inner.library) => {}
+                    () = signed.inner.stop.cancelled() => {}
+                }
+            });
             let resumed = node.clone();
             node.inner.tasks.spawn(async move {
                 tokio::select! {

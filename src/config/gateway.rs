@@ -14,6 +14,8 @@ pub struct Settings {
     pub hosts: Vec<String>,
     /// Whose repos are fetched because a client reads them.
     pub fetch: OnDemand,
+    /// Whether the daemon signs with the home's key what is uploaded through the endpoint.
+    pub publish_key: bool,
     /// Bytes of the largest repo that is fetched so.
     pub repo_max: u64,
     /// Bytes that stay free on the disk when something is fetched so.
@@ -26,6 +28,7 @@ impl Default for Settings {
             http: "127.0.0.1:8642".into(),
             hosts: Vec::new(),
             fetch: OnDemand::default(),
+            publish_key: false,
             repo_max: limits::HUB_REPO_MAX,
             reserve: limits::HUB_RESERVE,
         }

@@ -5,14 +5,18 @@
 //! the card, so that nothing a client keeps for ever depends on bytes that are not here yet; and no answer offers Xet, so
 //! that files come over plain HTTP.
 
+mod cas;
 mod error;
 mod file;
 mod git;
 mod info;
+mod lfs;
 mod list;
 mod ollama;
 mod route;
 mod tree;
+mod write;
+mod xet;
 
 use std::sync::Arc;
 
@@ -26,15 +30,14 @@ use serde_json::{Value as Json, json};
 
 use self::{
     error::{Error, visible},
-    route::{Missed, Query, Route},
+    route::{Bytes, Missed, Query, Route, Upload},
 };
 use super::http::Shared;
 use crate::{
-    card::Verified,
     config::Audience,
     library::{
         Library, blocking,
-        hub::{self, RepoId, State},
+        hub::{self, Past, RepoId, State},
     },
     limits,
 };
@@ -111,22 +114,46 @@ impl<'a> Asked<'a> {
                 let (method, headers) = (&self.head.method, &self.head.headers);
                 ollama::blob(self.library, state, &digest, method, headers).await
             }
-            Route::Create
-            | Route::Delete
-            | Route::ValidateYaml
-            | Route::Preupload { .. }
-            | Route::Commit { .. }
-            | Route::Branch { .. }
-            | Route::Tag { .. }
-            | Route::XetToken { .. }
-            | Route::LfsBatch { .. } => Err(Error::new(
-                StatusCode::FORBIDDEN,
-                "nothing is published through this endpoint: modelswarm seed FOLDER does it",
-            )),
+            Route::Create => self.create(body).await,
+            Route::Delete => self.delete(body).await,
+            Route::ValidateYaml => self.validate_yaml(body).await,
+            Route::Preupload { repo, revision } => self.preupload(&repo, &revision, body).await,
+            Route::Commit { repo, revision } => self.commit(&repo, &revision, body).await,
+            Route::Branch { repo, name } => {
+                self.own_main(&repo, &name)?;
+                Ok(answer_json(&json!({})))
+            }
+            Route::Tag { repo, .. } => {
+                self.own(&repo)?;
+                Err(Error::bad(
+                    "versions are named when they are signed: modelswarm seed --version",
+                ))
+            }
+            Route::XetToken { repo, revision, write: true } => self.xet_token(&repo, &revision),
+            Route::XetToken { write: false, .. } => {
+                Err(Error::new(StatusCode::NOT_FOUND, "files are read at /resolve/"))
+            }
+            Route::LfsBatch { repo } => self.lfs_batch(&repo, body).await,
+            Route::Upload(upload) => self.upload(upload, body).await.map_err(Error::for_uploader),
             Route::OtherKind { id: None } => Ok(answer_json(&json!([]))),
             Route::OtherKind { id: Some(id) } => {
                 Err(Error::no_repo(format!("{id}: only models and datasets are shared here")))
             }
+        }
+    }
+
+    /// Takes in bytes at an address that an earlier answer gave.
+    async fn upload(&self, upload: Upload, body: Body) -> Result<Response, Error> {
+        let Upload { kind, name, batch, bytes } = upload;
+        let own = self.of_address(kind, &name)?;
+        match bytes {
+            Bytes::Lfs { oid, size, proof } => {
+                self.lfs_object(&own, &batch, (&oid, size, &proof), body).await
+            }
+            Bytes::LfsDone => Ok(answer_json(&json!({}))),
+            Bytes::Xorb { hash } => self.xorb(&own, &batch, &hash, body).await,
+            Bytes::Shard => self.shard(&own, &batch, body).await,
+            Bytes::Else => Err(Error::new(StatusCode::NOT_FOUND, "not needed here")),
         }
     }
 
@@ -140,9 +167,8 @@ impl<'a> Asked<'a> {
         let (library, repo, told) = (self.library.clone(), repo.clone(), state.clone());
         let object = blocking(move || {
             let version = &told.version;
-            let mut object =
-                info::repo(&repo, version.commit(), told.visibility, Some(version.card()));
-            let siblings = info::siblings(version.manifest(&library)?, full);
+            let mut object = info::repo(&repo, version.commit(), told.visibility, version.card());
+            let siblings = info::siblings(version.files(&library)?, full);
             object.insert("siblings".to_owned(), siblings);
             Ok(Json::Object(object))
         });
@@ -160,7 +186,7 @@ impl<'a> Asked<'a> {
         let (library, version, below) =
             (self.library.clone(), state.version.clone(), directory.to_owned());
         let entries = blocking(move || {
-            let listing = tree::Listing::new(version.manifest(&library)?, version.card(), expand);
+            let listing = tree::Listing::new(version.files(&library)?, &version, expand);
             Ok(listing.below(&below, recursive))
         });
         let entries = entries.await?;
@@ -182,7 +208,7 @@ impl<'a> Asked<'a> {
         let (paths, expand) = wanted_paths(&self.head, &body)?;
         let (library, version) = (self.library.clone(), state.version.clone());
         let entries = blocking(move || {
-            let listing = tree::Listing::new(version.manifest(&library)?, version.card(), expand);
+            let listing = tree::Listing::new(version.files(&library)?, &version, expand);
             Ok(paths.iter().filter_map(|path| listing.at(path.trim_end_matches('/'))).collect())
         });
         Ok(of_version(&state, &Json::Array(entries.await?)))
@@ -208,19 +234,19 @@ impl<'a> Asked<'a> {
     async fn commits(&self, repo: &RepoId, revision: &str) -> Result<Response, Error> {
         let state = self.state(repo, revision).await?;
         let (library, told) = (self.library.clone(), state.clone());
-        let cards = blocking(move || hub::commits(&library, &told, limits::HUB_PAGE)).await?;
-        let count = cards.len();
-        let line = |card: &Verified| {
-            let statement = card.statement();
+        let id = repo.clone();
+        let past = blocking(move || hub::history(&library, &id, &told, limits::HUB_PAGE)).await?;
+        let count = past.len();
+        let line = |past: &Past| {
             json!({
-                "id": crate::card::CommitId::of(&statement.root).to_string(),
-                "title": format!("version {}", statement.version),
+                "id": past.commit.to_string(),
+                "title": past.title,
                 "message": "",
-                "date": statement.created_at.to_string(),
+                "date": past.made_at,
                 "authors": [{ "user": repo.namespace, "avatar": "" }],
             })
         };
-        let (page, next) = self.page(cards.iter().map(line).collect(), limits::HUB_PAGE)?;
+        let (page, next) = self.page(past.iter().map(line).collect(), limits::HUB_PAGE)?;
         let mut response = self.with_next(of_version(&state, &Json::Array(page)), next);
         response.headers_mut().insert("x-total-count", count.into());
         Ok(response)
@@ -245,7 +271,7 @@ impl<'a> Asked<'a> {
                 "type": "access_token",
                 "accessToken": {
                     "displayName": "modelswarm",
-                    "role": "read",
+                    "role": "write",
                     "createdAt": "1970-01-01T00:00:00.000Z",
                 },
             },
@@ -269,14 +295,12 @@ impl<'a> Asked<'a> {
     /// Says where the next page is: the same request with another cursor, at the host that was asked.
     fn with_next(&self, mut response: Response, next: Option<usize>) -> Response {
         let Some(next) = next else { return response };
-        let host = self.head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-        let host = host.map_or_else(|| self.shared.address.to_string(), str::to_owned);
         let others = self.query.pairs().filter(|(name, _)| *name != "cursor");
         let mut query: Vec<String> =
             others.map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
         query.push(format!("cursor={next}"));
-        let link =
-            format!("<http://{host}{}?{}>; rel=\"next\"", self.head.uri.path(), query.join("&"));
+        let (endpoint, path) = (self.endpoint(), self.head.uri.path());
+        let link = format!("<{endpoint}{path}?{}>; rel=\"next\"", query.join("&"));
         if let Ok(link) = HeaderValue::try_from(link) {
             response.headers_mut().insert(header::LINK, link);
         }

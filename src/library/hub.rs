@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::{
     Library, blocking, chain,
+    drafts::{self, Draft, Own},
     fetch::meet,
     names,
     note::{Note, Statements},
@@ -24,11 +25,14 @@ use super::{
 };
 use crate::{
     card::{
-        CommitId, Identity, Manifest, RepoName, Verified,
+        CommitId, Identity, RepoName, Verified,
+        manifest::FileEntry,
+        policy::Admission,
         reference::{Publisher, Revision, Target},
         statement::Status,
     },
     config::{Audience, Visibility, allows, gateway::OnDemand},
+    dag::Cid,
     limits,
     rpc::{Code, Failure, Get, Kind},
     store::TreeState,
@@ -37,7 +41,7 @@ use crate::{
 pub(super) use self::seen::Seen;
 pub use self::{
     bytes::{Body, body},
-    lists::{Listing, commits, list, tags},
+    lists::{Listing, Past, history, list, tags},
 };
 
 /// A repo, as a client writes it.
@@ -89,34 +93,78 @@ impl From<Failure> for Miss {
     }
 }
 
-/// One version of a repo, by its card.
+/// One state of a repo: a version, by its card, or what was committed after it and is not signed yet.
 #[derive(Debug)]
 pub struct Version {
-    card: Verified,
-    manifest: OnceLock<Manifest>,
+    root: Cid,
+    said: Said,
+    files: OnceLock<Vec<FileEntry>>,
+}
+
+#[derive(Debug)]
+enum Said {
+    Card(Box<Verified>),
+    Draft(Box<Draft>),
+    /// A repo that was made, in which there is nothing yet; since when.
+    Empty(String),
 }
 
 impl Version {
-    /// The card, verified when it was read.
-    pub fn card(&self) -> &Verified {
-        &self.card
+    fn signed(card: Verified) -> Self {
+        let root = card.statement().root;
+        Self { root, said: Said::Card(Box::new(card)), files: OnceLock::new() }
+    }
+
+    /// The card, verified when it was read; none if nobody has signed it yet.
+    pub fn card(&self) -> Option<&Verified> {
+        match &self.said {
+            Said::Card(card) => Some(card),
+            Said::Draft(_) | Said::Empty(_) => None,
+        }
+    }
+
+    /// Root of its files.
+    pub fn root(&self) -> &Cid {
+        &self.root
     }
 
     /// What Hugging Face clients know it by.
     pub fn commit(&self) -> CommitId {
-        CommitId::of(&self.card.statement().root)
+        CommitId::of(&self.root)
     }
 
-    /// Its files as they are signed; blocks.
+    /// What it is called in lists of commits.
+    pub fn title(&self) -> String {
+        match &self.said {
+            Said::Card(card) => format!("version {}", card.statement().version),
+            Said::Draft(draft) => draft.note.title.clone(),
+            Said::Empty(_) => "nothing yet".to_owned(),
+        }
+    }
+
+    /// When it was made, as whoever made it says: RFC 3339, UTC.
+    pub fn made_at(&self) -> String {
+        match &self.said {
+            Said::Card(card) => card.statement().created_at.to_string(),
+            Said::Draft(draft) => draft.note.at.clone(),
+            Said::Empty(at) => at.clone(),
+        }
+    }
+
+    /// Its files as they are signed or were committed, sorted by path; blocks.
     ///
     /// # Errors
     /// Failure (1) if the list beside the card is not here; refused (4) if it is another one.
-    pub fn manifest(&self, library: &Library) -> Result<&Manifest, Failure> {
-        if let Some(manifest) = self.manifest.get() {
-            return Ok(manifest);
+    pub fn files(&self, library: &Library) -> Result<&[FileEntry], Failure> {
+        if let Some(files) = self.files.get() {
+            return Ok(files);
         }
-        let manifest = sign::signed_files(library, &self.card)?;
-        Ok(self.manifest.get_or_init(|| manifest))
+        let files = match &self.said {
+            Said::Card(card) => sign::signed_files(library, card)?.into_files(),
+            Said::Draft(draft) => drafts::manifest(library, draft)?.into_files(),
+            Said::Empty(_) => Vec::new(),
+        };
+        Ok(self.files.get_or_init(|| files))
     }
 }
 
@@ -147,7 +195,7 @@ impl Versions {
             return Ok(Some(known));
         }
         let Some(card) = sign::card_of(library, &held.tree)? else { return Ok(None) };
-        let version = Arc::new(Version { card, manifest: OnceLock::new() });
+        let version = Arc::new(Version::signed(card));
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= limits::HUB_VERSIONS {
             kept.remove(0);
@@ -156,9 +204,10 @@ impl Versions {
         Ok(Some(version))
     }
 
-    fn known(&self, card: &crate::dag::Cid) -> Option<Arc<Version>> {
+    fn known(&self, card: &Cid) -> Option<Arc<Version>> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = kept.iter().position(|version| version.card.id() == card)?;
+        let at =
+            kept.iter().position(|version| version.card().is_some_and(|own| own.id() == card))?;
         let version = kept.remove(at);
         kept.push(Arc::clone(&version));
         Some(version)
@@ -296,6 +345,9 @@ fn admit(library: &Library, card: &Verified) -> Result<(), Failure> {
 
 /// The answer from what is in the library now.
 fn answer(library: &Library, sought: &Sought, looked: Result<(), Failure>) -> Result<State, Miss> {
+    if let Some(state) = draft(library, sought)? {
+        return Ok(state);
+    }
     let found = held(library, sought)?;
     if let Err(failure) = &looked
         && !found.is_empty()
@@ -309,16 +361,14 @@ fn answer(library: &Library, sought: &Sought, looked: Result<(), Failure>) -> Re
     let Some(version) = library.inner.versions.get(library, &held)? else {
         return Err(missing(library, sought, looked));
     };
-    let statement = version.card.statement();
-    let warning = match statement.status {
-        Status::Active => None,
-        Status::Withdrawn if sought.revision == Revision::Head => {
-            let said = chain::remarks(&version.card, &crate::card::policy::Admission::Known);
-            return Err(Miss::Withdrawn(said.join("; ")));
-        }
-        Status::Deprecated | Status::Withdrawn => {
-            let said = chain::remarks(&version.card, &crate::card::policy::Admission::Known);
-            Some(said.join("; "))
+    let warning = match version.card().map(|card| (card, card.statement().status)) {
+        None | Some((_, Status::Active)) => None,
+        Some((card, status)) => {
+            let said = chain::remarks(card, &Admission::Known).join("; ");
+            if status == Status::Withdrawn && sought.revision == Revision::Head {
+                return Err(Miss::Withdrawn(said));
+            }
+            Some(said)
         }
     };
     Ok(State {
@@ -329,6 +379,44 @@ fn answer(library: &Library, sought: &Sought, looked: Result<(), Failure>) -> Re
         compared: library.is_own(&sought.publisher)
             || Note::of(&held.tree).statements == Some(Statements::Hold),
     })
+}
+
+/// What was committed for one of the user's own repos and is not signed yet: it stands above every version.
+fn draft(library: &Library, sought: &Sought) -> Result<Option<State>, Failure> {
+    if sought.publisher != *library.publisher() {
+        return Ok(None);
+    }
+    let own = Own { kind: sought.id.kind, name: sought.name.clone() };
+    let is_meant = |draft: &Draft| match &sought.revision {
+        Revision::Head => true,
+        Revision::Commit(commit) => CommitId::of(&draft.held.tree.root) == *commit,
+        Revision::Cid(cid) => draft.held.tree.root == *cid,
+        Revision::Version(_) => sought.revision.short_commit().is_some_and(|start| {
+            CommitId::of(&draft.held.tree.root).to_string().starts_with(start)
+        }),
+    };
+    let is_empty_one = match sought.revision {
+        Revision::Head => true,
+        Revision::Commit(commit) => commit == CommitId::of(&drafts::nothing_yet()),
+        Revision::Cid(_) | Revision::Version(_) => false,
+    };
+    let found = drafts::drafts(library, &own)?.into_iter().rev().find(is_meant);
+    let (root, said) = match found {
+        Some(draft) => (draft.held.tree.root, Said::Draft(Box::new(draft))),
+        None => match drafts::made_at(library, &own)? {
+            Some(at) if is_empty_one => (drafts::nothing_yet(), Said::Empty(at)),
+            _ => return Ok(None),
+        },
+    };
+    let visibility = drafts::visibility(library, &own)?;
+    let shown = allows(visibility, sought.audience);
+    Ok(shown.then(|| State {
+        version: Arc::new(Version { root, said, files: OnceLock::new() }),
+        visibility,
+        warning: None,
+        whole: true,
+        compared: true,
+    }))
 }
 
 /// Why nothing was found: the repo or the revision.

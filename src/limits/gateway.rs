@@ -60,3 +60,39 @@ pub const HUB_INDEXES: usize = 64;
 pub const HUB_INDEXES_AT_ONCE: usize = 8;
 /// See [`HUB_INDEXES`].
 pub const HUB_INDEXES_WAIT: Duration = Duration::from_secs(3);
+
+/// How long a repo's uploads rest before the last state is signed: a client's next batch is under way by then.
+pub const DRAFT_QUIET: Duration = Duration::from_secs(10);
+
+/// How often a daemon looks whether one has rested so long.
+pub const DRAFT_PAUSE: Duration = Duration::from_secs(1);
+
+/// States of one repo that are not signed yet: at 250 files a commit, a million files.
+pub const DRAFTS: usize = 4096;
+
+/// Characters of a commit's title that are kept.
+pub const DRAFT_TITLE_MAX: usize = 200;
+
+/// Changes in one commit; clients send at most 1,000.
+pub const COMMIT_CHANGES: usize = 100_000;
+
+/// Bytes of one line of a commit, a file in base64 in it: 48 MB. Larger ones come by LFS or Xet.
+pub const COMMIT_LINE: usize = 64 * MIB;
+
+/// Commits read at a time, each with such a line in memory.
+pub const COMMITS_AT_ONCE: usize = 2;
+
+/// Bytes up to which a client is told to put a file into the commit itself.
+pub const INLINE_FILE: u64 = MIB as u64;
+
+/// Bytes of the largest file that is taken in.
+pub const UPLOAD_MAX: u64 = 1 << 40;
+
+/// How long a client may send nothing of a body.
+pub const UPLOAD_STALL: Duration = Duration::from_secs(60);
+
+/// Bytes of one xorb as a Xet client sends it: 64 MiB of data, their headers and what follows them.
+pub const XORB_MAX: usize = 72 * MIB;
+
+/// Bytes of one shard: clients begin another at 64 MiB.
+pub const SHARD_MAX: usize = 80 * MIB;

@@ -57,6 +57,15 @@ impl Error {
         Self { commit: Some(commit), ..error }
     }
 
+    /// The same for a Xet client, which shows no text, takes 507 for a reason to try again for minutes, and gives up at a 413.
+    pub(super) fn for_uploader(mut self) -> Self {
+        tracing::warn!(status = %self.status, "an upload was refused: {}", self.message);
+        if self.status == StatusCode::INSUFFICIENT_STORAGE {
+            self.status = StatusCode::PAYLOAD_TOO_LARGE;
+        }
+        self
+    }
+
     pub(super) fn response(&self) -> Response {
         let body = json!({ "error": self.message }).to_string();
         let mut response = Response::new(Body::from(body));

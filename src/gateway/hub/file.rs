@@ -37,7 +37,7 @@ pub(super) async fn answer(
     let entry = {
         let (library, version) = (library.clone(), state.version.clone());
         let path = path.to_owned();
-        blocking(move || Ok(find(version.manifest(&library)?.files(), &path).cloned())).await?
+        blocking(move || Ok(find(version.files(&library)?, &path).cloned())).await?
     };
     let entry = entry.ok_or_else(|| Error::no_entry(commit, path))?;
     let etag = format!("\"{}\"", hex(&entry.sha256));

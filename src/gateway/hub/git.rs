@@ -17,6 +17,11 @@ pub(super) fn pointer(sha256: &[u8; 32], size: u64) -> String {
     format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {size}\n")
 }
 
+/// The id of a file with these bytes, 40 hex digits.
+pub(super) fn blob_id(bytes: &[u8]) -> String {
+    hex(&object("blob", bytes))
+}
+
 /// The id of an LFS file's pointer, 40 hex digits.
 pub(super) fn pointer_id(sha256: &[u8; 32], size: u64) -> String {
     hex(&pointer_sha1(sha256, size))
@@ -109,8 +114,8 @@ mod tests {
 
     #[test]
     fn blobs_have_the_ids_of_git_hash_object() {
-        assert_eq!(hex(&object("blob", b"")), "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391");
-        assert_eq!(hex(&object("blob", b"hello\n")), "ce013625030ba8dba906f756967f9e9ca394464a");
+        assert_eq!(blob_id(b""), "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391");
+        assert_eq!(blob_id(b"hello\n"), "ce013625030ba8dba906f756967f9e9ca394464a");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use serde_json::{Map as Object, Value as Json, json};
 use super::git;
 use crate::{
     card::{
-        CommitId, Manifest, Verified,
+        CommitId, Verified,
         json::{Map, Value, hex},
         manifest::FileEntry,
     },
@@ -58,7 +58,7 @@ pub(super) fn repo(
 }
 
 /// The files as a repo's info lists them; `full`: with sizes and digests.
-pub(super) fn siblings(manifest: &Manifest, full: bool) -> Json {
+pub(super) fn siblings(files: &[FileEntry], full: bool) -> Json {
     let sibling = |file: &FileEntry| {
         let mut object = json!({ "rfilename": file.path });
         if full {
@@ -68,7 +68,7 @@ pub(super) fn siblings(manifest: &Manifest, full: bool) -> Json {
         }
         object
     };
-    manifest.files().iter().map(sibling).collect()
+    files.iter().map(sibling).collect()
 }
 
 /// Every file is of the large kind, known by its digest; `key`: what the digest is called.

@@ -19,7 +19,7 @@ pub(super) async fn answer(asked: &Asked<'_>, kind: Kind) -> Result<Response, Er
     let mut repos: Vec<(Listing, Object<String, Json>)> = listings
         .into_iter()
         .map(|it| {
-            let card = it.version.as_ref().map(|version| version.card());
+            let card = it.version.as_ref().and_then(|version| version.card());
             let object = info::repo(&it.id, it.commit, it.visibility, card);
             (it, object)
         })
@@ -38,7 +38,7 @@ pub(super) async fn answer(asked: &Asked<'_>, kind: Kind) -> Result<Response, Er
     let page = blocking(move || {
         let with_files = |(listing, mut object): (Listing, Object<String, Json>)| {
             if let (true, Some(version)) = (full, &listing.version) {
-                let siblings = info::siblings(version.manifest(&library)?, false);
+                let siblings = info::siblings(version.files(&library)?, false);
                 object.insert("siblings".to_owned(), siblings);
             }
             Ok(Json::Object(object))

@@ -84,7 +84,7 @@ pub(super) async fn blob(
 async fn files(library: &Library, state: &State) -> Result<Vec<FileEntry>, Error> {
     let (library, version) = (library.clone(), state.version.clone());
     let gguf = move || {
-        let files = version.manifest(&library)?.files().iter();
+        let files = version.files(&library)?.iter();
         Ok(files.filter(|file| is_gguf(file)).cloned().collect())
     };
     Ok(blocking(gguf).await?)

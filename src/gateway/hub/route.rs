@@ -17,8 +17,10 @@ use self::id::{API_WORDS, FILE_WORDS, repo};
 
 mod id;
 mod query;
+mod upload;
 
 pub(super) use self::query::{Query, form, query};
+pub(super) use self::upload::{Bytes, Upload, address};
 
 /// Longest raw path in bytes: the longest path of a file with every byte escaped, and what stands before it.
 const PATH_MAX: usize = 4 * 4096;
@@ -82,6 +84,8 @@ pub(super) enum Route {
     Manifest { repo: RepoId, tag: String },
     /// `GET /v2/{namespace}/{name}/blobs/{digest}`: a layer of it.
     Blob { repo: RepoId, digest: String },
+    /// `/_up/{kind}/{name}/{batch}/…`: bytes of an upload, at an address that an answer of ours gave.
+    Upload(Upload),
     /// A route of the Hub for a kind that has no repos here; no id: the list of all.
     OtherKind { id: Option<String> },
 }
@@ -110,6 +114,7 @@ impl Route {
             | Self::Create
             | Self::Delete
             | Self::ValidateYaml
+            | Self::Upload(_)
             | Self::OtherKind { .. } => None,
         }
     }
@@ -146,6 +151,9 @@ pub(super) fn parse(method: &Method, path: &str) -> Result<Route, Missed> {
             Ok(Route::Blob { repo, digest: single("the digest", digest)? })
         }
         ["v2", ..] => Err(Missed::Unknown),
+        ["_up", kind, name, batch, ref rest @ ..] => {
+            upload::parse(method, [kind, name, batch], rest).map(Route::Upload)
+        }
         ["datasets", ref rest @ ..] => content(method, Kind::Dataset, rest),
         ["spaces" | "kernels", ref rest @ ..] => content(method, Kind::Model, rest).map(other),
         ref rest => content(method, Kind::Model, rest),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value as Json, json};
 
 use super::{git, info};
-use crate::card::{Manifest, Verified, manifest::FileEntry};
+use crate::{card::manifest::FileEntry, library::hub::Version};
 
 /// The files of a version and the directories between them.
 pub(super) struct Listing<'a> {
@@ -17,8 +17,7 @@ pub(super) struct Listing<'a> {
 
 impl<'a> Listing<'a> {
     /// `expand`: say with each entry which version it is from.
-    pub(super) fn new(manifest: &'a Manifest, card: &Verified, expand: bool) -> Self {
-        let files = manifest.files();
+    pub(super) fn new(files: &'a [FileEntry], version: &Version, expand: bool) -> Self {
         let blobs: Vec<(&str, [u8; 20])> = files
             .iter()
             .map(|file| (file.path.as_str(), git::pointer_sha1(&file.sha256, file.size)))
@@ -26,11 +25,10 @@ impl<'a> Listing<'a> {
         let mut directories = git::tree_ids(&blobs);
         directories.remove("");
         let last = expand.then(|| {
-            let statement = card.statement();
             json!({
-                "id": crate::card::CommitId::of(&statement.root).to_string(),
-                "title": format!("version {}", statement.version),
-                "date": statement.created_at.to_string(),
+                "id": version.commit().to_string(),
+                "title": version.title(),
+                "date": version.made_at(),
             })
         });
         Self { files, directories, last }

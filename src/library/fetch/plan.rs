@@ -327,7 +327,8 @@ impl Plan {
             owner: self.place.owner,
             state: TreeState::Whole,
             created_at: SystemTime::now(),
-            note: Note { name: None, partial: self.partial, named_by, statements, over }.to_text(),
+            note: Note { partial: self.partial, named_by, statements, over, ..Note::default() }
+                .to_text(),
         }
     }
 

@@ -53,7 +53,7 @@ pub async fn body(
     entry: &FileEntry,
     range: Range<u64>,
 ) -> Result<Body, Failure> {
-    let root = state.version.card.statement().root;
+    let root = state.version.root();
     let cat = Cat {
         reference: format!("{root}:{}", entry.path),
         offset: 0,
@@ -113,7 +113,7 @@ async fn look(
     file: &File,
     entry: &FileEntry,
 ) -> Result<(), Failure> {
-    let leave = trust::leave(library, Some(&state.version.card), false, false)?;
+    let leave = trust::leave(library, state.version.card(), false, false)?;
     if leave == Leave::Given {
         return Ok(());
     }

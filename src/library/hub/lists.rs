@@ -6,9 +6,15 @@ use futures::{StreamExt as _, stream};
 
 use super::{RepoId, State, Version, held, parse_revision, repo};
 use crate::{
-    card::{CommitId, Identity, Verified, index::Listed, statement::Status},
+    card::{CommitId, Identity, RepoName, index::Listed, name, statement::Status},
     config::{Audience, Visibility, allows, gateway::OnDemand},
-    library::{Library, blocking, chain, fetch::index_of_publisher, refs::Held, sign, trust},
+    library::{
+        Library, blocking, chain,
+        drafts::{self, Own},
+        fetch::index_of_publisher,
+        refs::Held,
+        seed, sign, trust,
+    },
     limits,
     rpc::{Code, Failure, Kind, Resolve},
 };
@@ -104,7 +110,7 @@ fn listing(
         return Ok(None);
     }
     let Some(version) = library.inner.versions.get(library, held)? else { return Ok(None) };
-    if version.card().statement().status == Status::Withdrawn {
+    if version.card().is_none_or(|card| card.statement().status == Status::Withdrawn) {
         return Ok(None);
     }
     let namespace = trust::folder_name(library, publisher)?;
@@ -155,27 +161,64 @@ async fn listed(library: &Library, publisher: &Identity) -> Vec<(String, Listed)
     newest.collect()
 }
 
-/// The versions up to this one, the newest first, as far as their cards are here; no more than `most`. Cards over one tree
-/// are one commit, the newest of them.
+/// A state in the history of a repo.
+#[derive(Debug, Clone)]
+pub struct Past {
+    /// What clients know it by.
+    pub commit: CommitId,
+    /// What it is called.
+    pub title: String,
+    /// When it was made, RFC 3339.
+    pub made_at: String,
+}
+
+/// The states up to this one, the newest first, as far as their cards are here; no more than `most`. Cards over one tree are
+/// one state, the newest of them.
 ///
 /// # Errors
 /// As the store fails; refused (4) for a damaged card.
-pub fn commits(library: &Library, state: &State, most: usize) -> Result<Vec<Verified>, Failure> {
-    let mut cards: Vec<Verified> = Vec::new();
-    let mut at = Some(state.version.card().clone());
+pub fn history(
+    library: &Library,
+    id: &RepoId,
+    state: &State,
+    most: usize,
+) -> Result<Vec<Past>, Failure> {
+    let mut past: Vec<Past> = Vec::new();
+    let mut at = state.version.card().cloned();
+    if at.is_none() {
+        let name: RepoName = id
+            .name
+            .parse()
+            .map_err(|why: name::Error| Failure::new(Code::Usage, why.to_string()))?;
+        let drafts = drafts::drafts(library, &Own { kind: id.kind, name: name.clone() })?;
+        let upto = drafts.iter().rposition(|draft| draft.held.tree.root == *state.version.root());
+        let upto = upto.map_or(0, |at| at + 1);
+        past.extend(drafts[..upto].iter().rev().map(|draft| Past {
+            commit: CommitId::of(&draft.held.tree.root),
+            title: draft.note.title.clone(),
+            made_at: draft.note.at.clone(),
+        }));
+        let mut versions = seed::versions(library, &name)?;
+        versions.sort_by_key(|(_, tree)| tree.seq);
+        at = versions.last().map(|(_, tree)| sign::card_of(library, tree)).transpose()?.flatten();
+    }
     while let Some(card) = at.take() {
-        let before = card.statement().prev;
-        let again = cards.last().is_some_and(|last| last.statement().root == card.statement().root);
-        if !again {
-            cards.push(card);
+        let version = Version::signed(card.clone());
+        if past.last().is_none_or(|last| last.commit != version.commit()) {
+            past.push(Past {
+                commit: version.commit(),
+                title: version.title(),
+                made_at: version.made_at(),
+            });
         }
-        if cards.len() < most
-            && let Some(id) = before
+        if past.len() < most
+            && let Some(before) = card.statement().prev
         {
-            at = sign::card_by_id(library, &id)?;
+            at = sign::card_by_id(library, &before)?;
         }
     }
-    Ok(cards)
+    past.truncate(most);
+    Ok(past)
 }
 
 /// The versions of a repo that are here, as names and what they stand for, the newest first.

@@ -259,7 +259,7 @@ fn a_new_card_over_the_same_files_loses_nothing_and_a_changed_file_is_listed_onc
     let model = home.model("changing", 61);
     let path = model.to_str().expect("UTF-8");
     home.seed(&model, &[]);
-    let said = home.say(&["seed", path, "--license", "mit"]);
+    let said = home.say(&["seed", path, "--version", "2.0"]);
     assert_eq!(said.code, 0, "{said:#?}");
     assert!(!said.stderr.contains("can no longer be served"), "{said:#?}");
     assert_eq!(home.ask(&["ls"])["repos"].as_array().map(Vec::len), Some(2), "two versions");
