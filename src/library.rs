@@ -47,6 +47,7 @@ pub mod token;
 pub mod trust;
 mod verify;
 mod watch;
+mod word;
 
 use std::{
     fmt,
@@ -120,6 +121,8 @@ struct Inner {
     noting: Mutex<()>,
     /// One change at a time of a tree's list of files that several fetches fill.
     listing: Mutex<()>,
+    /// What is remembered of cards.
+    facts: word::Facts,
     /// Cancelled when the node is about to stop.
     ended: CancellationToken,
 }
@@ -169,6 +172,7 @@ impl Library {
                 versions: hub::Versions::default(),
                 noting: Mutex::default(),
                 listing: Mutex::default(),
+                facts: word::Facts::default(),
                 ended: CancellationToken::new(),
             }),
         })

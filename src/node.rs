@@ -118,6 +118,9 @@ impl Node {
             }),
         };
         if role == Role::Daemon {
+            for line in library::trust::wrong(&node.inner.library) {
+                tracing::warn!("{line}");
+            }
             node.inner.library.announce_all().await?;
             let tended = node.clone();
             node.inner.tasks.spawn(async move {

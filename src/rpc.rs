@@ -47,7 +47,7 @@ pub use names::{Name, NameLine, NameRepo, Names, Resolve};
 
 pub use node::{
     ChangedFile, Health, Identity, Initialised, PeerLine, Peers, RefutedLine, Status, StoreFigures,
-    TransferLine,
+    TransferLine, WithdrawnLine,
 };
 
 pub use signatures::{ImportSig, ImportedSignature, SignatureLine};

@@ -55,7 +55,7 @@ use std::ops::Range;
 use crate::dag::name::escape;
 use crate::limits;
 
-pub use admit::{Admitted, Refusal, admit};
+pub use admit::{Admitted, Leave, Refusal, admit};
 pub use gguf::Facts as GgufFacts;
 pub use pieces::Pieces;
 pub use safetensors::Facts as SafetensorsFacts;

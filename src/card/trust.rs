@@ -2,7 +2,7 @@
 //!
 //! Only the user makes trust (`trust add ALIAS ID`); a first contact, a signature or a name never does (design
 //! section 5). Fields that later versions write here are kept; those that this one does not know are named in
-//! [`TrustList::unread`], since a mistyped rule is no rule. [`decide`] is the one place where the rules are applied.
+//! [`TrustList::unread`], since a mistyped rule is no rule, and in `[default]` they are an error. [`decide`] is the one place where the rules are applied.
 //! Lookups are by hash: a list of ten thousand decides as fast as one of ten. Reading and writing the file is `cli`'s
 //! and `library`'s. Provenance 7.8, with the defaults.
 
@@ -20,7 +20,9 @@ use super::name::{Alias, RepoName};
 
 use file::File;
 
-pub use decide::{CardFacts, Claim, Decision, Facts, Reason, Rule, Weight, decide};
+pub use decide::{
+    CardFacts, Claim, Decision, Facts, Reason, Rule, Weight, decide, decide_publisher,
+};
 pub use file::{
     Answer, Block, Blocked, Defaults, Endorser, MaxSize, Require, Scope, Trusted, Unknown, Whose,
 };
@@ -158,6 +160,25 @@ impl Index {
     }
 }
 
+/// Where a file can't be read and why. What the whole file's reading tells of `[default]` names no line; `[default]` read by
+/// itself does.
+fn syntax(text: &str, error: &toml::de::Error) -> Error {
+    #[derive(serde::Deserialize)]
+    struct Rules {
+        #[serde(default, rename = "default")]
+        _default: Defaults,
+    }
+    let by_itself = toml::from_str::<Rules>(text).err();
+    let error = by_itself.as_ref().filter(|it| it.span().is_some()).unwrap_or(error);
+    let at = error.span().and_then(|span| text.get(..span.start)).map(|before| {
+        let line = before.matches('\n').count();
+        let field = text.lines().nth(line).and_then(|line| line.split('=').next());
+        format!("line {}, {}: ", line + 1, shortened(field.unwrap_or_default().trim()))
+    });
+    let why = error.message().replace('\n', " ");
+    Error::Syntax(format!("{}{}", at.unwrap_or_default(), shortened(&why)))
+}
+
 fn bounded(what: &'static str, len: usize, max: usize) -> Result<(), Error> {
     if len > max { Err(Error::TooMany { what, max }) } else { Ok(()) }
 }
@@ -173,8 +194,7 @@ impl TrustList {
     /// Every [`Error`] but [`Error::EndorserNeeded`].
     pub fn from_toml(text: &str) -> Result<Self, Error> {
         bounded("bytes", text.len(), limits::TRUST_FILE_MAX)?;
-        let file: File =
-            toml::from_str(text).map_err(|error| Error::Syntax(shortened(&error.to_string())))?;
+        let file: File = toml::from_str(text).map_err(|error| syntax(text, &error))?;
         let index = Index::of(&file)?;
         Ok(Self { file, index })
     }
@@ -353,14 +373,14 @@ impl TrustList {
         })
     }
 
-    /// Places of fields that this version does not know, e.g. `default.unkown`: of a later version, or mistyped.
+    /// Places of fields that this version does not know, e.g. `publisher.modles`: of a later version, or mistyped. Those of
+    /// `[default]` are an error.
     pub fn unread(&self) -> Vec<String> {
         let file = &self.file;
         let mut unread: Vec<String> = file.other.keys().cloned().collect();
         let mut add = |place: &str, table: &toml::Table| {
             unread.extend(table.keys().map(|field| format!("{place}.{field}")));
         };
-        add("default", &file.default.other);
         file.publishers.iter().for_each(|one| add("publisher", &one.scope.other));
         file.endorsers.iter().for_each(|one| add("endorser", &one.other));
         file.requires.iter().for_each(|one| add("require", &one.other));

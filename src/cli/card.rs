@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 
 use super::{
     args::{CardAction, CardInitArgs, StatusArgs},
-    get::whose,
+    get::{remarks, whose},
     output::{Screen, print_text, size},
 };
 use crate::{
@@ -58,7 +58,7 @@ pub(super) fn print_shown(answer: &CardShown) {
     if let Some(release) = &answer.release {
         text += &format!("  release  {release}\n");
     }
-    text += &format!("  {}\n", whose(&answer.provenance));
+    text += &format!("  {}\n{}", whose(&answer.provenance), remarks(&answer.provenance));
     text.extend(stated(answer));
     let statement = serde_json::to_string_pretty(&answer.statement).unwrap_or_default();
     print_text(&format!("{text}{}\n", plain(&statement)));

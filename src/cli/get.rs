@@ -45,6 +45,11 @@ pub(super) fn whose(provenance: &Provenance) -> String {
     }
 }
 
+/// What is to be heeded of what the publisher says by now.
+pub(super) fn remarks(provenance: &Provenance) -> String {
+    provenance.remarks.iter().map(|line| format!("  WARNING  {line}\n")).collect()
+}
+
 /// The files that hold chat templates, in one line.
 fn templates(paths: &[String]) -> Option<String> {
     let first = paths.first()?;

@@ -1,6 +1,9 @@
 //! `lineage`: its answer as text.
 
-use super::output::{Screen, print_text};
+use super::{
+    card::loud,
+    output::{Screen, print_text},
+};
 use crate::{
     dag::name::escape,
     rpc::{Lineage, LineageCard, RelationLine},
@@ -75,7 +78,8 @@ fn details(relation: &RelationLine) -> Vec<String> {
 }
 
 fn named(card: &LineageCard) -> String {
-    format!("{}@{} by {}", card.name, card.revision, by(&card.publisher, &card.trust))
+    let stated = card.stated.map(|status| format!("  {}", loud(status))).unwrap_or_default();
+    format!("{}@{} by {}{stated}", card.name, card.revision, by(&card.publisher, &card.trust))
 }
 
 fn by(publisher: &str, trust: &str) -> String {

@@ -1,7 +1,8 @@
 //! `ls` and `show`.
 
 use super::{
-    get::whose,
+    card::loud,
+    get::{remarks, whose},
     output::{Screen, count, print_text, size},
     seed::reach,
     signatures,
@@ -22,8 +23,9 @@ pub(super) fn print_repos(answer: &Repos, screen: &Screen) {
             None | Some("hold" | "unchecked") => "",
             Some(_) => "  STATEMENTS DO NOT HOLD",
         };
+        let stated = repo.stated.map(|status| format!("  {}", loud(status))).unwrap_or_default();
         text += &format!(
-            "  {}{version}  {}, {}  {}  {}{refuted}\n    {}\n",
+            "  {}{version}  {}, {}  {}  {}{stated}{refuted}\n    {}\n",
             repo.name,
             count(repo.files, "file"),
             size(repo.bytes),
@@ -66,6 +68,7 @@ pub(super) fn print_shown(answer: &Shown) {
         Some(refuted) => format!("  its publisher's statements of the files {refuted}\n"),
         None => String::new(),
     };
+    text += &remarks(&answer.provenance);
     text += &signatures::lines(&answer.signatures);
     for file in &answer.entries {
         text += &format!("    {:>10}  {}\n", size(file.size), file.path);

@@ -1,13 +1,14 @@
 //! `status`, `peers` and `connect`.
 
 use super::{
+    card::loud,
     keep::count_of_indexes,
     output::{Screen, count, print_text, size},
     resolve::Context,
 };
 use crate::{
     config::rates::{Rate, Rates},
-    rpc::{Peers, Status},
+    rpc::{NameLine, Peers, Status},
 };
 
 pub(super) fn print(answer: &Status, context: &Context, screen: &Screen) {
@@ -67,6 +68,20 @@ pub(super) fn print(answer: &Status, context: &Context, screen: &Screen) {
             line.name, line.statements, line.card
         );
     }
+    text += &names(&answer.names);
+    for line in &answer.trust {
+        text += &format!("  WARNING  {line}\n");
+    }
+    for line in &answer.withdrawn {
+        let version =
+            line.version.as_deref().map(|version| format!("@{version}")).unwrap_or_default();
+        text += &format!(
+            "  {}  {}{version}: its publisher says so; root {}\n",
+            loud(line.stated),
+            line.name,
+            line.root
+        );
+    }
     if answer.unchecked > 0 {
         text += &format!(
             "  compared with their cards: all but {}\n",
@@ -82,6 +97,19 @@ pub(super) fn print(answer: &Status, context: &Context, screen: &Screen) {
             "seed the folder again to share what it holds now, or `modelswarm get` to restore",
         );
     }
+}
+
+/// The home's own names, where something is to be done about them.
+fn names(lines: &[NameLine]) -> String {
+    let ends = lines.iter().filter(|line| line.ends_soon).map(|line| {
+        format!(
+            "  WARNING  your names end at {} ({}), {} unfindable by name from then on: modelswarm name publish\n",
+            line.valid_until,
+            line.scope,
+            count(line.repos, "repo")
+        )
+    });
+    ends.collect()
 }
 
 pub(super) fn print_peers(answer: &Peers, screen: &Screen) {
@@ -122,4 +150,30 @@ pub(super) fn print_limits(answer: &Rates) {
         shown(answer.peer_max_up),
         shown(answer.peer_max_down)
     ));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_told_of_a_line_each_where_they_end_soon_and_not_otherwise() {
+        let line = |scope: &str, ends_soon| NameLine {
+            scope: scope.to_owned(),
+            index: "baguqeera".to_owned(),
+            sequence: 3,
+            valid_until: "2026-12-01T00:00:00Z".to_owned(),
+            ends_soon,
+            repos: 2,
+            peers: None,
+        };
+        assert_eq!(names(&[]), "");
+        assert_eq!(names(&[line("lan", false), line("public", false)]), "");
+        let told = names(&[line("lan", true), line("public", false)]);
+        assert_eq!(told.lines().count(), 1);
+        for said in ["WARNING", "lan", "2026-12-01T00:00:00Z", "2 repos", "modelswarm name publish"]
+        {
+            assert!(told.contains(said), "{said} in {told}");
+        }
+    }
 }

@@ -1,8 +1,12 @@
 //! `trust add`, `trust add-endorser`, `trust list`, `trust rm`, `trust rm-endorser`, `trust block`, `trust why`.
 
-use super::{args::TrustAction, output::print_text};
+use super::{
+    args::TrustAction,
+    output::{Screen, print_text},
+};
 use crate::{
     dag::name::escape,
+    library::trust::unread_warning,
     rpc::{Request, TrustedPublishers, Why},
 };
 
@@ -22,7 +26,8 @@ pub(super) fn request(action: TrustAction) -> Request {
     }
 }
 
-pub(super) fn print(answer: &TrustedPublishers) {
+pub(super) fn print(answer: &TrustedPublishers, screen: &Screen) {
+    warn(&answer.unread, screen);
     if answer.publishers.is_empty() {
         print_text("  no publisher is trusted yet\n");
     }
@@ -44,7 +49,14 @@ pub(super) fn print(answer: &TrustedPublishers) {
     print_text(&(lines + &endorsers + &blocked.collect::<String>()));
 }
 
-pub(super) fn print_why(answer: &Why) {
+fn warn(unread: &[String], screen: &Screen) {
+    if let Some(warning) = unread_warning(unread) {
+        screen.warning(&warning);
+    }
+}
+
+pub(super) fn print_why(answer: &Why, screen: &Screen) {
+    warn(&answer.unread, screen);
     let mut text = String::new();
     for reason in &answer.reasons {
         text += &format!("  {:9}  {:7}  {}\n", reason.rule, reason.weight, reason.text);

@@ -1,7 +1,7 @@
 //! `verify`: its request and its answer as text.
 
 use super::{
-    get::whose,
+    get::{remarks, whose},
     output::{count, print_text, size},
     signatures,
 };
@@ -44,6 +44,7 @@ pub(super) fn print(answer: &Verified) {
             answer.root
         );
     }
+    text += &remarks(&answer.provenance);
     text += &signatures::lines(&answer.signatures);
     print_text(&text);
 }

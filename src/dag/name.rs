@@ -73,14 +73,24 @@ fn refuse(name: &str, fault: Fault) -> Error {
 /// `text` as a terminal may show it: what controls, hides or reverses becomes `\u{…}`, and what is beyond 256
 /// characters is cut.
 pub fn escape(text: &str) -> String {
+    shown(text, 256, true)
+}
+
+/// The same of a sentence of ours with words from outside in it, of which each is bounded: its quotes stay as they are, and
+/// only what is beyond 4,096 characters is cut.
+pub fn escape_sentence(text: &str) -> String {
+    shown(text, 4096, false)
+}
+
+fn shown(text: &str, max: usize, quotes: bool) -> String {
     let mut out = String::new();
     for (i, c) in text.chars().enumerate() {
-        if i == 256 {
+        if i == max {
             out.push('…');
             break;
         }
         match c {
-            '\\' | '"' => out.extend(['\\', c]),
+            '\\' | '"' if quotes => out.extend(['\\', c]),
             _ if control(c) || bidi(c) || invisible(c) => {
                 // Writing into a String cannot fail.
                 let _ = write!(out, "{}", c.escape_unicode());

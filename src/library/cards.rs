@@ -12,7 +12,7 @@ use super::{
     keep::name_of,
     names,
     refs::{self, Held},
-    seed, sign,
+    seed, sign, word,
 };
 use crate::{
     card::{
@@ -25,6 +25,7 @@ use crate::{
     },
     dag::{
         Cid, Entry,
+        name::escape,
         unixfs::{self, Node},
     },
     limits,
@@ -203,6 +204,24 @@ fn restate_now(
         .hint("modelswarm rm forgets it here"));
     }
     let name = card.statement().name.clone();
+    let replaced_by = restate.replaced_by.as_deref();
+    let replaced_by = replaced_by.map(|text| instead(library, &card, text)).transpose()?;
+    let said = word::newest(library, &card)?;
+    let words = [("reason", &restate.reason), ("replacedBy", &replaced_by)];
+    let same = words.iter().all(|(field, text)| {
+        said.statement().other.get(*field).and_then(Value::as_text) == text.as_deref()
+    });
+    if same && said.statement().status == restate.status {
+        let word = match restate.status {
+            Status::Withdrawn => "withdrawn",
+            Status::Deprecated => "deprecated",
+            Status::Active => "in use",
+        };
+        let version = &card.statement().version;
+        watch
+            .warn(format!("{name}@{version} is already {word}, in these words: nothing is signed"));
+        return Ok(Vec::new());
+    }
     // As `seed` does: never behind a card that this key signed, nor on a fork.
     let (head, newest) = seed::head(library, &name, &seed::versions(library, &name)?, None)?
         .expect("a version of the repo is held, so it has a head");
@@ -210,7 +229,7 @@ fn restate_now(
     let again = head.id() != card.id() && head.statement().root != card.statement().root;
     let newest = if again { Some(newest.ok_or_else(|| forgotten(&head))?) } else { None };
     let mut other = card.statement().other.clone();
-    for (field, text) in [("reason", &restate.reason), ("replacedBy", &restate.replaced_by)] {
+    for (field, text) in words {
         other.remove(field);
         other.extend(text.iter().map(|text| (field.to_owned(), Value::Text(text.clone()))));
     }
@@ -224,6 +243,25 @@ fn restate_now(
     }
     tracing::debug!(%name, cards = made.len(), "stated anew");
     Ok(made)
+}
+
+/// What is to be used instead, as it is signed: a CID, or the card of a version of the same repo.
+fn instead(library: &Library, card: &Verified, text: &str) -> Result<String, Failure> {
+    if text.parse::<Cid>().is_ok() {
+        return Ok(text.to_owned());
+    }
+    let statement = card.statement();
+    let (publisher, name) = (statement.publisher.to_string(), statement.name.to_string());
+    let version = text.strip_prefix(&format!("{name}@")).unwrap_or(text);
+    let trees = versions(library, &publisher, &name)?;
+    let found = trees.iter().find(|tree| tree.version.as_deref() == Some(version));
+    found.and_then(|tree| tree.card).map(|card| card.to_string()).ok_or_else(|| {
+        Failure::new(
+            Code::Usage,
+            format!("--replaced-by {}: it is no CID and no version of {name}", escape(text)),
+        )
+        .hint("give the id of a card, the CID of a release, or a version of the same repo: modelswarm card log shows them")
+    })
 }
 
 /// Signs a card after `before` that states the files of `card` anew.

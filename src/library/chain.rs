@@ -42,7 +42,7 @@ pub(super) fn check(
     }
     admission.map_err(|refusal| {
         Failure::new(Code::Refused, format!("{publisher}/{name}: {refusal}"))
-            .hint("modelswarm card log shows the versions that are known")
+            .hint("name its CID to use it all the same; modelswarm card log shows the versions that are known")
     })
 }
 

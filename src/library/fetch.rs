@@ -31,7 +31,9 @@ use self::{
     source::Source,
     unfinished::Unfinished,
 };
-use super::{Library, Watch, blocking, chain, claims, content, labs, policy, sign, watch};
+use super::{
+    Library, Watch, blocking, chain, claims, content, labs, policy, sign, trust, watch, word,
+};
 use crate::card::Verified;
 use crate::dag::Cid;
 use crate::network::Multiaddr;
@@ -137,6 +139,7 @@ async fn run(library: Library, get: Get, job: Arc<Job>) -> Result<Outcome, Failu
     if let Some(card) = &origin.card {
         warn_of_namesakes(&library, card, &job).await?;
     }
+    warn_of_unread_rules(&library, &job).await?;
     judge(&library, &origin).await?.into_iter().for_each(|remark| job.warn(remark));
     let mut plan = Plan::make(&library, &get, Purpose::Keep, &origin, &mut source).await?;
     let mut outcome = plan.outcome(&origin);
@@ -181,6 +184,7 @@ async fn judge(library: &Library, origin: &Origin) -> Result<Vec<String>, Failur
     }
     let root = origin.root;
     let (library, card) = (library.clone(), origin.card.clone());
+    let later = origin.later.clone();
     let (explicit, named) = (origin.explicit, origin.named);
     let cids: Vec<Cid> = origin.release.into_iter().chain([origin.root]).collect();
     blocking(move || {
@@ -190,11 +194,19 @@ async fn judge(library: &Library, origin: &Origin) -> Result<Vec<String>, Failur
         let subject = policy::Subject { card, root: &root, cids: &cids, named, admission };
         let mut remarks = policy::enforce(&library, &subject)?;
         let Some((card, admission)) = card.zip(admission) else { return Ok(remarks) };
-        remarks.extend(chain::remarks(card, admission));
+        remarks.extend(word::remarks(&library, card, admission, later.as_ref())?);
         remarks.extend(labs::overdue(&library, card)?);
         Ok(remarks)
     })
     .await
+}
+
+/// A rule that is not known is none: whoever wrote it believes that it holds.
+async fn warn_of_unread_rules(library: &Library, job: &Job) -> Result<(), Failure> {
+    let library = library.clone();
+    let places = blocking(move || trust::unread(&library)).await?;
+    trust::unread_warning(&places).into_iter().for_each(|warning| job.warn(warning));
+    Ok(())
 }
 
 /// A name that another key used before is said loudly: it may be somebody's try to be taken for them.

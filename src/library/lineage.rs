@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Library, cards, sign, trust};
+use super::{Library, cards, sign, trust, word};
 use crate::{
     card::{
         Verified,
@@ -56,6 +56,7 @@ impl Walk<'_> {
             revision: statement.version.to_string(),
             publisher: card.publisher().to_string(),
             trust: trust::of(self.library, Some(card), false)?.as_str().to_owned(),
+            stated: word::on(self.library, card)?.stated,
             relations: Vec::new(),
             elsewhere: !first && !origins.lineage.is_empty(),
         };

@@ -8,9 +8,10 @@ use super::{
     note::Note,
     refs::{self, Held},
     sign, signatures, statements,
+    word::Words,
 };
 use crate::{
-    card::CommitId,
+    card::{CommitId, statement::Status},
     rpc::{Failure, FileLine, RepoLine, Repos, Shown},
     store::{Look, Tree, TreeFile, TreeId, TreeState},
 };
@@ -21,8 +22,10 @@ use crate::{
 /// As the store fails.
 pub fn list(library: &Library) -> Result<Repos, Failure> {
     let mut repos = Vec::new();
-    for (id, tree) in library.store().trees()? {
-        repos.push(line(library, id, &tree)?);
+    let trees = library.store().trees()?;
+    let words = Words::of(library, trees.iter().map(|(_, tree)| tree))?;
+    for (id, tree) in &trees {
+        repos.push(line(library, *id, tree, words.on(tree))?);
     }
     repos.sort_by(|a, b| (&a.name, &a.version).cmp(&(&b.name, &b.version)));
     Ok(Repos { repos })
@@ -40,18 +43,24 @@ pub fn show(library: &Library, reference: &str) -> Result<Shown, Failure> {
         entries.push(FileLine { path: file.path, size: file.size, cid: file.cid.to_string() });
     }
     let card = sign::card_of(library, &tree)?;
+    let provenance = sign::provenance(library, card.as_ref(), false)?;
     Ok(Shown {
-        repo: line(library, id, &tree)?,
+        repo: line(library, id, &tree, provenance.stated)?,
         card: tree.card.map(|card| card.to_string()),
         commit: CommitId::of(&tree.root).to_string(),
-        provenance: sign::provenance(library, card.as_ref(), false)?,
+        provenance,
         predicate: card.as_ref().map(sign::predicate).transpose()?,
         signatures: signatures::of_root(library, &tree.root)?,
         entries,
     })
 }
 
-fn line(library: &Library, id: TreeId, tree: &Tree) -> Result<RepoLine, Failure> {
+fn line(
+    library: &Library,
+    id: TreeId,
+    tree: &Tree,
+    stated: Option<Status>,
+) -> Result<RepoLine, Failure> {
     let (mut files, mut bytes) = (0, 0);
     let mut worst = None;
     for file in library.store().tree_files(id)? {
@@ -80,6 +89,7 @@ fn line(library: &Library, id: TreeId, tree: &Tree) -> Result<RepoLine, Failure>
         bytes,
         publisher: tree.repo.as_ref().map(|repo| repo.publisher.clone()),
         statements: statements::of(tree),
+        stated,
         path: tree.location.clone(),
     })
 }

@@ -1,8 +1,10 @@
 //! What the library keeps with a tree besides what the store knows of it.
 
+use std::cmp::Reverse;
+
 use serde::{Deserialize, Serialize};
 
-use crate::store::Tree;
+use crate::{dag::Cid, limits, store::Tree};
 
 /// A tree's note.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -23,6 +25,23 @@ pub(super) struct Note {
     /// What came of comparing all files with what the card says of them; none if that is still to be done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub statements: Option<Statements>,
+    /// Cards over the same files that came too, or that the publisher's index lists: not the one that the version has.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub over: Vec<Over>,
+}
+
+/// A card over files that another card stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Over {
+    /// Its id.
+    pub card: String,
+    /// Its release, if that was fetched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub release: Option<String>,
+    /// Its version.
+    pub version: String,
+    /// Its place in the chain.
+    pub seq: u64,
 }
 
 /// A state of one of the user's own repos, as somebody committed it.
@@ -49,6 +68,19 @@ pub(super) enum Statements {
 }
 
 impl Note {
+    /// The ids of the other cards over the same files.
+    pub(super) fn over_too(&self) -> Vec<Cid> {
+        self.over.iter().filter_map(|over| over.card.parse().ok()).collect()
+    }
+
+    /// Notes another card over the same files; of too many the newest stay.
+    pub(super) fn add_over(&mut self, over: Over) {
+        self.over.retain(|known| known.card != over.card);
+        self.over.push(over);
+        self.over.sort_by_key(|over| Reverse(over.seq));
+        self.over.truncate(limits::CARDS_OVER);
+    }
+
     /// The note of a tree; what can't be read is as good as none.
     pub(super) fn of(tree: &Tree) -> Self {
         tree.note.as_deref().and_then(|note| serde_json::from_str(note).ok()).unwrap_or_default()

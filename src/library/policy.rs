@@ -3,14 +3,17 @@
 //! The decision is `card::trust::decide`'s; this gathers the facts. Code in files is not among them: only their bytes tell,
 //! and `fetch` looks at those itself. Design section 5.
 
-use super::{Library, chain, claims, refs, sign, trust};
+use super::{Library, chain, claims, refs, sign, trust, word};
 use crate::{
     card::{
-        PublisherId, Verified,
+        Alias, Identity, PublisherId, Verified,
         policy::Admission,
-        trust::{self as rules, Blocked, CardFacts, Decision, Facts, Rule, Weight, decide},
+        trust::{
+            self as rules, Blocked, CardFacts, Decision, Facts, Rule, Weight, decide,
+            decide_publisher,
+        },
     },
-    dag::{Cid, name::escape},
+    dag::{Cid, name::escape_sentence},
     rpc::{Code, Failure, ReasonLine, TrustedPublishers, Why},
 };
 
@@ -75,7 +78,7 @@ pub(super) fn enforce(library: &Library, subject: &Subject<'_>) -> Result<Vec<St
             .reasons
             .iter()
             .filter(|reason| reason.rule == Rule::Claims && reason.weight == Weight::Warning);
-        return Ok(loud.map(|reason| escape(&reason.text).to_string()).collect());
+        return Ok(loud.map(|reason| escape_sentence(&reason.text)).collect());
     };
     let rules = library.inner.home.trust_file();
     let hint = match reason.rule {
@@ -87,16 +90,25 @@ pub(super) fn enforce(library: &Library, subject: &Subject<'_>) -> Result<Vec<St
     };
     Err(Failure::new(
         Code::Refused,
-        format!("your rules refuse it ({}): {}", reason.rule.as_str(), escape(&reason.text)),
+        format!(
+            "your rules refuse it ({}): {}",
+            reason.rule.as_str(),
+            escape_sentence(&reason.text)
+        ),
     )
     .hint(hint))
 }
 
-/// The chain of reasons for what the library holds under a REF.
+/// The chain of reasons for what the library holds under a REF; of a publisher by itself, what the list says of it.
 ///
 /// # Errors
 /// Not found (3); as the store fails.
 pub fn why(library: &Library, reference: &str) -> Result<Why, Failure> {
+    if let Some(publisher) = publisher(library, reference)? {
+        let list = trust::load(&library.inner.home)?;
+        let own = library.is_own(&publisher);
+        return answer(library, &decide_publisher(&list, &publisher, own), Vec::new());
+    }
     let held = refs::newest(library, reference)?;
     let card = sign::card_of(library, &held.tree)?;
     let admission = card.as_ref().map(|card| chain::check(library, card, true)).transpose()?;
@@ -109,6 +121,23 @@ pub fn why(library: &Library, reference: &str) -> Result<Why, Failure> {
         admission: admission.as_ref(),
     };
     let decision = ask(library, &subject)?;
+    let word = card.as_ref().map(|card| word::on(library, card)).transpose()?.unwrap_or_default();
+    answer(library, &decision, word.remarks)
+}
+
+/// The publisher that a REF is by itself: an id, or an alias that is no name in the library.
+fn publisher(library: &Library, reference: &str) -> Result<Option<Identity>, Failure> {
+    if let Ok(id) = reference.parse() {
+        return Ok(Some(id));
+    }
+    let Ok(alias) = reference.parse::<Alias>() else { return Ok(None) };
+    let here = refs::parse(reference).map(|parsed| refs::known(library, &parsed.target));
+    let is_free = here.and_then(|found| found).is_ok_and(|found| found.is_empty());
+    if is_free { trust::resolve(library, alias.as_str()) } else { Ok(None) }
+}
+
+/// `remarks`: the publisher's own later word.
+fn answer(library: &Library, decision: &Decision, remarks: Vec<String>) -> Result<Why, Failure> {
     let reasons = decision.reasons.iter().map(|reason| ReasonLine {
         rule: reason.rule.as_str().to_owned(),
         weight: match reason.weight {
@@ -117,12 +146,19 @@ pub fn why(library: &Library, reference: &str) -> Result<Why, Failure> {
             Weight::Refusal => "refusal",
         }
         .to_owned(),
-        text: escape(&reason.text).to_string(),
+        text: escape_sentence(&reason.text),
     });
+    let mut reasons: Vec<ReasonLine> = reasons.collect();
+    reasons.extend(remarks.into_iter().map(|text| ReasonLine {
+        rule: "status".to_owned(),
+        weight: "warning".to_owned(),
+        text,
+    }));
     Ok(Why {
         allowed: decision.allowed(),
         trust: decision.trust.as_ref().map(|trust| trust.as_str().to_owned()),
-        reasons: reasons.collect(),
+        reasons,
+        unread: trust::unread(library)?,
     })
 }
 

@@ -45,53 +45,71 @@ pub(super) fn versions(library: &Library, text: &str) -> Result<Vec<Held>, Failu
 /// The newest version that a REF means.
 pub(super) fn newest(library: &Library, text: &str) -> Result<Held, Failure> {
     let reference = parse(text)?;
-    let found = versions(library, text)?;
+    let found = match known(library, &reference.target)? {
+        none if none.is_empty() => versions(library, text)?,
+        found => found,
+    };
     let newest = pick(library, &reference.target, found)?;
-    Ok(newest.expect("`versions` gives at least one"))
+    Ok(newest.expect("there is at least one"))
 }
 
-/// Of the versions that a REF means, the one it stands for: the newest; of a repo's name the newest that was accepted.
+/// Of the versions that a REF means, the one it stands for: the newest that was accepted. What was not is meant by its own
+/// id or version alone, never by a repo's name.
 ///
 /// # Errors
 /// Refused (4) if two cards contradict each other and nothing before them is here.
 pub(super) fn pick(
     library: &Library,
     target: &Target,
-    mut found: Vec<Held>,
+    found: Vec<Held>,
 ) -> Result<Option<Held>, Failure> {
     let head = matches!(
         target,
         Target::Local { revision: Revision::Head, .. }
             | Target::Repo { revision: Revision::Head, .. }
     );
-    if head && !found.is_empty() {
-        let mut accepted = Vec::with_capacity(found.len());
-        for held in &found {
-            if chain::is_accepted(library, &held.tree)? {
-                accepted.push(held.clone());
-            }
+    let mut newest = None;
+    for held in found.into_iter().rev() {
+        if chain::is_accepted(library, &held.tree)? {
+            return Ok(Some(held));
         }
-        if accepted.is_empty() {
-            return Err(Failure::new(
-                Code::Refused,
-                "its publisher signed cards that contradict each other, or its newest version was never accepted here",
-            )
-            .hint("name the version that you want by its CID: modelswarm ls shows them"));
-        }
-        found = accepted;
+        newest.get_or_insert(held);
     }
-    Ok(found.pop())
+    if head && newest.is_some() {
+        return Err(Failure::new(
+            Code::Refused,
+            "its publisher signed cards that contradict each other, or its newest version was never accepted here",
+        )
+        .hint("name the version that you want by its CID: modelswarm ls shows them"));
+    }
+    Ok(newest)
+}
+
+/// As [`matching`]; where there is none, those whose files came with this target's card too: the newest card over them
+/// stands for all.
+pub(super) fn known(library: &Library, target: &Target) -> Result<Vec<Held>, Failure> {
+    let found = matching(library, target)?;
+    if found.is_empty() { among(library, target, true) } else { Ok(found) }
 }
 
 /// All versions of this target, the newest last; none is no error.
 pub(super) fn matching(library: &Library, target: &Target) -> Result<Vec<Held>, Failure> {
+    among(library, target, false)
+}
+
+/// `over`: by the other cards over a version's files, not by its own.
+fn among(library: &Library, target: &Target, over: bool) -> Result<Vec<Held>, Failure> {
     let all = library.store().trees()?.into_iter().map(|(id, tree)| Held { id, tree });
+    let is_named = |held: &Held, cid: &Cid| is_named(&held.tree, cid, over);
     let mut found: Vec<Held> = match target {
-        Target::Cid(cid) => all.filter(|held| is_named(&held.tree, cid)).collect(),
+        Target::Cid(cid) | Target::Card(cid) if over => {
+            all.filter(|held| is_named(held, cid)).collect()
+        }
+        Target::Cid(cid) => all.filter(|held| is_named(held, cid)).collect(),
         Target::Card(card) => all.filter(|held| held.tree.card == Some(*card)).collect(),
         Target::Local { name, revision } => {
             let named: Vec<Held> = all.filter(|held| has_name(&held.tree, name.as_str())).collect();
-            with_revision(only_one_publisher(library, named)?, revision)
+            with_revision(only_one_publisher(library, named)?, revision, over)
         }
         Target::Repo { publisher, name, revision } => {
             let publisher = publisher_id(library, publisher)?.to_string();
@@ -99,7 +117,7 @@ pub(super) fn matching(library: &Library, target: &Target) -> Result<Vec<Held>, 
                 has_name(&held.tree, name.as_str())
                     && held.tree.repo.as_ref().is_some_and(|repo| repo.publisher == publisher)
             });
-            with_revision(named.collect(), revision)
+            with_revision(named.collect(), revision, over)
         }
     };
     found.sort_by_key(|held| (held.tree.seq, held.tree.created_at));
@@ -128,8 +146,21 @@ fn has_name(tree: &Tree, name: &str) -> bool {
 }
 
 /// Codec and version are part of the question, not of the content: `Qm…` and its `bafy…` are one.
-fn is_named(tree: &Tree, cid: &Cid) -> bool {
-    [Some(tree.root), tree.release, tree.card].iter().flatten().any(|own| own.hash() == cid.hash())
+fn is_named(tree: &Tree, cid: &Cid, over: bool) -> bool {
+    let is = |own: &Cid| own.hash() == cid.hash();
+    if over {
+        let over = Note::of(tree).over;
+        let mut cids = over.iter().flat_map(|over| [Some(&over.card), over.release.as_ref()]);
+        return cids.any(|own| own.and_then(|own| own.parse().ok()).is_some_and(|own| is(&own)));
+    }
+    [Some(tree.root), tree.release, tree.card].iter().flatten().any(is)
+}
+
+fn has_version(tree: &Tree, version: &str, over: bool) -> bool {
+    if over {
+        return Note::of(tree).over.iter().any(|over| over.version == version);
+    }
+    tree.version.as_deref() == Some(version)
 }
 
 fn only_one_publisher(library: &Library, named: Vec<Held>) -> Result<Vec<Held>, Failure> {
@@ -154,16 +185,16 @@ fn only_one_publisher(library: &Library, named: Vec<Held>) -> Result<Vec<Held>, 
     Ok(named)
 }
 
-fn with_revision(named: Vec<Held>, revision: &Revision) -> Vec<Held> {
+fn with_revision(named: Vec<Held>, revision: &Revision, over: bool) -> Vec<Held> {
     let keep = |matches: &dyn Fn(&Held) -> bool| -> Vec<Held> {
         named.iter().filter(|held| matches(held)).cloned().collect()
     };
     match revision {
         Revision::Head => named,
         Revision::Commit(commit) => keep(&|held| CommitId::of(&held.tree.root) == *commit),
-        Revision::Cid(cid) => keep(&|held| is_named(&held.tree, cid)),
+        Revision::Cid(cid) => keep(&|held| is_named(&held.tree, cid, over)),
         Revision::Version(version) => {
-            let exact = keep(&|held| held.tree.version.as_deref() == Some(version.as_str()));
+            let exact = keep(&|held| has_version(&held.tree, version.as_str(), over));
             match revision.short_commit() {
                 Some(short) if exact.is_empty() => {
                     keep(&|held| CommitId::of(&held.tree.root).to_string().starts_with(short))

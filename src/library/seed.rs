@@ -30,7 +30,12 @@ use super::{
     watch::Meter,
 };
 use crate::{
-    card::{RepoName, Version, content::admit, index, name::suggest, policy::Trust},
+    card::{
+        RepoName, Version,
+        content::{Leave, admit},
+        index,
+        name::suggest,
+    },
     config::{Audience, Visibility, allows},
     dag::Cid,
     limits,
@@ -157,7 +162,7 @@ pub fn root_of(seed: &Seed) -> Result<Cid, Failure> {
 fn warn_of_code(scan: &Scan, watch: &Watch) -> Result<(), Failure> {
     let lies = |file: &scan::Found| Lies { path: file.path.clone(), on_disk: file.source.clone() };
     let files: Vec<Lies> = scan.files.iter().map(lies).collect();
-    let admitted = admit(&content::on_disk(&files)?, &Trust::Own, false).unwrap_or_default();
+    let admitted = admit(&content::on_disk(&files)?, Leave::Given).unwrap_or_default();
     content::few(&admitted.warnings).into_iter().for_each(|warning| watch.warn(warning));
     Ok(())
 }

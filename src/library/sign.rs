@@ -5,9 +5,10 @@
 use bytes::Bytes;
 
 use super::{
-    Library, Watch, blocks, clock,
+    Library, Watch, blocks, chain, clock,
     import::{Imported, Tree as ReadTree},
     labs, signer, trust,
+    word::{self, Word},
 };
 use crate::{
     card::{
@@ -360,9 +361,17 @@ pub(super) fn known_card(
         .filter(|tree| tree.root == *root && tree.card.is_some())
         .collect();
     trees.sort_by_key(|tree| tree.seq);
-    match trees.pop() {
+    // One that was not accepted stands behind all that were.
+    let mut newest = trees.last();
+    for tree in trees.iter().rev() {
+        if chain::is_accepted(library, tree)? {
+            newest = Some(tree);
+            break;
+        }
+    }
+    match newest {
         None => Ok((None, None)),
-        Some(tree) => Ok((card_of(library, &tree)?, tree.release)),
+        Some(tree) => Ok((card_of(library, tree)?, tree.release)),
     }
 }
 
@@ -379,9 +388,11 @@ pub(super) fn provenance(
             publisher: None,
             alias: None,
             stated: None,
+            remarks: Vec::new(),
         });
     };
     let publisher = *card.publisher();
+    let Word { stated, remarks } = word::on(library, card)?;
     let trust = trust::of(library, Some(card), named)?;
     let alias = match &trust {
         Trust::Trusted(alias) => Some(alias.as_str().to_owned()),
@@ -393,7 +404,8 @@ pub(super) fn provenance(
         trust: Some(trust.as_str().to_owned()),
         publisher: Some(publisher.to_string()),
         alias,
-        stated: Some(card.statement().status).filter(|status| *status != Status::Active),
+        stated,
+        remarks,
     })
 }
 

@@ -3,10 +3,11 @@
 //! them too. A daemon does so after it fetched, slowly and when nobody waits for it; `verify` does it at once.
 //!
 //! The verdict is kept with the version. What is not compared yet has none, which is the queue: a daemon that was stopped
-//! goes on where it was, and files that are changed or missing are tried again later. Design section 5.
+//! goes on where it was, and files that are changed or missing are tried again later. A verdict against a publisher is
+//! looked at once more by every daemon: it must not outlive a mistake of ours. Design section 5.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Instant, SystemTime},
 };
 
@@ -51,16 +52,34 @@ pub(super) fn refuted(tree: &Tree) -> Option<RefutedLine> {
 
 /// Whether a version's files are here and were not compared with its card.
 pub(super) fn is_due(tree: &Tree) -> bool {
-    let note = Note::of(tree);
-    tree.card.is_some()
-        && tree.state == TreeState::Whole
-        && !note.partial
-        && note.statements.is_none()
+    tree.card.is_some() && is_here(tree) && Note::of(tree).statements.is_none()
 }
 
-/// Keeps the verdict, if there is one and the version is still what it was.
+fn is_here(tree: &Tree) -> bool {
+    tree.state == TreeState::Whole && !Note::of(tree).partial
+}
+
+/// Keeps the verdict, if there is one and the version is still what it was. One against the publisher that names a file
+/// which is changed or missing now is none any more: whose doing it was can't be told until the file is back.
 pub(super) fn record(library: &Library, held: &Held, examined: &Examined) -> Result<(), Failure> {
-    let Some(stated) = &examined.stated else { return Ok(()) };
+    let Some(stated) = &examined.stated else {
+        let named = |line: &String| {
+            let mut paths = examined.changed.iter().filter_map(|line| line.rsplit_once(": "));
+            paths.any(|(path, _)| line.strip_prefix(path).is_some_and(|why| why.starts_with(": ")))
+        };
+        let in_doubt = |tree: &Tree| match Note::of(tree).statements {
+            Some(Statements::DoNotHold(lines)) => lines.iter().any(named),
+            _ => false,
+        };
+        if !in_doubt(&held.tree) {
+            return Ok(());
+        }
+        return Ok(library.store().change_tree(held.id, |tree| {
+            if in_doubt(tree) {
+                tree.note = Note { statements: None, ..Note::of(tree) }.to_text();
+            }
+        })?);
+    };
     let shortened = |line: &String| line.chars().take(limits::STATEMENTS_LINE_MAX).collect();
     let statements = if stated.is_empty() {
         Statements::Hold
@@ -84,6 +103,7 @@ pub(super) fn record(library: &Library, held: &Held, examined: &Examined) -> Res
 /// Compares what was fetched with what its cards say, one version after the other, until dropped.
 pub async fn check_fetched(library: &Library) {
     let mut later: BTreeMap<TreeId, Instant> = BTreeMap::new();
+    let mut refuted = refuted_now(library).await;
     // At first every version is looked at; then new ones, and those that could not be compared.
     let mut since = SystemTime::UNIX_EPOCH;
     loop {
@@ -96,12 +116,15 @@ pub async fn check_fetched(library: &Library) {
         });
         let found = {
             let (library, later) = (library.clone(), later.keys().copied().collect::<Vec<_>>());
-            blocking(move || due(&library, since, &later)).await
+            let again = refuted.clone();
+            blocking(move || due(&library, since, &later, &again)).await
         };
         match found {
             Ok(Some(held)) => {
                 let id = held.id;
-                if !check(library, held).await {
+                if check(library, held).await {
+                    refuted.remove(&id);
+                } else {
                     later.insert(id, Instant::now());
                 }
             }
@@ -111,12 +134,33 @@ pub async fn check_fetched(library: &Library) {
     }
 }
 
-/// A version that is to be compared next.
-fn due(library: &Library, since: SystemTime, later: &[TreeId]) -> Result<Option<Held>, Failure> {
-    let trees = library.store().trees()?.into_iter();
-    let mut due =
-        trees.filter(|(id, tree)| tree.created_at >= since && !later.contains(id) && is_due(tree));
-    Ok(due.next().map(|(id, tree)| Held { id, tree }))
+/// The versions whose verdict is one against their publisher.
+async fn refuted_now(library: &Library) -> BTreeSet<TreeId> {
+    let store = library.store().clone();
+    let found = blocking(move || {
+        let trees = store.trees()?.into_iter();
+        Ok(trees.filter(|(_, tree)| refuted(tree).is_some()).map(|(id, _)| id).collect())
+    });
+    found.await.unwrap_or_else(|failure| {
+        tracing::warn!(%failure, "the library's versions could not be listed");
+        BTreeSet::new()
+    })
+}
+
+/// A version that is to be compared next: `again` of those that were, too.
+fn due(
+    library: &Library,
+    since: SystemTime,
+    later: &[TreeId],
+    again: &BTreeSet<TreeId>,
+) -> Result<Option<Held>, Failure> {
+    let mut trees = library.store().trees()?.into_iter();
+    let due = trees.find(|(id, tree)| {
+        let first = || tree.created_at >= since && is_due(tree);
+        let once_more = || again.contains(id) && refuted(tree).is_some() && is_here(tree);
+        !later.contains(id) && (first() || once_more())
+    });
+    Ok(due.map(|(id, tree)| Held { id, tree }))
 }
 
 /// Compares one version; `false` if that has to wait.

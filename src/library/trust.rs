@@ -13,10 +13,13 @@ use super::{Library, clock, files};
 use crate::{
     card::{
         Alias, Identity, RepoName, Verified,
+        content::Leave,
         policy::{self, Trust},
         trust::{NotAPattern, Pattern, TrustList},
     },
     config::Home,
+    dag::name::escape,
+    limits,
     rpc::{BlockLine, Code, EndorserLine, Failure, TrustLine, TrustedPublishers},
 };
 
@@ -104,6 +107,31 @@ pub fn list(library: &Library) -> Result<TrustedPublishers, Failure> {
     Ok(lines(&*load(&library.inner.home)?))
 }
 
+/// Fields of the list that this version does not know, and so rules that are none.
+///
+/// # Errors
+/// As [`list`].
+pub fn unread(library: &Library) -> Result<Vec<String>, Failure> {
+    let places = load(&library.inner.home)?.unread();
+    Ok(places.iter().take(limits::TRUST_UNREAD_LISTED).map(|place| escape(place)).collect())
+}
+
+/// What a person is told of such fields, if there are any.
+pub fn unread_warning(places: &[String]) -> Option<String> {
+    (!places.is_empty()).then(|| {
+        let places = places.join(", ");
+        format!("trust.toml: this version does not know, so without effect are: {places}")
+    })
+}
+
+/// What is wrong with the list: a line for each thing.
+pub fn wrong(library: &Library) -> Vec<String> {
+    match unread(library) {
+        Ok(places) => unread_warning(&places).into_iter().collect(),
+        Err(failure) => vec![failure.message],
+    }
+}
+
 /// Trusts a key no longer.
 ///
 /// # Errors
@@ -160,6 +188,17 @@ pub(super) fn covers(
 ) -> Result<bool, Failure> {
     let list = load(&library.inner.home)?;
     Ok(list.publisher(publisher).is_some_and(|trusted| trusted.covers(repo)))
+}
+
+/// Whether files that bring code are let in from whoever signed a card. `allowed`: the user says so this once.
+pub(super) fn leave(
+    library: &Library,
+    card: Option<&Verified>,
+    named: bool,
+    allowed: bool,
+) -> Result<Leave, Failure> {
+    let trust = of(library, card, named)?;
+    Ok(load(&library.inner.home)?.defaults().code(Some(&trust), allowed))
 }
 
 /// What the library's folders call a publisher: the user's alias for it, else its id less the scheme.
@@ -252,5 +291,6 @@ fn lines(list: &TrustList) -> TrustedPublishers {
         publishers: list.publishers().iter().map(line).collect(),
         endorsers: endorsers.collect(),
         blocked: blocked.collect(),
+        unread: list.unread().iter().map(|place| escape(place)).collect(),
     }
 }

@@ -119,7 +119,8 @@ pub(super) fn examine(
     if !whole || read.root != tree.root {
         for (file, found) in read.files.iter().zip(&scan.files) {
             let Some(expected) = listed.get(&file.path) else { continue };
-            if file.cid != expected.cid && !foreign::is_same(store, expected, &found.source)? {
+            if file.cid != expected.cid && !foreign::is_same(store, expected, &found.source, file)?
+            {
                 bad.push(format!("{}: its bytes have changed", escape(&file.path)));
             }
         }

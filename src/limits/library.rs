@@ -133,6 +133,17 @@ pub const NAMES_RENEW_PAUSE: Duration = Duration::from_secs(3600);
 /// Cards of one repo that are walked back along `prev`, or listed: a version a day for ten years.
 pub const CHAIN_WALK: usize = 4096;
 
+/// Unknown fields of `trust.toml` that are named: one is enough to look into the file.
+pub const TRUST_UNREAD_LISTED: usize = 8;
+
+/// Cards of which is remembered what they say of their files, so that a listing verifies none twice: two for each version
+/// that a library may hold, about 10 MB.
+pub const CARD_FACTS: usize = 2 * super::STORE_TREES_MAX;
+
+/// Other cards over the same files that are noted with a fetched version, the newest: about 200 bytes each, within
+/// [`STORE_NOTE_MAX`](super::STORE_NOTE_MAX).
+pub const CARDS_OVER: usize = 16;
+
 /// Files that one fetch has open: with a descriptor each, far below the usual limit of 1,024.
 pub const FETCH_OPEN_FILES: usize = 512;
 

@@ -221,6 +221,8 @@ impl Node {
             bytes_out: 0,
             transfers: inner.library.transfers(),
             refuted: held.refuted,
+            trust: blocking(&inner.library, |library| Ok(library::trust::wrong(library))).await?,
+            withdrawn: held.withdrawn,
             unchecked: held.unchecked,
             changed: held.changed,
             announced: 0,

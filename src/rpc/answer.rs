@@ -115,9 +115,12 @@ pub struct Provenance {
     /// The user's alias for the key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alias: Option<String>,
-    /// What the publisher says of the version now, if it is not in use any more.
+    /// What the publisher says of the version now, by the newest card over the same files, if it is not in use any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stated: Option<Stated>,
+    /// The same in words, with its reason; also that the card has ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
 }
 
 /// Answer to `seed`.
@@ -251,6 +254,9 @@ pub struct RepoLine {
     /// Whether what the card says of the files holds: `unchecked`, `hold` or `DO NOT HOLD: …`; absent without a card.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statements: Option<String>,
+    /// What its publisher says of it by now, if it is not in use any more: `deprecated` or `withdrawn`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stated: Option<Stated>,
     /// Where the files lie.
     pub path: PathBuf,
 }
@@ -384,6 +390,9 @@ pub struct TrustedPublishers {
     pub endorsers: Vec<EndorserLine>,
     /// What is refused whoever vouches for it.
     pub blocked: Vec<BlockLine>,
+    /// Fields of `trust.toml` that this version does not know: they have no effect.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<String>,
 }
 
 /// A publisher or content that the user blocked.
@@ -399,7 +408,7 @@ pub struct BlockLine {
 /// Why content is taken or refused: one of the user's rules.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReasonLine {
-    /// `block`, `publisher`, `unsigned`, `rollback`, `size`, `code` or `claims`.
+    /// `block`, `publisher`, `unsigned`, `rollback`, `size`, `code` or `claims`; `status`: the publisher's own later word.
     pub rule: String,
     /// `note`, `warning` or `refusal`.
     pub weight: String,
@@ -417,6 +426,9 @@ pub struct Why {
     pub trust: Option<String>,
     /// Every rule that has a word on it, in the order in which they are tried.
     pub reasons: Vec<ReasonLine>,
+    /// Fields of `trust.toml` that this version does not know: they have no effect.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<String>,
 }
 
 /// Answer to `repair`.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::card::statement::Status;
+
 /// Answer to `lineage`: a verified card, what it was made from, and what was made from it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lineage {
@@ -28,6 +30,9 @@ pub struct LineageCard {
     pub publisher: String,
     /// The user's view of the key: `own`, `trusted` or `new`.
     pub trust: String,
+    /// What its publisher says of it by now, if it is not in use any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stated: Option<Status>,
     /// What it states that it was made from.
     pub relations: Vec<RelationLine>,
     /// Whether its relations stand elsewhere in this answer, or are deeper than was asked for.

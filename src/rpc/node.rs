@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::NameLine;
+use crate::card::statement::Status as Stated;
 
 /// Answer to `id`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,6 +121,22 @@ pub struct RefutedLine {
     pub statements: String,
 }
 
+/// A repo whose newest version here is not to be used any more, as its publisher says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WithdrawnLine {
+    /// Repo name.
+    pub name: String,
+    /// Version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// CID of the files.
+    pub root: String,
+    /// Whose.
+    pub publisher: String,
+    /// `withdrawn` or `deprecated`.
+    pub stated: Stated,
+}
+
 /// Whether the node is well.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
@@ -155,6 +172,12 @@ pub struct Status {
     pub transfers: Vec<TransferLine>,
     /// Versions whose publisher's statements of the files do not hold.
     pub refuted: Vec<RefutedLine>,
+    /// What is wrong with `trust.toml`: fields that this version does not know, or that it can't be read at all.
+    #[serde(default)]
+    pub trust: Vec<String>,
+    /// Repos whose newest version here is withdrawn or deprecated.
+    #[serde(default)]
+    pub withdrawn: Vec<WithdrawnLine>,
     /// Versions whose files are still to be compared with what their cards say; a running daemon does it.
     pub unchecked: u64,
     /// Files changed or missing.

@@ -6,17 +6,20 @@ Imported before any client: they read their environment once.
 import atexit
 import base64
 import hashlib
+import http.client
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 BINARY = os.environ["MODELSWARM_BIN"]
 REAL_MODEL = Path(os.environ["MODELSWARM_REAL_MODEL"])
@@ -53,6 +56,19 @@ os.environ.update(
 )
 
 
+class Answer(NamedTuple):
+    """What an endpoint says to a request; `whole`: whether the body has the length that its head states."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+    whole: bool
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+
 class Node:
     """A home, and its daemon once it is started."""
 
@@ -75,9 +91,9 @@ class Node:
         assert done.returncode == 0, f"{arguments}: {done.returncode}: {done.stdout}{done.stderr}"
         return json.loads(done.stdout)
 
-    def start(self, *more: str) -> None:
+    def start(self, *more: str, http: str = "127.0.0.1:0") -> None:
         """Starts the daemon on free ports of loopback, and waits until it serves."""
-        command = self.command("daemon", "--listen", "/ip4/127.0.0.1/tcp/0", "--http", "127.0.0.1:0")
+        command = self.command("daemon", "--listen", "/ip4/127.0.0.1/tcp/0", "--http", http)
         with open(self.folder / "log", "wb") as log:
             self.daemon = subprocess.Popen(
                 [*command, *self.settings, *more], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log
@@ -110,6 +126,33 @@ class Node:
             self.daemon.kill()
             self.daemon.wait()
 
+    def connect(self) -> socket.socket:
+        """A connection to the endpoint, for what no client would send."""
+        return socket.create_connection(("127.0.0.1", self.port), PATIENCE)
+
+    def request(
+        self, method: str, path: str | bytes, headers: Iterable[tuple[str, str]] = (), body: bytes | None = None
+    ) -> Answer:
+        """Sends this and no more, byte for byte: with a body its length, with no `Host` the usual one. An answer may
+        come before all is sent."""
+        headers = list(headers)
+        if not any(name.lower() == "host" for name, _ in headers):
+            headers.append(("Host", f"127.0.0.1:{self.port}"))
+        if body is not None and not any(name.lower() == "content-length" for name, _ in headers):
+            headers.append(("Content-Length", str(len(body))))
+        path = path.encode() if isinstance(path, str) else path
+        lines = [method.encode() + b" " + path + b" HTTP/1.1", *(f"{name}: {value}".encode() for name, value in headers)]
+        with self.connect() as connection:
+            try:
+                connection.sendall(b"\r\n".join([*lines, b"Connection: close", b"", b""]) + (body or b""))
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+            return answer(connection, method)
+
+    @property
+    def port(self) -> int:
+        return int(self.http.rsplit(":", 1)[1])
+
     def log(self) -> str:
         """The end of what the daemon said."""
         return (self.folder / "log").read_text(errors="replace")[-10_000:]
@@ -121,6 +164,19 @@ class Node:
     @property
     def token(self) -> str:
         return self.ask("token")["token"]
+
+
+def answer(connection: socket.socket, method: str = "GET") -> Answer:
+    """Reads an answer to its end, or to where it is cut off."""
+    response = http.client.HTTPResponse(connection, method=method)
+    response.begin()
+    try:
+        body, whole = response.read(), True
+    except http.client.IncompleteRead as cut:
+        body, whole = cut.partial, False
+    except ConnectionResetError:
+        body, whole = b"", False
+    return Answer(response.status, response.headers, body, whole)
 
 
 def run(command: list, **environment: str) -> subprocess.CompletedProcess:

@@ -343,3 +343,25 @@ fn card_init_writes_what_the_files_say_and_replaces_nothing_unasked() {
     home.run(&["card", "init", as_text(&readme)]).fails(2);
     home.seed(&model, &[]);
 }
+
+#[test]
+fn the_rule_on_code_holds_for_trusted_publishers_and_for_strangers() {
+    let lab = Lab::new(|dir| pickle(&dir.join("pytorch_model.bin"), 3, MIB));
+    let rules = |code: &str, trusted: bool| {
+        let home = Home::new();
+        fs::create_dir_all(home.path()).expect("made");
+        let rules = format!("[default]\ncode = \"{code}\"\n");
+        fs::write(home.path().join("trust.toml"), rules).expect("written");
+        if trusted {
+            home.ask(&["trust", "add", "lab", text(&lab.seeded, "publisher")]);
+        }
+        home
+    };
+    let strict = rules("deny", true);
+    lab.get(&strict, &[]).fails(4).says("from nobody").says("--allow-code");
+    assert_eq!(lab.get(&strict, &["--allow-code"]).ok()["provenance"]["trust"], "trusted");
+    // What is the user's own is the user's own.
+    fs::write(lab.home.path().join("trust.toml"), "[default]\ncode = \"deny\"\n").expect("written");
+    lab.home.get(lab.release(), &[]).ok();
+    assert_eq!(warnings(&lab.get(&rules("accept", false), &[])).len(), 1);
+}

@@ -3,8 +3,19 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    time::{Duration, SystemTime},
 };
 
+use ed25519_dalek::{SigningKey, pkcs8::DecodePrivateKey as _};
+use modelswarm::{
+    card::{
+        Identity,
+        index::{Index, Scope},
+        ipns::Unsigned,
+    },
+    dag::{Block, block::DAG_JSON},
+    library::rfc3339,
+};
 use serde_json::{Value, json};
 
 use crate::common::{Daemon, Home, files, number, text, until};
@@ -238,6 +249,30 @@ fn the_index_lists_what_peers_may_see_and_nothing_else() {
 }
 
 #[test]
+fn an_older_version_by_name_is_said_to_be_withdrawn_by_a_later_one_that_the_index_lists() {
+    let world = World::new();
+    world.seed("tiny", "one", &[]);
+    world.seed("tiny", "two", &[]);
+    world.lab.ask(&["card", "withdraw", "tiny@1", "--reason", "stolen data"]);
+    until("the publisher's later word", || {
+        (number(&world.resolve(&Home::new())["repos"][0], "versions") == 4).then_some(())
+    });
+    let home = Home::new();
+    let reference = format!("{}/tiny@1", world.publisher);
+    let args = ["get", &reference, "--bootstrap", world.rendezvous.addr()];
+    let told = home.say(&args).stderr;
+    assert!(told.contains("WITHDRAWN") && told.contains("stolen data"), "{told}");
+    assert_eq!(world.get(&home, &reference).ok()["provenance"]["stated"], "withdrawn");
+    // It is remembered.
+    for reference in [&reference, "tiny"] {
+        assert_eq!(home.ask(&["show", reference])["stated"], "withdrawn");
+    }
+    let newest = format!("{}/tiny", world.publisher);
+    let got = world.get(&home, &newest).ok();
+    assert_eq!(got["provenance"].get("stated"), None, "the newest is in use");
+}
+
+#[test]
 fn a_publisher_that_says_two_things_is_not_followed() {
     let world = World::new();
     world.seed("tiny", "one", &[]);
@@ -290,4 +325,32 @@ fn without_a_daemon_the_record_waits_for_one() {
     let reference = format!("{}/tiny", text(&published, "publisher"));
     let got = other.get(&reference, &["--peer", daemon.addr()]).ok();
     assert_eq!(files::tree(Path::new(text(&got, "path"))), files::tree(&model));
+}
+
+#[test]
+fn names_that_end_soon_are_warned_of_until_they_are_published_anew() {
+    let home = Home::new();
+    home.seed(&home.model("tiny", 2), &[]);
+    let publisher = text(&home.ask(&["name", "publish"]), "publisher").to_owned();
+    assert_eq!(home.ask(&["status"])["names"][0]["ends_soon"], false);
+    assert!(!home.say(&["status"]).stdout.contains("name publish"));
+    // The record as it would be if it had been signed three weeks and more ago.
+    let documents = home.path().join("store/records/documents");
+    let publisher: Identity = publisher.parse().expect("a publisher");
+    let key = *publisher.as_key().expect("a key");
+    let index = fs::read(documents.join("index-lan")).expect("an index");
+    let index = Index::from_block(&publisher, Scope::Lan, &Block::new(DAG_JSON, index));
+    let soon = SystemTime::now() + Duration::from_secs(6 * 24 * 3600);
+    let soon = rfc3339(soon).and_then(|at| at.parse().ok()).expect("a time");
+    let ttl = Duration::from_secs(60);
+    let record = Unsigned::new(&key, &index.expect("ours"), 7, soon, ttl).expect("a record");
+    let pem = fs::read_to_string(home.path().join("keys/publisher.key")).expect("the key");
+    let signer = SigningKey::from_pkcs8_pem(&pem).expect("PKCS #8");
+    let record = record.sign(&signer).expect("signed");
+    fs::write(documents.join("name-lan"), record.bytes()).expect("written");
+    assert_eq!(home.ask(&["status"])["names"][0]["ends_soon"], true);
+    let said = home.say(&["status"]).stdout;
+    assert!(said.contains("WARNING") && said.contains("modelswarm name publish"), "{said}");
+    home.ask(&["name", "publish"]);
+    assert_eq!(home.ask(&["status"])["names"][0]["ends_soon"], false);
 }

@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::common::{Daemon, Home, text};
+use crate::common::{Daemon, Home, text, until};
 
 struct Lab {
     _home: Home,
@@ -97,6 +97,66 @@ fn a_block_holds_whoever_vouches_for_it_until_it_is_lifted() {
     let why = home.ask(&["trust", "why", "tiny"]);
     assert_eq!(why["allowed"], false);
     assert_eq!(why["reasons"][0]["rule"], "block");
+}
+
+#[test]
+fn a_mistyped_rule_is_an_error_that_names_the_file_the_line_and_the_field() {
+    let lab = Lab::new();
+    for rule in ["unkown = \"deny\"", "pickle = \"deny\"", "unknown = \"maybe\"", "code = \"no\""] {
+        let home = Home::new();
+        Lab::rules(&home, &format!("[default]\n{rule}\n"));
+        let field = rule.split(' ').next().expect("as it was made");
+        for run in [lab.get(&home, "release"), home.run(&["trust", "list"])] {
+            run.fails(1).says("trust.toml").says(&format!("line 2, {field}"));
+        }
+        let daemon = home.daemon(&[]);
+        until("the word in its log", || daemon.log().contains(field).then_some(()));
+        assert!(text_of(&home.ask(&["status"])["trust"]).contains(field));
+    }
+}
+
+/// A list of texts as one.
+fn text_of(list: &Value) -> String {
+    let lines = list.as_array().expect("a list").iter();
+    lines.map(|line| line.as_str().expect("a text")).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_field_that_is_not_known_elsewhere_is_warned_of_by_all_who_go_by_the_rules() {
+    let lab = Lab::new();
+    let home = Home::new();
+    let publisher = text(&lab.seeded, "publisher");
+    let rules = format!("[[publisher]]\nalias = \"lab\"\nid = \"{publisher}\"\nmodles = [\"x\"]\n");
+    Lab::rules(&home, &rules);
+    let release = text(&lab.seeded, "release");
+    let got = home.say(&["get", release, "--peer", lab.daemon.addr()]);
+    assert_eq!(got.code, 0, "{got:#?}");
+    for said in [&got, &home.say(&["trust", "list"]), &home.say(&["trust", "why", "tiny"])] {
+        assert!(said.stderr.contains("warning: trust.toml: "), "{said:#?}");
+        assert!(said.stderr.contains("publisher.modles"), "{said:#?}");
+    }
+    assert_eq!(home.ask(&["trust", "list"])["unread"], json!(["publisher.modles"]));
+    assert_eq!(home.ask(&["trust", "why", "tiny"])["unread"], json!(["publisher.modles"]));
+    let daemon = home.daemon(&[]);
+    until("the word in its log", || daemon.log().contains("publisher.modles").then_some(()));
+    assert!(text_of(&home.ask(&["status"])["trust"]).contains("publisher.modles"));
+    assert!(home.say(&["status"]).stdout.contains("publisher.modles"));
+}
+
+#[test]
+fn why_answers_for_a_publisher_by_itself() {
+    let lab = Lab::new();
+    let home = Home::new();
+    let publisher = text(&lab.seeded, "publisher");
+    let why = home.ask(&["trust", "why", publisher]);
+    assert_eq!((&why["allowed"], &why["trust"]), (&true.into(), &"new".into()));
+    let said = home.say(&["trust", "why", publisher]).stdout;
+    assert!(said.contains("unknown = \"accept-new\"") && said.contains(publisher), "{said}");
+    home.ask(&["trust", "add", "lab", publisher]);
+    assert_eq!(home.ask(&["trust", "why", "lab"])["trust"], "trusted");
+    home.ask(&["trust", "block", publisher, "--reason", "stolen"]);
+    let why = home.ask(&["trust", "why", publisher]);
+    assert_eq!((&why["allowed"], &why["reasons"][0]["rule"]), (&false.into(), &"block".into()));
 }
 
 #[test]

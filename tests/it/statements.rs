@@ -1,9 +1,16 @@
 //! Cards that lie about the digests of their files: signed over the right root, so that every fetched byte is proven, and
 //! found out by the daemon in the background, by `verify`, and by nobody's blame for files that their owner changed.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs::{self, OpenOptions},
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
-use modelswarm::card::{FileEntry, Manifest, Statement, statement::Files};
+use modelswarm::{
+    card::{FileEntry, Manifest, Statement, statement::Files},
+    store::{Options, Store},
+};
 use serde_json::{Value, json};
 
 use crate::common::{Daemon, Home, forge, text, until};
@@ -133,6 +140,74 @@ fn a_file_that_its_owner_changed_is_not_blamed_on_the_publisher() {
     assert_eq!(statements(&home), "unchecked");
     // Put right, it can be compared.
     home.get(text(&seeded, "release"), &["--peer", seeder.addr(), "--force"]).ok();
+    home.ask(&["verify", "tiny"]);
+    assert_eq!(statements(&home), "hold");
+}
+
+/// Appends to a file.
+fn grow(file: &Path) {
+    let mut file = OpenOptions::new().append(true).open(file).expect("opened");
+    file.write_all(b"x").expect("written");
+}
+
+#[test]
+fn a_file_that_its_owner_appended_to_is_not_blamed_on_the_publisher() {
+    let lab = Home::new();
+    let seeded = lab.seed(&lab.model("tiny", 8), &[]);
+    let seeder = lab.daemon(&[]);
+    let home = Home::new();
+    home.get(text(&seeded, "release"), &["--peer", seeder.addr()]).ok();
+    grow(&first_file(&home));
+    home.run(&["verify", "tiny"]).failure(4);
+    assert_eq!(statements(&home), "unchecked");
+    let daemon = loud(&home);
+    until("the attempt", || daemon.log().contains("not compared with its card").then_some(()));
+    assert_eq!(statements(&home), "unchecked");
+    assert_eq!(home.ask(&["status"])["refuted"], json!([]));
+    // Nor is the publisher blamed at home.
+    grow(&first_file(&lab));
+    lab.run(&["verify", "tiny"]).failure(4);
+    assert_eq!(statements(&lab), "hold");
+    assert_eq!(lab.ask(&["status"])["refuted"], json!([]));
+}
+
+/// Writes a verdict against the publisher, as one of an earlier version might have been wrong. No daemon may run.
+fn blame(home: &Home) {
+    let shown = home.ask(&["show", "tiny"]);
+    let file = text(&shown["entries"][0], "path");
+    let note =
+        json!({"statements": {"do-not-hold": [format!("{file}: not those that were signed")]}});
+    let options = Options::new(home.path().join("library"));
+    let store = Store::open(&home.path().join("store"), options).expect("the store");
+    let (id, _) = store.trees().expect("trees").pop().expect("a version");
+    store.change_tree(id, |tree| tree.note = Some(note.to_string())).expect("changed");
+    store.close().expect("closed");
+    assert!(statements(home).starts_with("DO NOT HOLD"));
+}
+
+#[test]
+fn a_wrong_verdict_goes_when_the_files_are_compared_again() {
+    let lab = Home::new();
+    let seeded = lab.seed(&lab.model("tiny", 9), &[]);
+    let seeder = lab.daemon(&[]);
+    let home = Home::new();
+    home.get(text(&seeded, "release"), &["--peer", seeder.addr()]).ok();
+    blame(&home);
+    home.ask(&["verify", "tiny"]);
+    assert_eq!(statements(&home), "hold");
+    // A daemon looks again by itself.
+    blame(&home);
+    let daemon = home.daemon(&[]);
+    until("the comparison", || (statements(&home) == "hold").then_some(()));
+    assert_eq!(daemon.terminate(), 0);
+    // Of a file that is changed now it can't be told any more.
+    blame(&home);
+    let file = first_file(&home);
+    let content = fs::read(&file).expect("read");
+    grow(&file);
+    home.run(&["verify", "tiny"]).failure(4);
+    assert_eq!(statements(&home), "unchecked");
+    fs::write(&file, content).expect("written");
     home.ask(&["verify", "tiny"]);
     assert_eq!(statements(&home), "hold");
 }

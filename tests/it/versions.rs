@@ -217,3 +217,151 @@ fn two_cards_of_one_place_are_kept_as_proof_and_one_card_settles_between_them() 
     assert_eq!(shown["root"], healed["root"], "the fork is healed");
     assert_eq!(lab.seed("after", &["--copy"])["version"], "4");
 }
+
+/// A publisher whose model "tiny" has two versions over the same files, of which the second withdraws them. Their releases.
+fn withdrawn() -> (Lab, String, String) {
+    let lab = Lab::new();
+    let first = lab.seed("one", &["--license", "mit"]);
+    let log = lab.home.ask(&["card", "withdraw", "tiny", "--reason", "stolen data"]);
+    let second = text(&log["versions"][0], "release").to_owned();
+    (lab, text(&first, "release").to_owned(), second)
+}
+
+/// Every command that says what a version is says that it is withdrawn.
+#[track_caller]
+fn is_said_to_be_withdrawn(home: &Home, reference: &str) {
+    for command in [&["show", reference][..], &["verify", reference], &["card", "show", reference]]
+    {
+        assert_eq!(home.ask(command)["provenance"]["stated"], "withdrawn", "{command:?}");
+        let said = home.say(command).stdout;
+        assert!(said.contains("WITHDRAWN") && said.contains("stolen data"), "{command:?}: {said}");
+    }
+    let why = home.ask(&["trust", "why", reference]);
+    let reasons = why["reasons"].as_array().expect("a list");
+    let of_status = reasons.iter().find(|reason| reason["rule"] == "status");
+    assert!(of_status.is_some_and(|it| text(it, "text").contains("stolen data")), "{why}");
+    assert_eq!(home.ask(&["lineage", reference])["stated"], "withdrawn");
+    assert!(home.say(&["lineage", reference]).stdout.contains("WITHDRAWN"));
+    assert_eq!(home.ask(&["show", reference])["stated"], "withdrawn");
+    assert_eq!(home.ask(&["ls"])["repos"][0]["stated"], "withdrawn");
+    assert!(home.say(&["ls"]).stdout.contains("WITHDRAWN"));
+    let status = home.ask(&["status"]);
+    assert_eq!(status["withdrawn"][0]["name"], "tiny");
+    assert_eq!(status["withdrawn"][0]["stated"], "withdrawn");
+    assert!(home.say(&["status"]).stdout.contains("WITHDRAWN"));
+}
+
+#[test]
+fn a_withdrawal_is_said_of_every_version_over_the_same_files_by_every_command() {
+    let (lab, first, second) = withdrawn();
+    let home = Home::new();
+    lab.get(&home, &second);
+    is_said_to_be_withdrawn(&home, "tiny");
+    let told = lab.told(&home, &first);
+    assert!(told.contains("WITHDRAWN") && told.contains("stolen data"), "{told}");
+    assert_eq!(lab.get(&home, &first)["provenance"]["stated"], "withdrawn");
+    for reference in [&first, &second, "tiny@1", "tiny@2", "tiny"] {
+        is_said_to_be_withdrawn(&home, reference);
+    }
+    // Its publisher hears it too, and nothing is said of what is in use.
+    is_said_to_be_withdrawn(&lab.home, "tiny@1");
+    lab.seed("two", &["--license", "mit"]);
+    assert_eq!(lab.home.ask(&["show", "tiny"])["stated"], Value::Null);
+    assert_eq!(lab.home.ask(&["status"])["withdrawn"], json!([]));
+    assert_eq!(lab.home.ask(&["show", &first])["stated"], "withdrawn");
+}
+
+#[test]
+fn an_older_release_of_the_same_files_does_not_take_the_place_of_the_newest() {
+    let (lab, first, second) = withdrawn();
+    let home = Home::new();
+    lab.get(&home, &second);
+    let publisher = text(&home.ask(&["show", "tiny"]), "publisher").to_owned();
+    assert_eq!(lab.get(&home, &first)["release"], first, "it was asked for");
+    assert_eq!(home.ask(&["ls"])["repos"].as_array().map(Vec::len), Some(1));
+    let commit = text(&home.ask(&["show", "tiny"]), "commit").to_owned();
+    let repo = format!("{publisher}/tiny");
+    let by_commit = format!("{repo}@{commit}");
+    for reference in ["tiny", &repo, &by_commit] {
+        assert_eq!(home.ask(&["show", reference])["version"], "2", "{reference}");
+        let got = lab.get(&home, reference);
+        assert_eq!(
+            (&got["release"], &got["provenance"]["stated"]),
+            (&json!(second), &json!("withdrawn"))
+        );
+        assert!(lab.told(&home, reference).contains("WITHDRAWN"), "{reference}");
+    }
+    // The other way round the newer one takes the place, and both lead to the files.
+    let other = Home::new();
+    lab.get(&other, &first);
+    assert_eq!(other.ask(&["show", "tiny"])["stated"], Value::Null, "nobody told it yet");
+    lab.get(&other, &second);
+    is_said_to_be_withdrawn(&other, &first);
+    assert_eq!(other.ask(&["show", &first])["version"], "2");
+    // Forgotten is what a version is called by now.
+    other.run(&["rm", &first]).fails(3);
+    other.ask(&["rm", "tiny@2"]);
+    assert_eq!(other.ask(&["ls"])["repos"], json!([]));
+}
+
+#[test]
+fn a_card_beyond_a_gap_over_the_same_files_warns_and_takes_no_place() {
+    let lab = Lab::new();
+    let first = lab.seed("one", &["--copy"]);
+    lab.seed("two", &["--copy"]);
+    let log = lab.home.ask(&["card", "withdraw", "tiny@1", "--reason", "stolen data"]);
+    let withdrawal = text(&log["versions"][1], "release").to_owned();
+    let home = Home::new();
+    lab.get(&home, text(&first, "release"));
+    assert!(lab.told(&home, &withdrawal).contains("those between are not known"));
+    let shown = home.ask(&["show", "tiny"]);
+    assert_eq!((text(&shown, "version"), text(&shown, "stated")), ("1", "withdrawn"));
+}
+
+#[test]
+fn what_replaces_a_version_is_a_cid_or_a_version_of_the_same_repo() {
+    let lab = Lab::new();
+    lab.seed("one", &["--copy"]);
+    let second = lab.seed("two", &["--copy"]);
+    let withdraw = |by: &str| lab.home.run(&["card", "withdraw", "tiny@1", "--replaced-by", by]);
+    for nonsense in ["nonsense", "9.9", "other@1", ""] {
+        withdraw(nonsense).fails(2).says("a version of the same repo").says("CID");
+    }
+    let log = lab.home.ask(&["card", "log", "tiny"]);
+    assert_eq!(log["versions"].as_array().map(Vec::len), Some(2), "nothing was signed");
+    let log = withdraw("2").ok();
+    let signed = lab.home.ask(&["card", "show", text(&log["versions"][1], "release")]);
+    assert_eq!(signed["statement"]["predicate"]["replacedBy"], second["card"]);
+    let log = withdraw(text(&second, "release")).ok();
+    let signed = lab.home.ask(&["card", "show", text(&log["versions"][1], "release")]);
+    assert_eq!(signed["statement"]["predicate"]["replacedBy"], second["release"]);
+}
+
+#[test]
+fn the_same_word_again_signs_nothing_and_another_one_does() {
+    let lab = Lab::new();
+    lab.seed("one", &["--copy"]);
+    lab.seed("two", &["--copy"]);
+    let count = |log: &Value| log["versions"].as_array().expect("a list").len();
+    let withdraw = ["card", "withdraw", "tiny@1", "--reason", "stolen data"];
+    assert_eq!(count(&lab.home.ask(&withdraw)), 4);
+    let again = lab.home.say(&withdraw);
+    assert_eq!(again.code, 0, "{again:#?}");
+    assert!(again.stderr.contains("already withdrawn"), "{again:#?}");
+    assert_eq!(count(&lab.home.ask(&withdraw)), 4);
+    assert_eq!(count(&lab.home.ask(&["card", "withdraw", "tiny@1", "--reason", "another"])), 6);
+    assert_eq!(count(&lab.home.ask(&["card", "deprecate", "tiny"])), 7);
+    assert_eq!(count(&lab.home.ask(&["card", "deprecate", "tiny"])), 7);
+    assert_eq!(count(&lab.home.ask(&["card", "withdraw", "tiny"])), 8);
+}
+
+#[test]
+fn what_was_named_is_not_told_to_be_named() {
+    let lab = Lab::new();
+    let first = lab.seed("one", &["--copy"]);
+    let second = lab.seed("two", &["--copy"]);
+    let home = Home::new();
+    lab.get(&home, text(&second, "release"));
+    let told = lab.told(&home, text(&first, "release"));
+    assert!(told.contains("rollback") && !told.contains("name its CID"), "{told}");
+}

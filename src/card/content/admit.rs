@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 
-use crate::card::policy::Trust;
 use crate::dag::name::escape;
 use crate::limits;
 
@@ -18,22 +17,33 @@ pub struct Admitted {
     pub templates: Vec<String>,
 }
 
+/// Whether files that bring code, or can't be checked, are let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    /// They are, and said.
+    Given,
+    /// From those that the user trusts, which their publisher is not.
+    FromTrusted,
+    /// The user's rules take them from nobody.
+    FromNobody,
+}
+
 /// Files that would be let in only by leave of the user. Its text names them and why; [`Refusal::hint`] the ways out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     files: Vec<String>,
     globs: Vec<String>,
+    from_nobody: bool,
 }
 
 impl std::error::Error for Refusal {}
 
 /// Decides about a repo by `findings` on all of its files that are asked for, harmless ones too: a glob must not take
-/// them along. What the owner or somebody they trust published is let in with warnings, and so is everything with
-/// `allow_code`. At `seed` the publisher is the owner; for a bare root, of which nobody is known, use [`Trust::New`].
+/// them along. What is let in comes with warnings. Whether there is leave, `trust::Defaults::code` says.
 ///
 /// # Errors
-/// [`Refusal`] if there is code, or a header that is not valid, from anybody else.
-pub fn admit(findings: &[Finding], trust: &Trust, allow_code: bool) -> Result<Admitted, Refusal> {
+/// [`Refusal`] if there is code, or a header that is not valid, and no leave.
+pub fn admit(findings: &[Finding], leave: Leave) -> Result<Admitted, Refusal> {
     let mut admitted = Admitted::default();
     let mut refused = Vec::new();
     for finding in findings {
@@ -52,12 +62,12 @@ pub fn admit(findings: &[Finding], trust: &Trust, allow_code: bool) -> Result<Ad
             }
         }
     }
-    if refused.is_empty() || allow_code || matches!(trust, Trust::Own | Trust::Trusted(_)) {
+    if refused.is_empty() || leave == Leave::Given {
         return Ok(admitted);
     }
     let others = findings.iter().map(|finding| &finding.path[..]);
     let globs = globs(&refused, others);
-    Err(Refusal { files: admitted.warnings, globs })
+    Err(Refusal { files: admitted.warnings, globs, from_nobody: leave == Leave::FromNobody })
 }
 
 impl Refusal {
@@ -81,7 +91,11 @@ impl Refusal {
         if let Some(more @ 1..) = self.globs.len().checked_sub(limits::REFUSAL_LISTED_MAX) {
             let _ = write!(hint, " and {more} more");
         }
-        hint.push_str("; or, if you trust the publisher with your machine: --allow-code");
+        hint.push_str(if self.from_nobody {
+            "; or allow them this once: --allow-code"
+        } else {
+            "; or, if you trust the publisher with your machine: --allow-code"
+        });
         hint
     }
 }
@@ -90,10 +104,12 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = self.files.len();
         let s = if count == 1 { " that" } else { "s that" };
-        write!(
-            f,
-            "{count} file{s} can carry code or cannot be checked, from a publisher you do not trust"
-        )?;
+        let whose = if self.from_nobody {
+            "and your trust.toml takes such files from nobody (code = \"deny\")"
+        } else {
+            "from a publisher you do not trust"
+        };
+        write!(f, "{count} file{s} can carry code or cannot be checked, {whose}")?;
         for file in self.files.iter().take(limits::REFUSAL_LISTED_MAX) {
             write!(f, "\n  {file}")?;
         }

@@ -256,7 +256,6 @@ fn templates_are_shown_and_yaml_with_python_objects_is_code() {
 
 #[test]
 fn a_repo_is_let_in_by_its_content_and_by_whose_it_is() {
-    use crate::card::policy::Trust;
     let find = |path: &str, bytes: &[u8]| judged(path, bytes).0;
     let findings = [
         find("config.json", b"{}"),
@@ -264,26 +263,24 @@ fn a_repo_is_let_in_by_its_content_and_by_whose_it_is() {
         find("pytorch_model.bin", &bytes(TORCH_ZIP)),
         find("broken.safetensors", b"not a header"),
     ];
-    for trust in [Trust::Own, Trust::Trusted("acme".parse().unwrap())] {
-        let admitted = admit(&findings, &trust, false).unwrap();
-        assert_eq!(admitted.warnings.len(), 2);
-        assert_eq!(admitted.templates, ["a.jinja"]);
-        assert!(
-            admitted.warnings[0]
-                .starts_with("pytorch_model.bin: archive: it holds archive/data.pkl")
-        );
-        assert!(admitted.warnings[1].starts_with("broken.safetensors: invalid safetensors: it "));
-    }
-    for trust in [Trust::Named, Trust::New] {
-        let refusal = admit(&findings, &trust, false).unwrap_err();
+    let admitted = admit(&findings, Leave::Given).unwrap();
+    assert_eq!(admitted.warnings.len(), 2);
+    assert_eq!(admitted.templates, ["a.jinja"]);
+    assert!(
+        admitted.warnings[0].starts_with("pytorch_model.bin: archive: it holds archive/data.pkl")
+    );
+    assert!(admitted.warnings[1].starts_with("broken.safetensors: invalid safetensors: it "));
+    for (leave, said) in [(Leave::FromTrusted, "do not trust"), (Leave::FromNobody, "from nobody")]
+    {
+        let refusal = admit(&findings, leave).unwrap_err();
+        assert!(refusal.to_string().contains(said), "{refusal}");
         assert_eq!(refusal.globs(), ["*.bin", "*.safetensors"]);
         assert_eq!(refusal.files().len(), 2);
         assert!(refusal.to_string().contains("archive/data.pkl"));
         let hint = refusal.hint();
         assert!(hint.contains("--exclude '*.bin' --exclude '*.safetensors'"), "{hint}");
         assert!(hint.contains("--allow-code"), "{hint}");
-        assert_eq!(admit(&findings, &trust, true).unwrap().warnings.len(), 2);
-        assert!(admit(&findings[..2], &trust, false).unwrap().warnings.is_empty());
+        assert!(admit(&findings[..2], leave).unwrap().warnings.is_empty());
     }
 }
 
@@ -368,14 +365,13 @@ proptest! {
         names in prop::collection::btree_set("[a-z'\\[{*?!,é-]{1,3}(/[a-z]{1,2})?(\\.(bin|pt|x\\[|tar\\.gz))?", 1..30),
         bad in prop::collection::vec(any::<bool>(), 30),
     ) {
-        use crate::card::policy::Trust;
         let code = Verdict::Code { what: "pickle", why: "it is".into() };
         let findings: Vec<Finding> = names.iter().zip(&bad).map(|(path, bad)| Finding {
             path: path.clone(),
             verdict: if *bad { code.clone() } else { Verdict::Plain },
             facts: None,
         }).collect();
-        if let Err(refusal) = admit(&findings, &Trust::New, false) {
+        if let Err(refusal) = admit(&findings, Leave::FromTrusted) {
             let globs: Vec<_> = refusal.globs().iter().flat_map(|glob| [glob.clone(), format!("**/{glob}")])
                 .map(|glob| globset::Glob::new(&glob).unwrap().compile_matcher()).collect();
             for finding in &findings {

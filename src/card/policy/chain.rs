@@ -110,9 +110,7 @@ impl Admission {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// Older than what was seen.
-    #[error(
-        "this is version {seq} of the repo, and {mark} was seen before (a rollback); name its CID to use it all the same"
-    )]
+    #[error("this is version {seq} of the repo, and {mark} was seen before (a rollback)")]
     Rollback {
         /// Its place.
         seq: u64,
@@ -120,9 +118,7 @@ pub enum Refusal {
         mark: u64,
     },
     /// Another card of the same place, or one that follows another.
-    #[error(
-        "the publisher signed two different cards for version {seq}: {known} and {other}; name a CID to choose"
-    )]
+    #[error("the publisher signed two different cards for version {seq}: {known} and {other}")]
     Fork {
         /// The place that two cards claim.
         seq: u64,
@@ -133,7 +129,7 @@ pub enum Refusal {
     },
     /// Cards between are missing.
     #[error(
-        "this is version {seq} of the repo, the last one seen is {mark}, and those between are not known; name its CID to use it all the same"
+        "this is version {seq} of the repo, the last one seen is {mark}, and those between are not known"
     )]
     Gap {
         /// Its place.

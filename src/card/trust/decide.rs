@@ -7,6 +7,7 @@
 
 use std::fmt;
 
+use crate::card::content::Leave;
 use crate::card::did::PublisherId;
 use crate::card::identity::Identity;
 use crate::card::json::shortened;
@@ -184,15 +185,12 @@ fn blocks(list: &TrustList, facts: &Facts, decision: &mut Decision) {
     let publishers =
         card.into_iter().map(|card| card.publisher).chain(keys).map(Blocked::Publisher);
     let cids = facts.cids.iter().chain(card.map(|card| &card.id)).map(Blocked::cid);
-    let mut found: Vec<Blocked> = Vec::new();
-    for block in publishers.chain(cids).filter_map(|id| list.blocked(&id)) {
-        if found.contains(&block.id) {
-            continue;
+    let mut named: Vec<Blocked> = Vec::new();
+    for id in publishers.chain(cids) {
+        if !named.contains(&id) {
+            say_blocked(list, &id, decision);
+            named.push(id);
         }
-        found.push(block.id);
-        let why = block.reason.as_deref().map(|why| format!(": {}", shortened(why)));
-        let text = format!("{} is blocked in your trust.toml{}", block.id, why.unwrap_or_default());
-        decision.say(Rule::Block, Weight::Refusal, text);
     }
 }
 
@@ -213,18 +211,22 @@ fn publisher(list: &TrustList, card: &CardFacts, decision: &mut Decision) -> Tru
         );
         decision.say(Rule::Publisher, Weight::Note, text);
     }
-    let trust = if card.named { Trust::Named } else { Trust::New };
     let who = if card.named { "stands in your request" } else { "is new to you" };
     let not_listed = format!("{id} {who} and is not in your trust list for {repo}");
+    let (weight, what) = unlisted(list, id, repo.as_str(), card.named);
+    decision.say(Rule::Publisher, weight, format_args!("{not_listed}; {what}"));
+    if card.named { Trust::Named } else { Trust::New }
+}
+
+/// What `default.unknown` says of a publisher that is not in the list.
+fn unlisted(list: &TrustList, id: &Identity, repo: &str, named: bool) -> (Weight, String) {
     let add = format!("modelswarm trust add ALIAS {id}");
-    let (weight, what) = match list.defaults().unknown() {
-        Unknown::AcceptNew if card.named => {
-            (Weight::Note, "used (unknown = \"accept-new\")".into())
-        }
+    match list.defaults().unknown() {
+        Unknown::AcceptNew if named => (Weight::Note, "used (unknown = \"accept-new\")".into()),
         Unknown::AcceptNew => {
             (Weight::Warning, "used all the same (unknown = \"accept-new\")".into())
         }
-        Unknown::Ask if card.named => {
+        Unknown::Ask if named => {
             (Weight::Note, "used, since you named it (unknown = \"ask\")".into())
         }
         Unknown::Ask => (
@@ -237,9 +239,46 @@ fn publisher(list: &TrustList, card: &CardFacts, decision: &mut Decision) -> Tru
             Weight::Refusal,
             format!("only publishers of the list are used (unknown = \"deny\"): {add}"),
         ),
+    }
+}
+
+/// What the list says of a publisher, whatever of it is asked for. `own`: it is the node's owner.
+pub fn decide_publisher(list: &TrustList, id: &Identity, own: bool) -> Decision {
+    let mut decision = Decision { trust: None, reasons: Vec::new() };
+    say_blocked(list, &Blocked::Publisher(*id), &mut decision);
+    let trust = match list.publisher(*id) {
+        _ if own => {
+            decision.say(Rule::Publisher, Weight::Note, format_args!("{id} is yours"));
+            Trust::Own
+        }
+        Some(trusted) => {
+            let models = trusted.scope.models.iter().flatten().take(NAMES_SHOWN);
+            let models: Vec<String> = models.map(ToString::to_string).collect();
+            let scope = if trusted.scope.models.is_none() {
+                "whatever it publishes".to_owned()
+            } else {
+                format!("for {} and no other repo", models.join(", "))
+            };
+            let text = format!("{}; {scope}", trusted_because(trusted));
+            decision.say(Rule::Publisher, Weight::Note, text);
+            Trust::Trusted(trusted.alias.clone())
+        }
+        None => {
+            let (weight, what) = unlisted(list, id, "NAME", false);
+            let text = format!("{id} is new to you and is not in your trust list; {what}");
+            decision.say(Rule::Publisher, weight, text);
+            Trust::New
+        }
     };
-    decision.say(Rule::Publisher, weight, format_args!("{not_listed}; {what}"));
-    trust
+    decision.trust = Some(trust);
+    decision
+}
+
+fn say_blocked(list: &TrustList, id: &Blocked, decision: &mut Decision) {
+    let Some(block) = list.blocked(id) else { return };
+    let why = block.reason.as_deref().map(|why| format!(": {}", shortened(why)));
+    let text = format!("{} is blocked in your trust.toml{}", block.id, why.unwrap_or_default());
+    decision.say(Rule::Block, Weight::Refusal, text);
 }
 
 fn trusted_because(trusted: &Trusted) -> String {
@@ -296,14 +335,26 @@ fn code(list: &TrustList, facts: &Facts, decision: &mut Decision) {
     if more > 0 {
         files = format!("{files} and {more} more");
     }
-    let (weight, what) = match (&decision.trust, list.defaults().code()) {
-        (Some(Trust::Own), _) => (Weight::Warning, "they are yours"),
-        (Some(Trust::Trusted(_)), _) => (Weight::Warning, "you trust their publisher"),
-        _ if facts.allow_code => (Weight::Warning, "allowed in this request"),
-        (_, Answer::Accept) => (Weight::Warning, "your trust.toml takes them (code = \"accept\")"),
-        (_, Answer::Deny) => (
+    let trust = decision.trust.as_ref();
+    let (weight, what) = match list.defaults().code(trust, facts.allow_code) {
+        Leave::Given => {
+            let why = match trust {
+                Some(Trust::Own) => "they are yours",
+                _ if facts.allow_code => "allowed in this request",
+                Some(Trust::Trusted(_)) if list.defaults().code.is_none() => {
+                    "you trust their publisher"
+                }
+                _ => "your trust.toml takes them (code = \"accept\")",
+            };
+            (Weight::Warning, why)
+        }
+        Leave::FromTrusted => (
             Weight::Refusal,
-            "from publishers that you do not trust that is refused (code = \"deny\"): leave them out with --exclude, or allow them with --allow-code",
+            "from publishers that you do not trust that is refused: leave them out with --exclude, or allow them with --allow-code",
+        ),
+        Leave::FromNobody => (
+            Weight::Refusal,
+            "your trust.toml takes them from nobody (code = \"deny\"): leave them out with --exclude, or allow them with --allow-code",
         ),
     };
     let text = format!("these files can run code when they are loaded: {files}; {what}");

@@ -6,8 +6,10 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use toml::value::Datetime;
 
+use crate::card::content::Leave;
 use crate::card::identity::{self, Identity};
 use crate::card::name::{self, Alias, RepoName};
+use crate::card::policy::Trust;
 use crate::dag::Cid;
 
 use super::pattern::Pattern;
@@ -35,8 +37,10 @@ fn is_default(defaults: &Defaults) -> bool {
 }
 
 /// What holds where no entry says otherwise: only what the user wrote. What it means when nothing is written say the
-/// functions.
+/// functions. Fields that this version does not know are an error, unlike elsewhere in the file: a mistyped rule would be
+/// a weaker one than the user believes in.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Defaults {
     /// Cards of publishers that are not in the list.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,14 +51,12 @@ pub struct Defaults {
     /// Cards behind what was seen before, unless their CID is given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rollback: Option<Answer>,
-    /// Code (pickle and the like) from publishers that are not in the list.
+    /// Code (pickle and the like): taken from everybody, or from nobody but the user, those in the list not excepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<Answer>,
     /// The largest repo.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_size: Option<MaxSize>,
-    #[serde(flatten)]
-    pub(super) other: toml::Table,
 }
 
 impl Defaults {
@@ -73,9 +75,15 @@ impl Defaults {
         self.rollback.unwrap_or(Answer::Deny)
     }
 
-    /// Refused.
-    pub fn code(&self) -> Answer {
-        self.code.unwrap_or(Answer::Deny)
+    /// Whether files that bring code are let in: what is written, else from those that the user trusts alone.
+    pub fn code(&self, trust: Option<&Trust>, allowed: bool) -> Leave {
+        match (trust, self.code) {
+            (Some(Trust::Own), _) | (_, Some(Answer::Accept)) => Leave::Given,
+            _ if allowed => Leave::Given,
+            (_, Some(Answer::Deny)) => Leave::FromNobody,
+            (Some(Trust::Trusted(_)), None) => Leave::Given,
+            (_, None) => Leave::FromTrusted,
+        }
     }
 }
 

@@ -122,14 +122,14 @@ fn an_empty_file_has_our_defaults_and_stays_empty() {
     let defaults = list.defaults();
     assert_eq!(defaults.unknown(), Unknown::AcceptNew);
     assert_eq!(defaults.unsigned(), Answer::Accept);
-    assert_eq!((defaults.rollback(), defaults.code()), (Answer::Deny, Answer::Deny));
+    assert_eq!((defaults.rollback(), defaults.code), (Answer::Deny, None));
     assert_eq!(defaults.max_size, None);
 }
 
 #[test]
 fn a_file_of_a_later_version_keeps_its_fields_and_names_them() {
     let text = format!(
-        "later = 1\n[default]\nunknown = \"ask\"\nunkown = \"deny\"\n\n[[publisher]]\nalias = \"acme\"\nid = \"{}\"\n\
+        "later = 1\n[default]\nunknown = \"ask\"\n\n[[publisher]]\nalias = \"acme\"\nid = \"{}\"\n\
          models = [\"*\"]\npinned = 2026-11-22\nseen = 2026-11-23\n[[block]]\nid = \"{}\"\nuntil = 2030-01-01\n[[mirror]]\nx = 1\n",
         id(1),
         id(9)
@@ -140,7 +140,6 @@ fn a_file_of_a_later_version_keeps_its_fields_and_names_them() {
     for kept in [
         "later = 1",
         "unknown = \"ask\"",
-        "unkown = \"deny\"",
         "models = [\"*\"]",
         "pinned = 2026-11-22",
         "seen = 2026-11-23",
@@ -149,10 +148,7 @@ fn a_file_of_a_later_version_keeps_its_fields_and_names_them() {
     ] {
         assert!(written.contains(kept), "{kept} in {written}");
     }
-    assert_eq!(
-        list.unread(),
-        ["block.until", "default.unkown", "later", "mirror", "publisher.seen"]
-    );
+    assert_eq!(list.unread(), ["block.until", "later", "mirror", "publisher.seen"]);
     assert_eq!(TrustList::from_toml(&written), Ok(list));
 }
 
@@ -184,6 +180,23 @@ fn a_file_that_contradicts_itself_is_refused() {
         "[[require]]\npublisher = \"*\"",
     ] {
         assert!(matches!(TrustList::from_toml(text), Err(Error::Syntax(_))), "{text}");
+    }
+}
+
+#[test]
+fn a_rule_that_is_mistyped_is_refused_with_its_line_and_field() {
+    for (rule, said) in [
+        ("unkown = \"deny\"", "unkown"),
+        ("pickle = \"deny\"", "pickle"),
+        ("unknown = \"maybe\"", "unknown"),
+        ("unsigned = \"ask\"", "unsigned"),
+        ("rollback = 1", "rollback"),
+        ("code = \"warn\"", "code"),
+        ("max_size = \"many\"", "max_size"),
+    ] {
+        let text = format!("# mine\n[default]\n{rule}\n\n[[block]]\nid = \"{}\"\n", id(9));
+        let Err(Error::Syntax(why)) = TrustList::from_toml(&text) else { panic!("{rule}") };
+        assert!(why.starts_with(&format!("line 3, {said}: ")), "{why}");
     }
 }
 

@@ -91,8 +91,8 @@ pub(in crate::cli) struct StatusArgs {
     /// Why, in one line; it is signed
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
-    /// The card to use instead
-    #[arg(long, value_name = "CARD")]
+    /// What to use instead: a card, a release, or a version of the same repo
+    #[arg(long, value_name = "CID|VERSION")]
     pub replaced_by: Option<String>,
 }
 
@@ -191,7 +191,7 @@ pub(in crate::cli) enum TrustAction {
     #[command(after_help = "Examples:
   modelswarm trust why all-MiniLM-L6-v2")]
     Why {
-        /// A CID or a name in the library
+        /// A CID or a name in the library, or a publisher
         #[arg(value_name = "REF")]
         reference: String,
     },

@@ -3,10 +3,7 @@
 
 use super::{origin::Origin, plan::Plan, transfer::Gate};
 use crate::{
-    card::{
-        content::{Admitted, Finding, Refusal, admit},
-        policy::Trust,
-    },
+    card::content::{Admitted, Finding, Leave, Refusal, admit},
     library::{
         Library, blocking,
         content::{self, Lies},
@@ -16,10 +13,9 @@ use crate::{
     store::{Tree, TreeId},
 };
 
-/// Who published it, and whether that is asked.
+/// Whether what can carry code has leave.
 pub(super) struct Terms {
-    trust: Trust,
-    free: bool,
+    leave: Leave,
 }
 
 impl Terms {
@@ -30,9 +26,9 @@ impl Terms {
     pub(super) async fn of(library: &Library, get: &Get, origin: &Origin) -> Result<Self, Failure> {
         let (library, card) = (library.clone(), origin.card.clone());
         let named = origin.named || get.publisher.is_some();
-        let trust = blocking(move || trust::of(&library, card.as_ref(), named)).await?;
-        let free = get.allow_code || matches!(trust, Trust::Own | Trust::Trusted(_));
-        Ok(Self { trust, free })
+        let allowed = get.allow_code;
+        let leave = blocking(move || trust::leave(&library, card.as_ref(), named, allowed)).await?;
+        Ok(Self { leave })
     }
 
     /// What would be said or refused as far as names alone tell, as warnings.
@@ -59,8 +55,8 @@ impl Terms {
         id: TreeId,
         tree: Tree,
     ) -> Result<Gate, Failure> {
-        if !self.free {
-            return Ok(Gate::closed(&get.reference, self.trust.clone(), tree));
+        if self.leave != Leave::Given {
+            return Ok(Gate::closed(&get.reference, self.leave, tree));
         }
         library.announce(id, &tree).await?;
         Ok(Gate::open())
@@ -76,6 +72,6 @@ impl Terms {
     }
 
     fn admit(&self, findings: &[Finding]) -> Result<Admitted, Refusal> {
-        admit(findings, &self.trust, self.free)
+        admit(findings, self.leave)
     }
 }

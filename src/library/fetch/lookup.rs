@@ -18,6 +18,7 @@ use crate::{
         index::{Index, Listed},
         policy::Mark,
         reference::{Revision, Target},
+        statement::Status,
     },
     dag::{Block, Cid},
     library::{Library, blocking, refs},
@@ -36,6 +37,8 @@ pub(super) struct Lookup {
     pub versions: Vec<Listed>,
     /// Whether it is meant as the newest, not by a version or an id.
     pub head: bool,
+    /// A later card over the same files by which they are not to be used any more.
+    pub later: Option<Verified>,
     index: Index,
     /// The index's own block, and what led there: kept and served on with what it led to.
     pub blocks: Vec<Block>,
@@ -57,7 +60,7 @@ pub(super) async fn look_up(
         let (library, target) = (library.clone(), reference.target.clone());
         let (publisher, name) = (publisher.to_string(), name.to_string());
         let known = move || {
-            let held = !refs::matching(&library, &target)?.is_empty();
+            let held = !refs::known(&library, &target)?.is_empty();
             Ok((held, library.store().mark(&publisher, &name)?))
         };
         blocking(known).await?
@@ -95,7 +98,9 @@ pub(super) async fn look_up(
     }
     let versions = index.versions(name).to_vec();
     let name = name.clone();
-    Ok(Some(Lookup { publisher, name, listed, versions, head, index, blocks }))
+    let mut lookup = Lookup { publisher, name, listed, versions, head, later: None, index, blocks };
+    lookup.hear_later(library, get, job).await;
+    Ok(Some(lookup))
 }
 
 impl Lookup {
@@ -111,6 +116,33 @@ impl Lookup {
             )
             .hint(format!("to use it all the same name its CID: {}", self.listed.release))
         })
+    }
+
+    /// Fetches the newest card that is listed over the same files, if it says that they are not to be used any more. Where
+    /// it can't be had, the index is believed: whoever publishes the one signs the other.
+    async fn hear_later(&mut self, library: &Library, get: &Get, job: &Arc<Job>) {
+        let mut over = self.versions.iter().filter(|one| one.root == self.listed.root);
+        let later = over.next().filter(|newest| newest.seq > self.listed.seq);
+        let Some(later) = later.filter(|later| later.status != Status::Active) else { return };
+        let timeout = limits::NAME_WAIT.as_secs();
+        let mut source = Source::open(library, &get.reference, timeout, vec![later.release], job);
+        let card = origin::card_of_release(library, &mut source, later.release).await;
+        let card = card.and_then(|card| match self.index.check(&self.name, later, &card) {
+            Ok(()) => Ok(card),
+            Err(why) => Err(Failure::new(Code::Refused, why.to_string())),
+        });
+        match card {
+            Ok(card) => self.later = Some(card),
+            Err(failure) => {
+                tracing::info!(%failure, "a later card that is listed could not be read");
+                let word =
+                    if later.status == Status::Withdrawn { "WITHDRAWN" } else { "DEPRECATED" };
+                job.warn(format!(
+                    "version {} is {word} by its publisher, as version {} in its index says",
+                    self.listed.version, later.version
+                ));
+            }
+        }
     }
 
     /// Fetches the cards between what was accepted and the listed one, so that the chain can be followed. What is listed

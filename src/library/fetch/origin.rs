@@ -84,7 +84,7 @@ impl Wanted {
                 format!("{} is {publisher}'s, not {asked}'s", get.reference),
             ));
         }
-        let known = refs::matching(library, &reference.target)?;
+        let known = refs::known(library, &reference.target)?;
         let known = refs::pick(library, &reference.target, known)?;
         let (cid, hints) = match (&lookup, &reference.target, known) {
             (Some(Lookup { listed, .. }), ..) => {
@@ -123,6 +123,8 @@ pub(super) struct Origin {
     pub extras: Vec<(String, Cid)>,
     /// The verified card over the root.
     pub card: Option<Verified>,
+    /// A later card over the same files, as the publisher's index lists it.
+    pub later: Option<Verified>,
     /// Its companion (`model.sig`), checked against it.
     pub companion: Option<Vec<u8>>,
     /// Blocks of the release itself, to be kept with the files.
@@ -196,6 +198,7 @@ impl Origin {
             root: release.root,
             extras,
             card: Some(card),
+            later: wanted.lookup.as_ref().and_then(|lookup| lookup.later.clone()),
             companion,
             blocks,
             path: wanted.path,
@@ -216,6 +219,7 @@ impl Origin {
             root,
             extras: Vec::new(),
             card,
+            later: None,
             companion: None,
             blocks: vec![first],
             path: wanted.path,

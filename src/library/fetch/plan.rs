@@ -1,6 +1,7 @@
 //! What is asked for, where it goes, and what of it is there already; said before anything is written.
 
 mod compare;
+mod version;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -9,7 +10,7 @@ use std::{
     time::SystemTime,
 };
 
-use self::compare::Verdict;
+use self::{compare::Verdict, version::Version};
 use super::{jobs::Outcome, origin::Origin, place::Place, source::Source};
 use crate::{
     card::{Verified, release::CARD, statement::Statement},
@@ -93,6 +94,8 @@ pub(super) struct Plan {
     purpose: Purpose,
     /// The tree as an earlier fetch left it.
     known: Option<Tree>,
+    /// Whether that one's card goes on standing for the files.
+    keeps_card: bool,
     partial: bool,
     visibility: crate::config::Visibility,
     nodes: Vec<Block>,
@@ -172,13 +175,20 @@ impl Plan {
     ) -> Result<Self, Failure> {
         let store = library.store().clone();
         let (root, base) = (origin.root, place.base.clone());
-        let (known, reservation) = blocking(move || {
+        let (of, card) = (library.clone(), origin.card.clone());
+        let (known, keeps_card, reservation) = blocking(move || {
+            let id = card.as_ref().map(|card| *card.id());
             let known = store
                 .trees()?
                 .into_iter()
-                .find(|(_, tree)| tree.root == root && tree.location == base);
+                .filter(|(_, tree)| tree.root == root && tree.location == base)
+                .max_by_key(|(_, tree)| (tree.card == id, tree.seq));
             let reservation = if known.is_none() { Some(store.reserve()?) } else { None };
-            Ok((known, reservation))
+            let keeps_card = match (&known, &card) {
+                (Some((_, tree)), Some(card)) => version::stays(&of, tree, card)?,
+                _ => false,
+            };
+            Ok((known, keeps_card, reservation))
         })
         .await?;
         let id = match (&known, &reservation) {
@@ -198,6 +208,7 @@ impl Plan {
             partial: sorted.partial,
             visibility: known.as_ref().map_or(fetched, |tree| tree.visibility),
             known,
+            keeps_card,
             nodes,
             folders: sorted.folders,
         })
@@ -255,6 +266,7 @@ impl Plan {
         let mut nodes = std::mem::take(&mut self.nodes);
         nodes.extend(origin.blocks.iter().cloned());
         let (card, companion) = (origin.card.clone(), origin.companion.clone());
+        let later = origin.later.clone();
         let (base, folders) = (self.place.base.clone(), std::mem::take(&mut self.folders));
         blocking(move || {
             blocks::add_nodes(&store, id, &nodes)?;
@@ -263,6 +275,9 @@ impl Plan {
                 if let Some(companion) = companion {
                     store.save_companion(card.id(), &companion)?;
                 }
+            }
+            if let Some(later) = later {
+                store.save_card(later.id(), later.bundle())?;
             }
             for folder in folders {
                 store.make_folder(&base, &folder)?;
@@ -294,27 +309,31 @@ impl Plan {
         if let (Purpose::Read, Some(known)) = (self.purpose, &self.known) {
             return known.clone();
         }
-        let statement = origin.card.as_ref().map(|card| card.statement());
         let named_by = origin.named_by.iter().map(ToString::to_string).collect();
-        let card = origin.card.as_ref().map(|card| *card.id());
+        let Version { release, card, repo, kind, version, seq } = match &self.known {
+            Some(known) if self.keeps_card => Version::of(known),
+            _ => Version::new(origin),
+        };
         // Of one card and the files under its root it was said once for all.
         let known = self.known.as_ref().filter(|known| known.card == card);
         let statements = known.and_then(|known| Note::of(known).statements);
+        let over = version::over(self.known.as_ref(), origin, card);
         Tree {
             root: origin.root,
-            release: origin.release,
+            release,
             card,
-            repo: statement.map(repo_of),
-            kind: statement.map(|statement| statement.kind).unwrap_or_default(),
-            version: statement.map(|statement| statement.version.to_string()),
-            seq: statement.map(|statement| statement.seq),
+            repo,
+            kind,
+            version,
+            seq,
             visibility: self.visibility,
             pinned: self.purpose == Purpose::Keep,
             location: self.place.base.clone(),
             owner: self.place.owner,
             state: TreeState::Whole,
             created_at: SystemTime::now(),
-            note: Note { partial: self.partial, named_by, statements, ..Note::default() }.to_text(),
+            note: Note { partial: self.partial, named_by, statements, over, ..Note::default() }
+                .to_text(),
         }
     }
 

@@ -13,9 +13,8 @@ use tokio::sync::mpsc;
 use super::State;
 use crate::{
     card::{
-        content::{Examination, Pieces, admit, examine},
+        content::{Examination, Leave, Pieces, admit, examine},
         manifest::FileEntry,
-        policy::Trust,
     },
     library::{
         Library, Watch, blocking, content,
@@ -141,8 +140,8 @@ async fn look(
     file: &File,
     entry: &FileEntry,
 ) -> Result<(), Failure> {
-    let trust = trust::of(library, state.version.card(), false)?;
-    if matches!(trust, Trust::Own | Trust::Trusted(_)) {
+    let leave = trust::leave(library, state.version.card(), false, false)?;
+    if leave == Leave::Given {
         return Ok(());
     }
     let mut pieces = Pieces::default();
@@ -163,7 +162,7 @@ async fn look(
             }
         },
     };
-    admit(&[finding], &trust, false).map(drop).map_err(|refusal| {
+    admit(&[finding], leave).map(drop).map_err(|refusal| {
         Failure::new(Code::Refused, content::few(refusal.files()).join("; ")).hint(
             "it is let in from publishers that you trust (modelswarm trust add), or by hand: modelswarm get --allow-code",
         )

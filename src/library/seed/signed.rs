@@ -210,7 +210,8 @@ impl Import<'_> {
     fn warn_of_lost_bytes(&self, before: Option<&(TreeId, Tree)>) {
         let Some((_, before)) = before else { return };
         let in_files = self.library.store().inline_max() < limits::BLOCK_MAX;
-        if before.location == folder(&self.seed.path) && in_files {
+        let changed = before.root != self.read.built.cid;
+        if changed && before.location == folder(&self.seed.path) && in_files {
             self.watch.warn(format!(
                 "files that changed since version {} can no longer be served as they were",
                 before.version.as_deref().unwrap_or("?")

@@ -3,9 +3,11 @@
 
 use std::{collections::HashSet, fs::File, io, os::unix::fs::FileExt as _, path::Path};
 
+use sha2::{Digest as _, Sha256};
+
 use crate::{
     dag::{Block, Cid, Walk, block::sha256, walk::Found},
-    library::{blocks, scan::unreadable},
+    library::{blocks, import::Imported, scan::unreadable},
     rpc::{Code, Failure},
     store::{Store, Tree, TreeFile},
 };
@@ -55,30 +57,34 @@ fn nodes(
     Ok(found)
 }
 
-/// Whether the file on the disk still holds exactly the blocks that are recorded in it. Its root is proven by the
-/// nodes that the store holds, its leaves by their own hashes.
-pub(super) fn is_same(store: &Store, file: &TreeFile, path: &Path) -> Result<bool, Failure> {
-    let Some(id) = file.file else { return Ok(false) };
-    let read = |handle: &File, offset: u64, len: u32| -> io::Result<Vec<u8>> {
-        let mut bytes = vec![0; len as usize];
-        handle.read_exact_at(&mut bytes, offset)?;
-        Ok(bytes)
-    };
+/// Whether what was just read of a file, of this digest, is what the tree says: the recorded blocks one after another, and
+/// nothing behind the last. Its root is proven by the nodes that the store holds, its leaves by their own hashes.
+pub(super) fn is_same(
+    store: &Store,
+    file: &TreeFile,
+    path: &Path,
+    read: &Imported,
+) -> Result<bool, Failure> {
+    let (Some(id), Some(digest)) = (file.file, read.sha256) else { return Ok(false) };
+    if read.size != file.size {
+        return Ok(false);
+    }
     let handle = File::open(path).map_err(|why| unreadable(path, &why))?;
-    let mut listed = 0;
-    let mut end = 0;
+    let (mut all, mut end) = (Sha256::new(), 0);
     for (key, place) in blocks::extents(store, id)? {
-        let bytes = match read(&handle, place.offset, place.len) {
-            Ok(bytes) => bytes,
+        let mut bytes = vec![0; place.len as usize];
+        match handle.read_exact_at(&mut bytes, place.offset) {
+            Ok(()) => {}
             Err(why) if why.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
             Err(why) => return Err(unreadable(path, &why)),
-        };
+        }
         let block = [&place.head[..], &bytes, &place.tail[..]].concat();
-        if key.digest() != sha256(&block) {
+        if place.offset != end || key.digest() != sha256(&block) {
             return Ok(false);
         }
-        listed += u64::from(place.len);
-        end = end.max(place.offset + u64::from(place.len));
+        all.update(&bytes);
+        end += u64::from(place.len);
     }
-    Ok(listed == file.size && end == file.size)
+    // The file was read twice: only what is the same both times was proven by its blocks.
+    Ok(end == file.size && all.finalize()[..] == digest)
 }

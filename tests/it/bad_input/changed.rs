@@ -9,7 +9,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::common::{Daemon, Home, files, text};
 
@@ -206,5 +206,63 @@ fn an_undone_change_is_no_longer_listed() {
     assert_eq!(seeder.home.ask(&["verify", "changing"])["ok"], true);
     seeder.assert_served();
     assert_eq!(seeder.home.ask(&["ls"])["repos"][0]["state"], "whole");
-    assert_eq!(seeder.home.ask(&["status"])["changed"], serde_json::json!([]));
+    assert_eq!(seeder.home.ask(&["status"])["changed"], json!([]));
+}
+
+/// What becomes of a file's bytes.
+type Change = fn(&[u8]) -> Vec<u8>;
+
+/// Sizes around every way in which a file is kept: chunks, one chunk, in the index itself, nothing at all.
+const SIZES: [usize; 4] = [3_000_000, 30_000, 273, 0];
+
+#[test]
+fn a_file_that_grew_shrank_or_was_edited_is_named_by_verify_whatever_its_size_and_origin() {
+    let seeder = Home::new();
+    let model = seeder.beside("sizes");
+    for size in SIZES {
+        files::write(&model.join(format!("{size}.bin")), files::noise(size as u64 + 1, size));
+    }
+    let path = model.to_str().expect("UTF-8");
+    let signed = seeder.seed(&model, &[]);
+    let daemon = seeder.daemon(&[]);
+    let (fetcher, unsigned) = (Home::new(), Home::new());
+    let out = fetcher.beside("out");
+    let to = ["--peer", daemon.addr(), "-o", out.to_str().expect("UTF-8")];
+    fetcher.get(text(&signed, "root"), &to).ok();
+    unsigned.ask(&["seed", path, "--unsigned"]);
+    let changes: [(&str, Change); 3] = [
+        ("grown", |data| [data, b"x"].concat()),
+        ("cut", |data| data[..data.len() - 1].to_vec()),
+        ("edited", |data| data.iter().map(|byte| !byte).collect()),
+    ];
+    for (home, dir) in [(&seeder, &model), (&fetcher, &out), (&unsigned, &model)] {
+        for (size, (change, made)) in SIZES.iter().flat_map(|size| changes.map(|it| (size, it))) {
+            if *size == 0 && change != "grown" {
+                continue;
+            }
+            let file = dir.join(format!("{size}.bin"));
+            let data = fs::read(&file).expect("read");
+            fs::write(&file, made(&data)).expect("write");
+            let bad = home.run(&["verify", text(&signed, "root")]);
+            bad.failure(4);
+            let named = json!([format!("{size}.bin: its bytes have changed")]);
+            assert_eq!(bad.json()["bad"], named, "{change}");
+            fs::write(&file, data).expect("write");
+            assert_eq!(home.ask(&["verify", text(&signed, "root")])["ok"], true, "{change} {size}");
+        }
+    }
+}
+
+#[test]
+fn a_new_card_over_the_same_files_loses_nothing_and_a_changed_file_is_listed_once() {
+    let home = Home::new();
+    let model = home.model("changing", 61);
+    let path = model.to_str().expect("UTF-8");
+    home.seed(&model, &[]);
+    let said = home.say(&["seed", path, "--version", "2.0"]);
+    assert_eq!(said.code, 0, "{said:#?}");
+    assert!(!said.stderr.contains("can no longer be served"), "{said:#?}");
+    assert_eq!(home.ask(&["ls"])["repos"].as_array().map(Vec::len), Some(2), "two versions");
+    flip(&model.join("model.safetensors"), 100_000);
+    assert_eq!(home.ask(&["status"])["changed"].as_array().map(Vec::len), Some(1));
 }

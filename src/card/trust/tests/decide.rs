@@ -174,6 +174,10 @@ fn code_is_a_warning_from_the_trusted_and_a_refusal_from_others() {
         assert!(decision.allowed());
         assert_eq!(decision.reasons.last().unwrap().weight, Weight::Warning);
     }
+    let mut strict = list("[default]\ncode = \"deny\"");
+    strict.add(alias("acme"), id(1)).unwrap();
+    assert_eq!(refused_by(&strict, &new), Some(Rule::Code), "though it is trusted");
+    assert!(decide(&strict, &own).allowed() && decide(&strict, &allowed).allowed());
 }
 
 #[test]

@@ -14,10 +14,7 @@ use std::{
 
 use super::{Step, Transfer, open::OpenFile, urgent::overlaps};
 use crate::{
-    card::{
-        content::{Admitted, Examination, Finding, Verdict, admit},
-        policy::Trust,
-    },
+    card::content::{Admitted, Examination, Finding, Leave, Verdict, admit},
     dag::{Cid, walk::Size},
     library::{
         blocking,
@@ -38,7 +35,7 @@ pub(in crate::library::fetch) struct Gate {
 /// What is decided on, and told once it is.
 struct Closed {
     reference: String,
-    trust: Trust,
+    leave: Leave,
     /// What the DHT hears of when the gate opens.
     tree: Tree,
     findings: Vec<Finding>,
@@ -62,11 +59,11 @@ impl Gate {
         Self { closed: None, admitted: None }
     }
 
-    /// For content of somebody the user does not trust; `tree` is announced if it is let in.
-    pub(in crate::library::fetch) fn closed(reference: &str, trust: Trust, tree: Tree) -> Self {
+    /// For content that may bring no code; `tree` is announced if it is let in.
+    pub(in crate::library::fetch) fn closed(reference: &str, leave: Leave, tree: Tree) -> Self {
         let closed = Closed {
             reference: reference.to_owned(),
-            trust,
+            leave,
             tree,
             findings: Vec::new(),
             judged: HashMap::new(),
@@ -344,7 +341,7 @@ impl Transfer<'_> {
         let Some(mut closed) = self.gate.closed.take() else { return Ok(()) };
         // They came in the order of their verdicts.
         closed.findings.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-        match admit(&closed.findings, &closed.trust, false) {
+        match admit(&closed.findings, closed.leave) {
             Ok(admitted) => {
                 self.gate.admitted = Some(admitted);
                 self.library.announce(self.plan.id(), &closed.tree).await
