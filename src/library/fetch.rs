@@ -16,6 +16,7 @@ mod plan;
 mod readers;
 mod reading;
 mod resolve;
+mod roots;
 mod source;
 mod transfer;
 mod unfinished;

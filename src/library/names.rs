@@ -12,7 +12,7 @@ mod elsewhere;
 mod renew;
 
 pub(super) use self::elsewhere::published;
-use self::renew::{Made, Published, announce_key, load, renew};
+use self::renew::{Made, Published, announce_key, is_kept, load, renew};
 use super::{
     Library, Watch, blocking, clock,
     fetch::{Found, index_of_publisher},
@@ -20,14 +20,17 @@ use super::{
 };
 use crate::{
     card::{
-        Identity, RepoName,
+        Identity, RepoName, TufId,
         index::{Index, Listed, Scope},
         ipns::{self, Record},
         name,
         reference::Publisher,
+        tuf::Publisher as Lab,
     },
+    config::{Audience, allows},
     limits, network,
     rpc::{Code, Failure, Name, NameLine, NameRepo, Names, Resolve},
+    store::Store,
 };
 
 /// Publishes what the home's own key shares: signs index and record anew where they differ from the last ones or end soon,
@@ -223,6 +226,24 @@ fn repos(index: &Index) -> Vec<NameRepo> {
         })
     };
     index.repos().filter_map(line).collect()
+}
+
+/// Whether a home that publishes for this lab has an index that such peers may see.
+pub(super) fn has_published(
+    store: &Store,
+    own: Option<&Lab>,
+    id: &TufId,
+    audience: Audience,
+) -> Result<bool, Failure> {
+    if own.is_none_or(|own| own.id() != id) {
+        return Ok(false);
+    }
+    for scope in Scope::ALL {
+        if allows(scope.visibility(), audience) && is_kept(store, scope)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Who is meant by a publisher as written: an id or an alias.

@@ -26,7 +26,7 @@ use super::{
     watch::Meter,
 };
 use crate::{
-    card::{RepoName, Version, content::admit, index, name::suggest, policy::Trust},
+    card::{Identity, RepoName, TufId, Version, content::admit, index, name::suggest, policy::Trust},
     config::{Audience, Visibility, allows},
     dag::Cid,
     limits,
@@ -78,6 +78,9 @@ impl Library {
         // At most a few: what led to it, noted when it was fetched.
         cids.extend(Note::of(tree).named_by.iter().filter_map(|cid| cid.parse::<Cid>().ok()));
         cids.extend(large.await?);
+        // Who knows nothing but a lab's id starts from its first root, and asks whoever has that for the newest ones.
+        let publisher = tree.repo.as_ref().and_then(|repo| repo.publisher.parse::<Identity>().ok());
+        cids.extend(publisher.and_then(|publisher| publisher.as_lab().map(TufId::cid)));
         Ok(network.announce(cids).await?)
     }
 }

@@ -186,6 +186,68 @@ fn a_thief_of_a_dropped_card_key_signs_nothing_that_is_taken() {
     assert_ne!(first["card"], second["card"]);
 }
 
+/// Until a peer holds the record of the home's names.
+fn published(home: &Home) {
+    until("a peer that takes the record", || {
+        home.ask(&["name", "publish"])["names"][0]["peers"].as_u64().filter(|peers| *peers > 0)
+    });
+}
+
+#[test]
+fn a_lab_keeps_its_name_when_its_keys_change_and_a_thief_of_an_old_one_does_not_get_it() {
+    let rendezvous_home = Home::new();
+    let rendezvous = rendezvous_home.daemon(&[]);
+    let by = ["--bootstrap", rendezvous.addr()];
+    let mut lab = Lab::new();
+    let name = format!("{}/tiny", lab.id);
+    let daemon = lab.home.daemon(&by);
+    let first = lab.seed("one");
+    published(&lab.home);
+    let old = Home::new();
+    assert_eq!(old.get(&name, &by).ok()["release"], first["release"]);
+    // The thief: the machine's key, the document of now, and what there is so far.
+    let thief = Home::new();
+    let document = thief.beside("lab.json");
+    fs::copy(&lab.document, &document).expect("as it was made");
+    thief.ask(&["key", "import", word(&lab.file("machine"))]);
+    thief.ask(&["publisher", "use", word(&document)]);
+    thief.get(text(&first, "release"), &["--peer", daemon.addr()]).ok();
+    drop(daemon);
+
+    lab.rotate();
+    lab.move_on();
+    let daemon = lab.home.daemon(&by);
+    lab.home.seed(&lab.home.beside("tiny"), &["--copy"]);
+    let second = lab.seed("two");
+    published(&lab.home);
+    // Who knows the id alone, who knows the first root, and who meets the lab and nobody else.
+    assert_eq!(Home::new().get(&name, &by).ok()["release"], second["release"]);
+    assert_eq!(old.get(&name, &by).ok()["release"], second["release"]);
+    assert_eq!(old.ask(&["publisher", "show", &lab.id])["version"], 2);
+    let alone = Home::new().get(&name, &["--peer", daemon.addr()]).ok();
+    assert_eq!(alone["release"], second["release"]);
+
+    // The thief's record is the newest under the old key.
+    let stealing = thief.daemon(&by);
+    let model = thief.beside("tiny");
+    fs::create_dir_all(&model).expect("as it was made");
+    fs::write(model.join("weights.bin"), "stolen").expect("as it was made");
+    let stolen = thief.seed(&model, &["--copy"]);
+    published(&thief);
+    let fresh = Home::new();
+    assert_eq!(fresh.get(&name, &by).ok()["release"], second["release"]);
+    // One who fetched it tells others as well.
+    let serving = fresh.daemon(&by);
+    fresh.announced(3);
+    drop(daemon);
+    lab.home = Home::new();
+    assert_eq!(Home::new().get(&name, &by).ok()["release"], second["release"]);
+    drop(serving);
+    // With nobody there who knows the newer root, the record of before is what there is.
+    assert_eq!(Home::new().get(&name, &by).ok()["release"], stolen["release"]);
+    drop(stealing);
+}
+
 #[test]
 fn drafts_are_signed_by_those_who_may_and_by_enough_of_them() {
     let lab = Lab::new();

@@ -16,7 +16,7 @@ use crate::{
     library::{Library, Watch, blocks, clock, sign, signer},
     limits,
     rpc::{self, Code, Failure},
-    store::{Tree, TreeId},
+    store::{Store, Tree, TreeId},
 };
 
 /// What was last published for one DHT.
@@ -217,6 +217,11 @@ pub(super) fn load(
     let record = record.transpose()?;
     let standing = standing.unwrap_or_else(|| Standing::of(&index, record.as_ref()));
     Ok(Published { index, record, standing })
+}
+
+/// Whether an index was ever made for this DHT.
+pub(super) fn is_kept(store: &Store, scope: Scope) -> Result<bool, Failure> {
+    Ok(store.document(&document("index", scope))?.is_some())
 }
 
 fn document(kind: &str, scope: Scope) -> String {
