@@ -35,7 +35,7 @@ use std::{
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 
 use self::{
-    args::{CardAction, Cli, Command, KeyAction},
+    args::{CardAction, Cli, Command, KeyAction, NameAction},
     output::Screen,
     resolve::{Context, Output},
 };
@@ -125,6 +125,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Ok(())
         }
         command => {
+            if let Command::Name { action: NameAction::Publish { key } } = &command {
+                context.names_key.clone_from(key);
+            }
             let request = match command {
                 Command::Limit => limit,
                 command => request(command)?,

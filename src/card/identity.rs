@@ -60,10 +60,7 @@ impl FromStr for TufId {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let cid = text
-            .strip_prefix(SCHEME)
-            .filter(|cid| cid.len() <= 64)
-            .and_then(json::parse_cid);
+        let cid = text.strip_prefix(SCHEME).filter(|cid| cid.len() <= 64).and_then(json::parse_cid);
         cid.and_then(|cid| Self::of_cid(&cid))
             .ok_or_else(|| Error::Tuf { text: text.chars().take(80).collect() })
     }

@@ -9,7 +9,8 @@ use crate::rpc::{Name, Names, Request, Resolve};
 
 pub(super) fn request(action: NameAction) -> Request {
     match action {
-        NameAction::Publish => Request::NamePublish,
+        // Whoever signs reads the key's file; a daemon never learns of it.
+        NameAction::Publish { .. } => Request::NamePublish,
         NameAction::Resolve(args) => {
             let ResolveArgs { publisher, peer, timeout } = args;
             Request::NameResolve(Resolve { publisher, peers: peer, timeout })

@@ -26,7 +26,9 @@ use super::{
     watch::Meter,
 };
 use crate::{
-    card::{Identity, RepoName, TufId, Version, content::admit, index, name::suggest, policy::Trust},
+    card::{
+        Identity, RepoName, TufId, Version, content::admit, index, name::suggest, policy::Trust,
+    },
     config::{Audience, Visibility, allows},
     dag::Cid,
     limits,

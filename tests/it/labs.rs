@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::common::{Daemon, Home, Output, text, until};
+use crate::common::{Daemon, Home, Output, number, text, until};
 
 /// The people of a lab, each with a key file, and the lab's document; two of three decide.
 struct Lab {
@@ -23,6 +23,11 @@ fn word(path: &Path) -> &str {
 impl Lab {
     /// Alice, Bob and Carol hold root keys, a machine signs cards.
     fn new() -> Self {
+        Self::announced_by(None)
+    }
+
+    /// The same with a key of its own for the lab's names.
+    fn announced_by(key: Option<&str>) -> Self {
         let home = Home::new();
         let document = home.beside("lab.json");
         let lab = Self { home, document, id: String::new() };
@@ -33,6 +38,8 @@ impl Lab {
             init.extend(["--root-key", key]);
         }
         init.extend(["--threshold", "2", "--card-key", &machine]);
+        let announce = key.map(|name| lab.key(name));
+        init.extend(announce.iter().flat_map(|key| ["--announce", key]));
         let drafted = lab.home.ask(&init);
         assert_eq!((&drafted["complete"], &drafted["publisher"]), (&false.into(), &Value::Null));
         lab.sign("alice");
@@ -246,6 +253,29 @@ fn a_lab_keeps_its_name_when_its_keys_change_and_a_thief_of_an_old_one_does_not_
     // With nobody there who knows the newer root, the record of before is what there is.
     assert_eq!(Home::new().get(&name, &by).ok()["release"], stolen["release"]);
     drop(stealing);
+}
+
+#[test]
+fn names_under_a_key_of_their_own_are_signed_by_it_where_it_is() {
+    let lab = Lab::announced_by(Some("announce"));
+    let shown = lab.home.ask(&["publisher", "show", &lab.id]);
+    let key = text(&shown, "announce");
+    let daemon = lab.daemon();
+    let seeded = lab.seed("one");
+    let publish = ["name", "publish"];
+    lab.home.run(&publish).fails(1).says(key).says("--key FILE");
+    let with = |name: &str| {
+        let file = lab.file(name);
+        lab.home.run(&["name", "publish", "--key", word(&file)])
+    };
+    with("machine").fails(1).says("another key");
+    let published = with("announce").ok();
+    assert_eq!(
+        (text(&published, "publisher"), number(&published["names"][0], "sequence")),
+        (lab.id.as_str(), 0)
+    );
+    let got = get(&Home::new(), &format!("{}/tiny", lab.id), &daemon).ok();
+    assert_eq!(got["release"], seeded["release"]);
 }
 
 #[test]

@@ -52,10 +52,7 @@ fn roots(
     let publisher = Identity::Tuf(id).to_string();
     let of_it = |tree: &Tree| tree.repo.as_ref().is_some_and(|repo| repo.publisher == publisher);
     let is_shown = names::has_published(store, own, &id, audience)?
-        || store
-            .trees()?
-            .iter()
-            .any(|(_, tree)| of_it(tree) && allows(tree.visibility, audience));
+        || store.trees()?.iter().any(|(_, tree)| of_it(tree) && allows(tree.visibility, audience));
     Ok(is_shown.then(|| lab.to_document().into()))
 }
 
