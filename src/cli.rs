@@ -244,7 +244,11 @@ fn print(context: &Context, request: &Request, answer: &Answer, screen: &Screen)
         Answer::Why(answer) => trust::print_why(answer),
         Answer::Identity(answer) => identity::print(answer),
         Answer::Initialised(answer) => identity::print_initialised(answer, screen),
-        Answer::Status(answer) => status::print(answer, context, screen),
+        Answer::Status(answer) => {
+            status::print(answer, context, screen);
+            card::print_contradictions(&answer.contradictions);
+            name::print_elsewhere(&answer.names, screen);
+        }
         Answer::Limits(answer) => status::print_limits(answer),
         Answer::Peers(answer) => status::print_peers(answer, screen),
         Answer::PublisherShown(_)

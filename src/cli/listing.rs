@@ -1,6 +1,7 @@
 //! `ls` and `show`.
 
 use super::{
+    claims,
     get::whose,
     output::{Screen, count, print_text, size},
     seed::reach,
@@ -67,6 +68,7 @@ pub(super) fn print_shown(answer: &Shown) {
         None => String::new(),
     };
     text += &signatures::lines(&answer.signatures);
+    text.extend(answer.claims.iter().map(claims::claim));
     for file in &answer.entries {
         text += &format!("    {:>10}  {}\n", size(file.size), file.path);
     }

@@ -53,7 +53,7 @@ pub(super) fn newest(library: &Library, text: &str) -> Result<Held, Failure> {
 /// Of the versions that a REF means, the one it stands for: the newest; of a repo's name the newest that was accepted.
 ///
 /// # Errors
-/// Refused (4) if two cards contradict each other and nothing before them is here.
+/// Refused (4) if two cards contradict each other and nothing before them is here, or both are the version that was named.
 pub(super) fn pick(
     library: &Library,
     target: &Target,
@@ -79,6 +79,11 @@ pub(super) fn pick(
             .hint("name the version that you want by its CID: modelswarm ls shows them"));
         }
         found = accepted;
+    }
+    if let Target::Local { revision: Revision::Version(_), .. }
+    | Target::Repo { revision: Revision::Version(_), .. } = target
+    {
+        found = chain::undisputed(library, found)?;
     }
     Ok(found.pop())
 }

@@ -13,7 +13,7 @@ use std::{
     time::SystemTime,
 };
 
-pub(super) use self::signed::{head, not_behind, versions};
+pub(super) use self::signed::{contradicted, head, not_behind, versions};
 
 use super::{
     Library, Watch, blocking,
@@ -43,8 +43,7 @@ use crate::{
 pub async fn seed(library: &Library, seed: Seed, watch: Watch) -> Result<Seeded, Failure> {
     let _one_at_a_time = library.inner.importing.lock().await;
     let (seeded, id, tree) = {
-        // Whoever chose the card to sign after has decided.
-        let published = match seed.unsigned || seed.onto.is_some() {
+        let published = match seed.unsigned {
             true => None,
             false => Some(names::published(library).await?),
         };

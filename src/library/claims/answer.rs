@@ -87,7 +87,7 @@ fn answer(
     }
     let circle = Circle::of_home(home, store, own)?;
     let kept = kept::load(store, &circle, &root)?;
-    let passed_on = |claim: &&Claim| {
+    let passed_on = |claim: &Claim| {
         let standing = circle.standing(claim.endorser());
         // Its subject would tell of a card that the peer may not see.
         let tells = claim.subject().card().is_some_and(|card| hidden.contains(card));
