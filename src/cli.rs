@@ -119,6 +119,12 @@ fn run(cli: Cli) -> Result<(), Failure> {
             });
             Ok(())
         }
+        Command::Token => {
+            let token = crate::library::token::load(&context.home)?;
+            let answer = Answer::Token(crate::rpc::TokenShown { token });
+            local(&context, &answer, |screen| here(&answer, screen));
+            Ok(())
+        }
         Command::Publisher { action } if publisher::request(&action).is_none() => {
             let answer = publisher::run(&context, &action)?;
             local(&context, &answer, |screen| here(&answer, screen));
@@ -173,6 +179,7 @@ fn here(answer: &Answer, screen: &Screen) {
             output::print_text(&format!("  {}\n", answer.key));
             screen.hint("keep a backup: whoever loses the key loses the name");
         }
+        Answer::Token(answer) => output::print_text(&format!("{}\n", answer.token)),
         Answer::PublisherShown(answer) => publisher::print(answer, screen),
         _ => unreachable!("every other answer is a node's"),
     }
@@ -184,6 +191,7 @@ fn request(command: Command) -> Result<Request, Failure> {
         Command::Seed(args) => seed::request(args)?,
         Command::Get(args) => get::request(args)?,
         Command::Cat(args) => cat::request(args),
+        Command::Publish { reference } => Request::Publish { reference },
         Command::Repair => Request::Repair,
         Command::Ls => Request::Ls,
         Command::Show { reference } => Request::Show { reference },
@@ -210,6 +218,7 @@ fn request(command: Command) -> Result<Request, Failure> {
         Command::Daemon { .. }
         | Command::Completions { .. }
         | Command::Key { .. }
+        | Command::Token
         | Command::Limit => {
             unreachable!("these were handled before")
         }
@@ -254,6 +263,7 @@ fn print(context: &Context, request: &Request, answer: &Answer, screen: &Screen)
         Answer::PublisherShown(_)
         | Answer::CardInitialised(_)
         | Answer::KeyShown(_)
+        | Answer::Token(_)
         | Answer::KeyMade(_)
         | Answer::KeyExported(_)
         | Answer::AgentKeys(_) => here(answer, screen),

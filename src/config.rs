@@ -4,6 +4,7 @@
 //! [`Config::from_layers`] merges. A setting's name is its path (`store.inline_max`); its environment variable is
 //! derived from it (`MODELSWARM_STORE_INLINE_MAX`), so there is no second list to keep.
 
+pub mod gateway;
 mod home;
 pub mod network;
 pub mod rates;
@@ -32,7 +33,7 @@ pub struct Config {
     /// What importing and fetching do unless told otherwise.
     pub seed: Seed,
     /// The local HTTP endpoint.
-    pub gateway: Gateway,
+    pub gateway: gateway::Settings,
 }
 
 /// The index and its border.
@@ -57,20 +58,6 @@ pub struct Seed {
     pub visibility: Visibility,
     /// Visibility at which fetched content is served on.
     pub fetched: Visibility,
-}
-
-/// The local HTTP endpoint.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Gateway {
-    /// Address to listen on, or `off`.
-    pub http: String,
-}
-
-impl Default for Gateway {
-    fn default() -> Self {
-        Self { http: "127.0.0.1:8642".into() }
-    }
 }
 
 /// Why settings are refused.

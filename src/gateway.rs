@@ -1,18 +1,26 @@
-//! What a daemon offers on this machine: control for the command line on a Unix socket, metrics and health over HTTP.
+//! What a daemon offers on this machine: control for the command line on a Unix socket; over HTTP the API of the Hugging
+//! Face Hub, metrics and health.
 //!
 //! It stands above the node and only passes on: no decision about content or peers is made here. Control is mounted
 //! on the socket alone, never on HTTP.
 
 mod control;
+mod guard;
 mod http;
+mod hub;
 mod metrics;
+mod range;
 
 use std::net::SocketAddr;
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::{node::Node, rpc::Failure};
+use crate::{
+    library::{blocking, token},
+    node::Node,
+    rpc::Failure,
+};
 
 /// The running servers of a daemon.
 #[derive(Debug)]
@@ -32,8 +40,11 @@ impl Gateway {
         let listener = http::bind(&node.config().gateway.http).await?;
         let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
         let mut tasks = vec![control::serve(node.clone(), stop.clone())?];
-        if let Some(listener) = listener {
-            tasks.push(http::serve(listener, node, stop.clone()));
+        if let Some((listener, address)) = listener.zip(address) {
+            let home = node.home().clone();
+            let token = blocking(move || token::load(&home)).await?;
+            let shared = http::Shared { node, token, address };
+            tasks.push(http::serve(listener, shared, stop.clone()));
         }
         Ok(Self { stop, tasks, http: address })
     }

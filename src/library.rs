@@ -12,12 +12,14 @@ mod chain;
 pub mod claims;
 mod clock;
 mod content;
+pub mod drafts;
 mod export;
 mod failure;
 mod fetch;
 mod figures;
 pub mod files;
 mod hash;
+pub mod hub;
 mod import;
 mod keep;
 pub mod keys;
@@ -41,6 +43,7 @@ mod signer;
 pub mod skeleton;
 mod statements;
 mod tend;
+pub mod token;
 pub mod trust;
 mod verify;
 mod watch;
@@ -62,7 +65,7 @@ use self::{
     keys::{Keys, Publishing},
 };
 use crate::{
-    card::Identity,
+    card::{Identity, index::Index},
     config::{Config, Home},
     network::Network,
     rpc::{Code, Failure, TransferLine},
@@ -108,6 +111,14 @@ struct Inner {
     /// One change at a time of what is kept about a root.
     claiming: Mutex<()>,
     fetches: Fetches,
+    /// Who uploads to the user's own repos.
+    activity: drafts::Activity,
+    /// What the gateway's clients had looked for.
+    seen: hub::Seen<()>,
+    /// Publishers' indexes that were read for their lists.
+    indexes: hub::Seen<Option<Arc<Index>>>,
+    /// What they read.
+    versions: hub::Versions,
     /// One change at a time of what is noted as unfinished.
     noting: Mutex<()>,
     /// One change at a time of a tree's list of files that several fetches fill.
@@ -154,6 +165,10 @@ impl Library {
                 naming: tokio::sync::Mutex::default(),
                 claiming: Mutex::default(),
                 fetches: Fetches::default(),
+                activity: drafts::Activity::default(),
+                seen: hub::Seen::default(),
+                indexes: hub::Seen::default(),
+                versions: hub::Versions::default(),
                 noting: Mutex::default(),
                 listing: Mutex::default(),
                 stopping: AtomicBool::new(false),

@@ -6,11 +6,12 @@
 mod card;
 mod dag;
 mod exchange;
+mod gateway;
 mod library;
 mod network;
 mod store;
 
-pub use self::{card::*, dag::*, exchange::*, library::*, network::*, store::*};
+pub use self::{card::*, dag::*, exchange::*, gateway::*, library::*, network::*, store::*};
 
 /// Kibibyte, mebibyte: what sizes are written in.
 pub const KIB: usize = 1024;

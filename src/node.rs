@@ -140,6 +140,13 @@ impl Node {
                     () = named.inner.stop.cancelled() => {}
                 }
             });
+            let signed = node.clone();
+            node.inner.tasks.spawn(async move {
+                tokio::select! {
+                    () = library::drafts::tend(&signed.inner.library) => {}
+                    () = signed.inner.stop.cancelled() => {}
+                }
+            });
             let resumed = node.clone();
             node.inner.tasks.spawn(async move {
                 tokio::select! {
@@ -232,6 +239,11 @@ impl Node {
     pub fn is_well(&self) -> bool {
         let network = self.inner.network.as_ref();
         network.is_some_and(Network::is_running) && self.inner.library.store().stopped().is_none()
+    }
+
+    /// What users do, for those who answer HTTP: streams of bytes are no events.
+    pub fn library(&self) -> &Library {
+        &self.inner.library
     }
 
     /// Where the node's files are.

@@ -38,6 +38,7 @@ pub use claims::{
 
 pub use keys::{
     AgentKey, AgentKeys, KeyExported, KeyHeld, KeyMade, KeyShown, PublisherShown, RoleShown,
+    TokenShown,
 };
 
 pub use lineage::{DerivedLine, Lineage, LineageCard, RelationLine};

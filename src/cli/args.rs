@@ -272,6 +272,23 @@ pub(super) enum Command {
         #[command(subcommand)]
         action: KeyAction,
     },
+    /// Sign and publish at once what was uploaded through the local HTTP endpoint
+    ///
+    /// What clients of the Hugging Face Hub upload there is a draft until nobody has written for 10 seconds; then the daemon
+    /// signs its last state as one version. This does it now.
+    #[command(after_help = "Examples:
+  modelswarm publish my-model
+  modelswarm publish me/my-model --json")]
+    Publish {
+        /// The repo's name
+        #[arg(value_name = "NAME")]
+        reference: String,
+    },
+    /// The token of the local HTTP endpoint: clients show it to see private repos, and to publish
+    #[command(after_help = "Examples:
+  modelswarm token
+  HF_ENDPOINT=http://127.0.0.1:8642 HF_TOKEN=$(modelswarm token) hf download me/my-private-model")]
+    Token,
     /// Publish as a lab: keys that m of n people decide on, and can change
     #[command(after_help = "Examples:
   modelswarm publisher init lab.json --name 'Acme Labs' --root-key alice.pub --root-key bob.pub --card-key ci.pub

@@ -66,6 +66,11 @@ impl Home {
         self.keys().join("oms.key")
     }
 
+    /// What proves to the HTTP endpoint that a client is the owner's.
+    pub fn token_file(&self) -> PathBuf {
+        self.config.join("token")
+    }
+
     /// Index, lock and plain records.
     pub fn store(&self) -> PathBuf {
         self.data.join("store")

@@ -24,8 +24,10 @@ pub enum Visibility {
 /// Who would learn of the content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Audience {
-    /// The owner's own client, through the control socket or HTTP on this machine.
+    /// The owner's own client: through the control socket, or through HTTP with the token of the home.
     Local,
+    /// An HTTP client without the token.
+    Http,
     /// A peer whose connection the preset `lan` would accept, one given by hand, or a swarm-key member.
     LanPeer,
     /// Any other peer.
@@ -40,7 +42,7 @@ pub enum Audience {
 pub fn allows(visibility: Visibility, audience: Audience) -> bool {
     let needed = match audience {
         Audience::Local => Visibility::Private,
-        Audience::LanPeer | Audience::LanDht => Visibility::Lan,
+        Audience::Http | Audience::LanPeer | Audience::LanDht => Visibility::Lan,
         Audience::WanPeer | Audience::PublicDht => Visibility::Public,
     };
     visibility >= needed
@@ -54,6 +56,7 @@ mod tests {
     fn private_content_is_shown_to_the_owner_alone() {
         let shown: Vec<_> = [
             Audience::Local,
+            Audience::Http,
             Audience::LanPeer,
             Audience::WanPeer,
             Audience::LanDht,
@@ -67,6 +70,7 @@ mod tests {
 
     #[test]
     fn lan_content_reaches_lan_peers_and_the_lan_dht_and_goes_no_further() {
+        assert!(allows(Visibility::Lan, Audience::Http));
         assert!(allows(Visibility::Lan, Audience::LanPeer));
         assert!(allows(Visibility::Lan, Audience::LanDht));
         assert!(!allows(Visibility::Lan, Audience::WanPeer));

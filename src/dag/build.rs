@@ -35,6 +35,18 @@ pub struct Built {
     pub tsize: u64,
 }
 
+impl Built {
+    /// A file of so many bytes that was built before, from its root block; none if that is no node.
+    pub fn of_file(root: &Block, size: u64) -> Option<Self> {
+        let own = root.data().len() as u64;
+        let below = match root.cid().codec() {
+            RAW => 0,
+            _ => super::pb::decode(root.data()).ok()?.links.iter().map(|link| link.tsize).sum(),
+        };
+        Some(Self { cid: *root.cid(), size, tsize: own.saturating_add(below) })
+    }
+}
+
 fn emit(block: Block, below: u64, sink: &mut dyn FnMut(Block)) -> (Cid, u64) {
     let (cid, tsize) = (*block.cid(), below.saturating_add(block.data().len() as u64));
     sink(block);

@@ -1,25 +1,63 @@
-//! The local HTTP endpoint: `/healthz` and `/metrics`.
+//! The local HTTP endpoint: connections, who may ask, and which part answers.
+//!
+//! Every request passes the [`guard`](super::guard) first, whatever it is for: a page in the user's browser can neither read
+//! nor change anything here. Beyond loopback every request must bear the token as well. A connection is bounded in the time
+//! it may be silent while we wait for it, on its way in and on its way out, and there are so many at a time.
 
-use std::{io, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::State,
+    extract::{Request, State},
     http::{StatusCode, header},
+    middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
 };
-use tokio::{net::TcpListener, task::JoinHandle};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::{JoinHandle, JoinSet},
+};
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
-use super::metrics;
+use super::{guard, hub, metrics};
 use crate::{
+    config::Audience,
+    limits,
     node::Node,
     rpc::{Code, Failure},
 };
 
 /// Requests under way have this long to end when the daemon stops.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// What every request is answered from.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// The node.
+    pub node: Node,
+    /// What proves the home's owner.
+    pub token: String,
+    /// Where it is served.
+    pub address: SocketAddr,
+}
+
+impl Shared {
+    /// As whom a client asks that sent this `Authorization`.
+    pub(super) fn audience(&self, headers: &axum::http::HeaderMap) -> Audience {
+        let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        match guard::bearer(given) {
+            Some(given) if guard::same(&self.token, given) => Audience::Local,
+            _ => Audience::Http,
+        }
+    }
+}
 
 /// Binds the address of the setting `gateway.http`; `None` if it is `off`.
 pub(super) async fn bind(setting: &str) -> Result<Option<TcpListener>, Failure> {
@@ -42,38 +80,113 @@ pub(super) async fn bind(setting: &str) -> Result<Option<TcpListener>, Failure> 
 }
 
 /// Serves until told to stop.
-pub(super) fn serve(listener: TcpListener, node: Node, stop: CancellationToken) -> JoinHandle<()> {
+pub(super) fn serve(
+    listener: TcpListener,
+    shared: Shared,
+    stop: CancellationToken,
+) -> JoinHandle<()> {
+    let shared = Arc::new(shared);
     let router = Router::new()
         .route("/healthz", get(health))
         .route("/metrics", get(export))
-        .with_state(node);
-    tokio::spawn(async move {
-        let stopped = stop.clone();
-        let server = axum::serve(listener, router)
-            .with_graceful_shutdown(async move { stopped.cancelled().await });
-        let cut_off = async {
-            stop.cancelled().await;
-            tokio::time::sleep(GRACE).await;
-        };
-        tokio::select! {
-            served = server => if let Err(why) = served {
-                tracing::error!(%why, "the HTTP server ended");
-            },
-            () = cut_off => {}
-        }
-    })
+        .fallback(hub::answer)
+        .layer(middleware::from_fn_with_state(shared.clone(), admit))
+        .with_state(shared);
+    tokio::spawn(accept(listener, router, stop))
 }
 
-async fn health(State(node): State<Node>) -> Response {
-    if node.is_well() {
+async fn accept(listener: TcpListener, router: Router, stop: CancellationToken) {
+    let places = Arc::new(Semaphore::new(limits::HTTP_CONNECTIONS));
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = async {
+                let place = places.clone().acquire_owned().await;
+                (place, listener.accept().await)
+            } => accepted,
+            () = stop.cancelled() => break,
+        };
+        match accepted {
+            (place, Ok((stream, _))) => {
+                let (router, stop) = (router.clone(), stop.clone());
+                connections.spawn(async move {
+                    converse(stream, router, stop).await;
+                    drop(place);
+                });
+            }
+            (_, Err(why)) => {
+                // Out of descriptors, most likely: others will be closed meanwhile.
+                tracing::warn!(%why, "cannot accept HTTP clients");
+                tokio::time::sleep(limits::ACCEPT_PAUSE).await;
+            }
+        }
+        while connections.try_join_next().is_some() {}
+    }
+    let ended = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(GRACE, ended).await.is_err() {
+        connections.shutdown().await;
+    }
+}
+
+async fn converse(stream: TcpStream, router: Router, stop: CancellationToken) {
+    if let Err(why) = stream.set_nodelay(true) {
+        tracing::debug!(%why, "an HTTP client went away at once");
+    }
+    let mut stream = TimeoutStream::new(stream);
+    // Who takes nothing of an answer holds memory and a place.
+    stream.set_write_timeout(Some(limits::HTTP_STALL));
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits::HTTP_HEAD)
+        .max_buf_size(limits::HTTP_HEAD_BYTES)
+        .serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(router));
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(why) = ended {
+        tracing::debug!(%why, "an HTTP client went away");
+    }
+}
+
+/// Lets a request pass, or says why not.
+async fn admit(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    // One that stands twice, or is no text, is none that we understand; the guard refuses an empty one.
+    let text = |name: &str| {
+        let mut values = headers.get_all(name).iter();
+        let value = values.next()?;
+        Some(if values.next().is_some() { "" } else { value.to_str().unwrap_or("") })
+    };
+    // A proxy's request has the whole address in its first line, and that is what counts then.
+    let host = request.uri().authority().map_or_else(|| text("host"), |at| Some(at.as_str()));
+    let hosts = &shared.node.config().gateway.hosts;
+    let site = text("sec-fetch-site");
+    let port = shared.address.port();
+    if let Err(refusal) = guard::admit(host, text("origin"), site, port, hosts) {
+        return hub::refused(StatusCode::FORBIDDEN, &refusal.to_string());
+    }
+    if !shared.address.ip().is_loopback() && shared.audience(headers) != Audience::Local {
+        let why = "beyond loopback every request needs the token: modelswarm token prints it";
+        return hub::refused(StatusCode::UNAUTHORIZED, why);
+    }
+    next.run(request).await
+}
+
+async fn health(State(shared): State<Arc<Shared>>) -> Response {
+    if shared.node.is_well() {
         (StatusCode::OK, "ok\n").into_response()
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "the network has stopped\n").into_response()
     }
 }
 
-async fn export(State(node): State<Node>) -> Response {
-    match metrics::export(&node).await {
+async fn export(State(shared): State<Arc<Shared>>) -> Response {
+    match metrics::export(&shared.node).await {
         Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(failure) => (StatusCode::SERVICE_UNAVAILABLE, format!("{failure}\n")).into_response(),
     }

@@ -126,8 +126,8 @@ fn accepted(mark: Option<&Mark>, known: &BTreeMap<Cid, Verified>) -> BTreeSet<Ci
 /// As [`show`].
 pub fn diff(library: &Library, from: &str, to: &str) -> Result<CardDiff, Failure> {
     let ((from, _), (to, _)) = (signed(library, from)?, signed(library, to)?);
-    let old = manifest(library, &from)?;
-    let new = manifest(library, &to)?;
+    let old = sign::signed_files(library, &from)?;
+    let new = sign::signed_files(library, &to)?;
     let digests = |manifest: &Manifest| -> BTreeMap<String, [u8; 32]> {
         manifest.files().iter().map(|file| (file.path.clone(), file.sha256)).collect()
     };
@@ -315,12 +315,4 @@ fn versions(library: &Library, publisher: &str, name: &str) -> Result<Vec<Tree>,
         repo.is_some_and(|repo| repo.publisher == publisher && repo.name == name)
     };
     Ok(trees.filter(of_repo).collect())
-}
-
-/// The signed list of files.
-fn manifest(library: &Library, card: &Verified) -> Result<Manifest, Failure> {
-    let list = sign::files_list(library, card)?;
-    card.statement().manifest(list.as_deref()).map_err(|why| {
-        Failure::new(Code::Refused, format!("the card {} is not usable: {why}", card.id()))
-    })
 }

@@ -10,6 +10,7 @@
 mod admission;
 mod jobs;
 mod lookup;
+mod meet;
 mod origin;
 mod place;
 mod plan;
@@ -41,6 +42,7 @@ use crate::network::Multiaddr;
 use crate::rpc::{Code, Failure, Fetched, Get, Progress, Stage};
 
 pub(super) use self::jobs::Fetches;
+pub(super) use self::meet::meet;
 pub(super) use self::reading::{Hold, Opened, Reader, open as open_reading};
 pub(super) use self::resolve::{Found, index_at, index_of_publisher};
 pub(super) use self::unfinished::forget as forget_unfinished;

@@ -68,14 +68,38 @@ pub(super) fn import(
     whole: bool,
     meter: &Meter,
 ) -> Result<Tree, Failure> {
+    assemble(files(&scan.files, index, whole, meter)?, &scan.empty, index)
+}
+
+/// Reads and hashes files, which need be in no order.
+///
+/// # Errors
+/// As [`import`].
+pub(super) fn files(
+    found: &[Found],
+    index: Option<Index<'_>>,
+    whole: bool,
+    meter: &Meter,
+) -> Result<Vec<(Imported, Built)>, Failure> {
     let hasher = Hasher::new(meter, whole)?;
-    let read = hash::for_each(&scan.files, |found| import_file(found, &hasher, index))?;
+    hash::for_each(found, |found| import_file(found, &hasher, index))
+}
+
+/// Builds the tree of these files, sorted by path, and of folders that hold nothing.
+///
+/// # Errors
+/// As [`import`].
+pub(super) fn assemble(
+    read: Vec<(Imported, Built)>,
+    empty: &[String],
+    index: Option<Index<'_>>,
+) -> Result<Tree, Failure> {
     let mut entries: Vec<(&str, Built)> =
         read.iter().map(|(file, built)| (file.path.as_str(), *built)).collect();
     let mut nodes = Vec::new();
-    if !scan.empty.is_empty() {
-        let empty = build::directory(Vec::new(), &mut |node| nodes.push(node)).map_err(refused)?;
-        entries.extend(scan.empty.iter().map(|path| (path.as_str(), empty)));
+    if !empty.is_empty() {
+        let built = build::directory(Vec::new(), &mut |node| nodes.push(node)).map_err(refused)?;
+        entries.extend(empty.iter().map(|path| (path.as_str(), built)));
         entries.sort_unstable_by_key(|(path, _)| *path);
     }
     let built = build::tree(entries, &mut |node| nodes.push(node)).map_err(refused)?;

@@ -17,9 +17,25 @@ pub(super) struct Note {
     /// What led here, the publisher's index above all: announced with the tree.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub named_by: Vec<String>,
+    /// Of which repo it is a state that is not signed yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub draft: Option<Draft>,
     /// What came of comparing all files with what the card says of them; none if that is still to be done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub statements: Option<Statements>,
+}
+
+/// A state of one of the user's own repos, as somebody committed it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Draft {
+    /// The repo's name.
+    pub name: String,
+    /// Place among its drafts, from 1.
+    pub number: u64,
+    /// What it was committed with.
+    pub title: String,
+    /// When, RFC 3339.
+    pub at: String,
 }
 
 /// Whether a publisher's statements of the files hold. The signature does either way.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
-    card::{CommitId, Verified},
+    card::{CommitId, RepoName, Verified},
     dag::Cid,
     rpc::Kind,
 };
@@ -11,12 +11,31 @@ use crate::{
 /// Where a signed version lies: `models/<publisher>/<name>@<start of the commit id>`.
 pub(super) fn repo_folder(library: &Path, publisher: &str, card: &Verified) -> PathBuf {
     let statement = card.statement();
-    let kind = match statement.kind {
+    version_folder(library, statement.kind, publisher, &statement.name, &statement.root)
+}
+
+/// The same of a version that is to be signed.
+pub(super) fn version_folder(
+    library: &Path,
+    kind: Kind,
+    publisher: &str,
+    name: &RepoName,
+    root: &Cid,
+) -> PathBuf {
+    let state = format!("{name}@{}", CommitId::of(root).short());
+    library.join(kind_folder(kind)).join(publisher).join(state)
+}
+
+/// Where what is uploaded for a repo lies until it is signed: `drafts/models/<name>`.
+pub(super) fn draft_folder(library: &Path, kind: Kind, name: &RepoName) -> PathBuf {
+    library.join("drafts").join(kind_folder(kind)).join(name.as_str())
+}
+
+fn kind_folder(kind: Kind) -> &'static str {
+    match kind {
         Kind::Model => "models",
         Kind::Dataset => "datasets",
-    };
-    let state = format!("{}@{}", statement.name, CommitId::of(&statement.root).short());
-    library.join(kind).join(publisher).join(state)
+    }
 }
 
 /// Where unsigned content lies: `roots/<root>`.

@@ -203,7 +203,7 @@ pub async fn cat(library: &Library, cat: Cat, watch: Watch) -> Result<Printed, F
 }
 
 /// By the ending of its name; what is not text is bytes.
-fn media_type(path: &str) -> &'static str {
+pub fn media_type(path: &str) -> &'static str {
     let name = path.rsplit('/').next().unwrap_or_default();
     let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
     match ending.to_ascii_lowercase().as_str() {

@@ -4,6 +4,7 @@
 //! nothing is signed anew. Order: blocks and records, tree, card, mark, announcement.
 
 mod copy;
+mod draft;
 mod signed;
 
 use std::{
@@ -13,7 +14,10 @@ use std::{
     time::SystemTime,
 };
 
-pub(super) use self::signed::{contradicted, head, not_behind, versions};
+pub(super) use self::{
+    draft::{last, publish},
+    signed::{contradicted, head, not_behind, versions},
+};
 
 use super::{
     Library, Watch, blocking,
@@ -93,12 +97,24 @@ struct Import<'a> {
     name: RepoName,
     scan: Scan,
     read: import::Tree,
+    /// Where the files are from now on.
+    lies: Lying,
     /// The id of the new version, if it turns out to be one.
     reserved: TreeId,
     /// What all machines with the user's key are known to have published.
     published: Option<Arc<index::Index>>,
     watch: &'a Watch,
     meter: Meter,
+}
+
+/// Where the files of a version are to be served from.
+enum Lying {
+    /// Where they were read: they are the user's.
+    InPlace,
+    /// In copies of ours, to be made.
+    Copied,
+    /// In this folder of ours, or where an earlier version has them.
+    Ours(PathBuf),
 }
 
 fn import_and_sign(
@@ -122,7 +138,9 @@ fn import_and_sign(
     let read = import::import(&scan, Some(index), !seed.unsigned, &meter)?;
     watch.check()?;
     warn_of_code(&scan, watch)?;
-    let import = Import { library, seed, name, scan, read, reserved, published, watch, meter };
+    let lies = if seed.copy { Lying::Copied } else { Lying::InPlace };
+    let import =
+        Import { library, seed, name, scan, read, lies, reserved, published, watch, meter };
     if seed.unsigned { import.unsigned() } else { import.signed(version) }
 }
 
@@ -195,13 +213,16 @@ impl Import<'_> {
             });
             listed.collect()
         };
-        if !self.seed.copy {
-            let records = files.iter().map(|file| file.file).collect();
-            return Ok((folder(&self.seed.path), list(records)));
-        }
-        let store = self.library.store();
-        let records = copy::all(store, id, &own_folder, &self.scan, files, &self.meter)?;
-        Ok((own_folder, list(records.into_iter().map(Some).collect())))
+        let as_read = || list(files.iter().map(|file| file.file).collect());
+        Ok(match &self.lies {
+            Lying::InPlace => (folder(&self.seed.path), as_read()),
+            Lying::Ours(base) => (base.clone(), as_read()),
+            Lying::Copied => {
+                let store = self.library.store();
+                let records = copy::all(store, id, &own_folder, &self.scan, files, &self.meter)?;
+                (own_folder, list(records.into_iter().map(Some).collect()))
+            }
+        })
     }
 
     /// How far the version may go: as told, else as the one `before` it, else as configured.
@@ -211,7 +232,10 @@ impl Import<'_> {
     }
 
     fn owner(&self) -> Owner {
-        if self.seed.copy { Owner::Library } else { Owner::User }
+        match self.lies {
+            Lying::InPlace => Owner::User,
+            Lying::Copied | Lying::Ours(_) => Owner::Library,
+        }
     }
 
     /// The answer's fields that signed and unsigned versions share.

@@ -323,6 +323,17 @@ pub(super) fn files_list(library: &Library, card: &Verified) -> Result<Option<Ve
     }
 }
 
+/// The signed list of files.
+///
+/// # Errors
+/// Refused (4) if the list beside the card is not here, or is another one.
+pub(super) fn signed_files(library: &Library, card: &Verified) -> Result<Manifest, Failure> {
+    let list = files_list(library, card)?;
+    card.statement().manifest(list.as_deref()).map_err(|why| {
+        Failure::new(Code::Refused, format!("the card {} is not usable: {why}", card.id()))
+    })
+}
+
 /// The card of a version, verified again.
 pub(super) fn card_of(library: &Library, tree: &Tree) -> Result<Option<Verified>, Failure> {
     let Some(id) = &tree.card else { return Ok(None) };

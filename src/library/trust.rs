@@ -12,7 +12,7 @@ use std::{
 use super::{Library, clock, files};
 use crate::{
     card::{
-        Alias, Identity, Verified,
+        Alias, Identity, RepoName, Verified,
         policy::{self, Trust},
         trust::{NotAPattern, Pattern, TrustList},
     },
@@ -150,6 +150,16 @@ pub(super) fn of(
     let own: &[Identity] = if library.is_own(&publisher) { &[publisher] } else { &[] };
     policy::trust(&publisher, &card.statement().name, own, &list, names)
         .map_err(|why| Failure::new(Code::Refused, why.to_string()))
+}
+
+/// Whether a publisher is trusted for a repo of this name.
+pub(super) fn covers(
+    library: &Library,
+    publisher: &Identity,
+    repo: &RepoName,
+) -> Result<bool, Failure> {
+    let list = load(&library.inner.home)?;
+    Ok(list.publisher(publisher).is_some_and(|trusted| trusted.covers(repo)))
 }
 
 /// What the library's folders call a publisher: the user's alias for it, else its id less the scheme.

@@ -1,4 +1,4 @@
-//! Bounds of what users do: `library`, `node`, `gateway`, `client`.
+//! Bounds of what users do: `library`, `node`, `client`.
 
 use std::time::Duration;
 

@@ -67,6 +67,9 @@ pub(super) async fn answer(node: &Node, request: Request, watch: Watch) -> Resul
             blocking(library, move |library| library::claims::import(library, &path)).await?,
         ),
         Request::Claims(of) => Answer::Claims(library::claims::list(library, of, &watch).await?),
+        Request::Publish { reference } => {
+            Answer::Seeded(library::drafts::publish_named(library, &reference, watch).await?)
+        }
         Request::NamePublish => Answer::Names(library::names::publish(library, watch).await?),
         Request::NameResolve(resolve) => {
             Answer::Name(library::names::resolve(library, resolve).await?)

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     AgentKeys, CardDiff, CardLog, CardShown, ClaimLine, Claims, Endorsed, EndorserLine, Identity,
     ImportedClaims, ImportedSignature, Initialised, KeyExported, KeyMade, KeyShown, Kind, Lineage,
-    Name, Names, Peers, ProvenanceStatus, PublisherShown, SignatureLine, Status,
+    Name, Names, Peers, ProvenanceStatus, PublisherShown, SignatureLine, Status, TokenShown,
 };
 use crate::card::statement::Status as Stated;
 use crate::config::Visibility;
@@ -76,6 +76,8 @@ pub enum Answer {
     CardInitialised(CardInitialised),
     /// To `key show`, `key import` and `key use`, `publisher use` and `publisher leave`.
     KeyShown(KeyShown),
+    /// To `token`.
+    Token(TokenShown),
     /// To `key new`.
     KeyMade(KeyMade),
     /// To `key list`.

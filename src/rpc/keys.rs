@@ -112,3 +112,10 @@ pub struct PublisherShown {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,
 }
+
+/// Answer to `token`: what proves to the local HTTP endpoint that a client is the owner's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenShown {
+    /// It.
+    pub token: String,
+}

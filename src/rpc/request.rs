@@ -67,6 +67,11 @@ pub enum Request {
     },
     /// What is said of content, here and by peers.
     Claims(ClaimsOf),
+    /// Sign and publish at once what was uploaded for a repo.
+    Publish {
+        /// Its name, with or without the publisher.
+        reference: String,
+    },
     /// Publish what this home shares under its publisher's key.
     NamePublish,
     /// What a publisher's record and index say.

@@ -9,7 +9,7 @@ use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, SeekFrom};
 use rustix::io::{Errno, ReadWriteFlags};
@@ -53,8 +53,10 @@ pub(super) fn write_file(
     path: &Path,
     write: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> Result<(), Error> {
+    // Two may write one file at the same time: each has a name of its own until it is whole.
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
+    name.push(format!(".{}.new", NUMBER.fetch_add(1, Ordering::Relaxed)));
     let new = path.with_file_name(name);
     let result = File::create(&new)
         .and_then(|mut file| write(&mut file).and_then(|()| file.sync_all()))
@@ -381,6 +383,26 @@ mod tests {
     fn the_free_space_of_a_path_that_is_not_there_yet_is_its_ancestors() {
         let dir = tempfile::tempdir().expect("temp");
         assert!(free_space(&dir.path().join("a/b/c")).expect("free") > 0);
+    }
+
+    #[test]
+    fn a_small_file_that_many_write_at_once_is_whole_for_whoever_reads_it() {
+        let dir = tempfile::tempdir().expect("temp");
+        let path = dir.path().join("record");
+        write_small(&path, &[7; 4096]).expect("written");
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..50 {
+                        write_small(&path, &[7; 4096]).expect("written");
+                    }
+                });
+            }
+            for _ in 0..2000 {
+                let read = read_small(&path, 4096).expect("read").expect("there");
+                assert_eq!(read.len(), 4096);
+            }
+        });
     }
 
     #[test]

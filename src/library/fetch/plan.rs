@@ -31,7 +31,7 @@ use crate::{
 
 /// The folder of a signed version in the home's library: the one where it lies, which was named when it came; else one
 /// named by what the publisher is called today.
-fn library_folder(library: &Library, card: &Verified) -> Result<PathBuf, Failure> {
+pub(super) fn library_folder(library: &Library, card: &Verified) -> Result<PathBuf, Failure> {
     let statement = card.statement();
     let repo = repo_of(statement);
     let held = library.store().trees()?.into_iter().find(|(_, tree)| {
@@ -46,7 +46,7 @@ fn library_folder(library: &Library, card: &Verified) -> Result<PathBuf, Failure
     Ok(repo_folder(&library.inner.home.library(), &publisher, card))
 }
 
-fn repo_of(statement: &Statement) -> StoredRepo {
+pub(super) fn repo_of(statement: &Statement) -> StoredRepo {
     let (publisher, name) = (statement.publisher.to_string(), statement.name.to_string());
     StoredRepo { publisher, name }
 }
@@ -309,7 +309,7 @@ impl Plan {
             owner: self.place.owner,
             state: TreeState::Whole,
             created_at: SystemTime::now(),
-            note: Note { name: None, partial: self.partial, named_by, statements }.to_text(),
+            note: Note { partial: self.partial, named_by, statements, ..Note::default() }.to_text(),
         }
     }
 

@@ -1,0 +1,310 @@
+//! Drafts: what clients upload for one of the user's own repos, until it is signed.
+//!
+//! Each commit makes a state of the repo: a tree of the library without a card, shown to nobody but the user's own clients,
+//! never announced. Its new files lie below the library's `drafts/`, under their digests ([`uploads`]), and are indexed there;
+//! files that did not change are those of the state before. When a repo has rested for [`limits::DRAFT_QUIET`], or by
+//! `publish`, the last state is signed as ONE version (`seed::publish`): its files are moved to their place, and every
+//! draft is forgotten with whatever else was uploaded.
+//!
+//! Invariants: one copy of every byte; what is listed in a draft has the digest that the client named; a commit names the
+//! root of its files, so the signed version has the id of the last draft.
+
+mod activity;
+mod commit;
+mod uploads;
+
+use std::{fs, io};
+
+use super::{
+    Library, Watch, blocking, names,
+    note::{self, Note},
+    refs::Held,
+    rfc3339, seed,
+};
+use crate::{
+    card::{Manifest, RepoName},
+    config::Visibility,
+    dag::{Cid, build},
+    limits,
+    rpc::{Code, Failure, Kind, Seeded},
+};
+
+pub use self::{
+    activity::{Activity, Writing, writing},
+    commit::{Change, Commit, commit},
+    uploads::{Upload, batch, failed, folder, has, made, make_room, receive},
+};
+
+/// A repo of the user's own, of one kind.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Own {
+    /// Models and datasets are uploaded apart.
+    pub kind: Kind,
+    /// Its name.
+    pub name: RepoName,
+}
+
+/// The repo that a namespace and a name mean, if it is the user's own and may be published from here.
+///
+/// # Errors
+/// Permission (5) for other people's repos, and if the daemon was not told to sign; usage (2) for a name that no repo has.
+pub fn own(
+    library: &Library,
+    kind: Kind,
+    namespace: Option<&str>,
+    name: &str,
+) -> Result<Own, Failure> {
+    let alias = library.alias();
+    let is_own = match namespace {
+        None => true,
+        Some(namespace) => {
+            alias.as_deref() == Some(namespace) || library.publisher().part() == namespace
+        }
+    };
+    if !is_own {
+        let part = library.publisher().part();
+        let own = alias.unwrap_or(part);
+        return Err(Failure::new(
+            Code::Permission,
+            format!(
+                "{}/{name} is not yours: your namespace is {own}",
+                namespace.unwrap_or_default()
+            ),
+        ));
+    }
+    if !library.inner.config.gateway.publish_key || library.inner.publishing.key.is_none() {
+        return Err(Failure::new(
+            Code::Permission,
+            "this daemon does not sign what is uploaded to it",
+        )
+        .hint("start it with: modelswarm daemon --set gateway.publish_key=true; or publish a folder: modelswarm seed FOLDER"));
+    }
+    let name = name
+        .parse()
+        .map_err(|why: crate::card::name::Error| Failure::new(Code::Usage, why.to_string()))?;
+    Ok(Own { kind, name })
+}
+
+/// A state that is not signed yet.
+#[derive(Debug, Clone)]
+pub(super) struct Draft {
+    pub held: Held,
+    pub note: note::Draft,
+}
+
+/// All drafts of a repo, the newest last.
+///
+/// # Errors
+/// As the store fails.
+pub(super) fn drafts(library: &Library, own: &Own) -> Result<Vec<Draft>, Failure> {
+    let mut drafts: Vec<Draft> = all(library)?
+        .into_iter()
+        .filter(|draft| draft.held.tree.kind == own.kind && draft.note.name == own.name.as_str())
+        .collect();
+    drafts.sort_by_key(|draft| draft.note.number);
+    Ok(drafts)
+}
+
+fn all(library: &Library) -> Result<Vec<Draft>, Failure> {
+    let trees = library.store().trees()?.into_iter();
+    let drafts = trees.filter_map(|(id, tree)| {
+        let note = Note::of(&tree).draft?;
+        Some(Draft { held: Held { id, tree }, note })
+    });
+    Ok(drafts.collect())
+}
+
+/// The files of a draft with their digests.
+///
+/// # Errors
+/// Failure (1) if the list is lost.
+pub(super) fn manifest(library: &Library, draft: &Draft) -> Result<Manifest, Failure> {
+    let own = Own { kind: draft.held.tree.kind, name: parse(&draft.note.name)? };
+    commit::read_list(library, &own, &draft.held.tree.root)
+}
+
+fn parse(name: &str) -> Result<RepoName, Failure> {
+    name.parse().map_err(|why: crate::card::name::Error| {
+        Failure::new(Code::Failure, format!("a draft is called {name}: {why}"))
+    })
+}
+
+/// How far a repo's next version may go: as its last one, else as was said when it was made, else as configured.
+///
+/// # Errors
+/// As the store fails.
+pub fn visibility(library: &Library, own: &Own) -> Result<Visibility, Failure> {
+    let versions = seed::versions(library, &own.name)?;
+    let newest = versions.iter().max_by_key(|(_, tree)| tree.seq);
+    if let Some((_, tree)) = newest {
+        return Ok(tree.visibility);
+    }
+    let said = fs::read_to_string(folder(library, own).join(VISIBILITY)).unwrap_or_default();
+    let said = serde_json::from_str(&said).ok();
+    Ok(said.unwrap_or(library.inner.config.seed.visibility))
+}
+
+/// What was said of a repo when it was made.
+const VISIBILITY: &str = "visibility.json";
+
+/// Makes a repo; false if it was there. `private`: how far it may go, if that was said.
+///
+/// # Errors
+/// As the disk fails; usage (2) if a repo of the other kind is called so.
+pub fn create(library: &Library, own: &Own, private: Option<bool>) -> Result<bool, Failure> {
+    let versions = seed::versions(library, &own.name)?;
+    if versions.iter().any(|(_, tree)| tree.kind != own.kind) {
+        return Err(Failure::new(
+            Code::Usage,
+            format!(
+                "{} is a repo of the other kind: models and datasets share their names",
+                own.name
+            ),
+        ));
+    }
+    let folder = folder(library, own);
+    if !versions.is_empty() || folder.exists() {
+        return Ok(false);
+    }
+    fs::create_dir_all(&folder).map_err(|why| failed(&folder, &why))?;
+    if let Some(private) = private {
+        let default = library.inner.config.seed.visibility;
+        let visibility = if private { Visibility::Private } else { default };
+        let text = serde_json::to_string(&visibility).expect("a word");
+        let path = folder.join(VISIBILITY);
+        fs::write(&path, text).map_err(|why| failed(&path, &why))?;
+    }
+    Ok(true)
+}
+
+/// Since when there is a repo in which nothing was committed or signed yet; none if it is another.
+///
+/// # Errors
+/// As the store fails.
+pub(super) fn made_at(library: &Library, own: &Own) -> Result<Option<String>, Failure> {
+    if !seed::versions(library, &own.name)?.is_empty() || !drafts(library, own)?.is_empty() {
+        return Ok(None);
+    }
+    let made = fs::metadata(folder(library, own)).and_then(|folder| folder.modified());
+    Ok(made.ok().and_then(rfc3339))
+}
+
+/// The root of a repo in which there is nothing.
+pub(super) fn nothing_yet() -> Cid {
+    let empty = build::directory(Vec::new(), &mut |_| {});
+    empty.expect("a directory of no entries has no bad name").cid
+}
+
+/// Signs the last draft of a repo as its next version, and tells peers; with nothing to sign, its last version stays.
+///
+/// # Errors
+/// Not found (3) if there is no such repo; as `seed`.
+pub async fn publish(library: &Library, own: &Own, watch: Watch) -> Result<Seeded, Failure> {
+    let _one_at_a_time = library.inner.importing.lock().await;
+    let published = names::published(library).await?;
+    let (seeded, id, tree) = {
+        let (library, own, watch) = (library.clone(), own.clone(), watch.clone());
+        let work = move || {
+            let drafts = drafts(&library, &own)?;
+            let Some(last) = drafts.last() else {
+                return seed::last(&library, &own.name)?.ok_or_else(|| nothing(&own));
+            };
+            let signed = seed::publish(&library, &own, last, published, &watch)?;
+            forget(&library, &own, &drafts);
+            Ok(signed)
+        };
+        blocking(work).await?
+    };
+    library.inner.activity.published(own);
+    library.announce(id, &tree).await?;
+    names::publish_after(library, Some(&watch)).await;
+    Ok(seeded)
+}
+
+/// Signs the drafts of all repos of this name.
+///
+/// # Errors
+/// As [`publish`].
+pub async fn publish_named(library: &Library, name: &str, watch: Watch) -> Result<Seeded, Failure> {
+    let name = name.rsplit('/').next().unwrap_or(name);
+    let name: RepoName = name
+        .parse()
+        .map_err(|why: crate::card::name::Error| Failure::new(Code::Usage, why.to_string()))?;
+    let own = {
+        let (library, name) = (library.clone(), name.clone());
+        let waiting = move || {
+            let known = all(&library)?.into_iter().find(|draft| draft.note.name == name.as_str());
+            let kind = known.map(|draft| draft.held.tree.kind);
+            Ok(Own { kind: kind.unwrap_or_default(), name })
+        };
+        blocking(waiting).await?
+    };
+    publish(library, &own, watch).await
+}
+
+fn nothing(own: &Own) -> Failure {
+    Failure::new(
+        Code::NotFound,
+        format!("nothing was uploaded for {}, and it has no version", own.name),
+    )
+    .hint("modelswarm ls shows what is here; modelswarm seed FOLDER publishes a folder")
+}
+
+/// Forgets what was uploaded for a repo and is not signed.
+///
+/// # Errors
+/// As the store fails.
+pub fn abandon(library: &Library, own: &Own) -> Result<(), Failure> {
+    forget(library, own, &drafts(library, own)?);
+    library.inner.activity.published(own);
+    Ok(())
+}
+
+/// What stays behind is no harm: it is forgotten with the next.
+fn forget(library: &Library, own: &Own, drafts: &[Draft]) {
+    for draft in drafts {
+        if let Err(why) = library.store().remove_tree(draft.held.id) {
+            tracing::warn!(repo = %own.name, %why, "a draft stays in the library");
+        }
+    }
+    let folder = folder(library, own);
+    match fs::remove_dir_all(&folder) {
+        Err(why) if why.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(folder = %folder.display(), %why, "uploads stay behind");
+        }
+        _ => {}
+    }
+}
+
+/// Signs what has rested, until dropped.
+pub async fn tend(library: &Library) {
+    if !library.inner.config.gateway.publish_key || library.inner.publishing.key.is_none() {
+        return;
+    }
+    let waiting = {
+        let library = library.clone();
+        blocking(move || all(&library)).await
+    };
+    // What an earlier daemon left unsigned rests from now on.
+    for draft in waiting.unwrap_or_default() {
+        if let Ok(name) = parse(&draft.note.name) {
+            library.inner.activity.committed(&Own { kind: draft.held.tree.kind, name });
+        }
+    }
+    loop {
+        tokio::time::sleep(limits::DRAFT_PAUSE).await;
+        for own in library.inner.activity.rested(limits::DRAFT_QUIET) {
+            let (events, _unread) = tokio::sync::mpsc::channel(limits::EVENTS_QUEUED);
+            match publish(library, &own, Watch::new(events)).await {
+                Ok(seeded) => {
+                    tracing::info!(repo = %own.name, version = ?seeded.version, "signed and published what was uploaded");
+                }
+                Err(failure) => {
+                    // Until the next write, or by hand.
+                    library.inner.activity.published(&own);
+                    tracing::error!(repo = %own.name, %failure, "what was uploaded is not published");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! When a repo was written to last: what is uploaded is signed once its clients have come to rest.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use super::Own;
+use crate::library::Library;
+
+/// Writes under way and when the last one ended, by repo. It holds the repos that are being written to or wait to be signed.
+#[derive(Debug, Default)]
+pub struct Activity(Mutex<HashMap<Own, Writes>>);
+
+#[derive(Debug)]
+struct Writes {
+    under_way: usize,
+    last: Instant,
+    /// Whether something waits to be signed.
+    waits: bool,
+}
+
+impl Activity {
+    /// Something waits to be signed when this repo has come to rest.
+    pub(super) fn committed(&self, own: &Own) {
+        self.change(own, |writes| writes.waits = true);
+    }
+
+    /// Nothing waits any more.
+    pub(super) fn published(&self, own: &Own) {
+        self.change(own, |writes| writes.waits = false);
+    }
+
+    /// Repos with something to sign that were not written to for so long.
+    pub(super) fn rested(&self, quiet: Duration) -> Vec<Own> {
+        let all = self.all();
+        let rested = all.iter().filter(|(_, writes)| {
+            writes.waits && writes.under_way == 0 && writes.last.elapsed() >= quiet
+        });
+        rested.map(|(own, _)| own.clone()).collect()
+    }
+
+    fn change(&self, own: &Own, change: impl FnOnce(&mut Writes)) {
+        let mut all = self.all();
+        let new = || Writes { under_way: 0, last: Instant::now(), waits: false };
+        let writes = all.entry(own.clone()).or_insert_with(new);
+        change(writes);
+        if writes.under_way == 0 && !writes.waits {
+            all.remove(own);
+        }
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<Own, Writes>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A write under way; it ends when this is dropped.
+#[derive(Debug)]
+pub struct Writing {
+    library: Library,
+    own: Own,
+}
+
+/// Begins a write to a repo, of whatever kind.
+pub fn writing(library: &Library, own: &Own) -> Writing {
+    library.inner.activity.change(own, |writes| writes.under_way += 1);
+    Writing { library: library.clone(), own: own.clone() }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.library.inner.activity.change(&self.own, |writes| {
+            writes.under_way -= 1;
+            writes.last = Instant::now();
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rpc::Kind;
+
+    fn own() -> Own {
+        Own { kind: Kind::Model, name: "m".parse().expect("a name") }
+    }
+
+    #[test]
+    fn a_repo_has_rested_when_something_waits_and_nobody_writes() {
+        let activity = Activity::default();
+        let rested = || activity.rested(Duration::ZERO);
+        activity.change(&own(), |writes| writes.under_way += 1);
+        activity.committed(&own());
+        assert_eq!(rested(), [], "somebody still writes");
+        activity.change(&own(), |writes| writes.under_way -= 1);
+        assert_eq!(rested(), [own()]);
+        assert_eq!(activity.rested(Duration::from_secs(60)), [], "not for so long");
+        activity.published(&own());
+        assert_eq!(rested(), []);
+        assert!(activity.all().is_empty(), "nothing is kept of a repo at rest");
+    }
+}

@@ -1,0 +1,438 @@
+//! Repos as clients of the Hub's API ask for them: `<namespace>/<name>` at a revision, told from a verified card.
+//!
+//! A namespace is the user's own alias, one of the trust list, or the part of a publisher's id behind its scheme. What is in
+//! the library answers at once; of others' repos the publisher's index is asked as well, at most every so often, and a
+//! version that is new here is met (`fetch::meet`): its card is all that info, lists of files and digests take. Bytes come
+//! from [`read`](super::read), in order and proven, from wherever they are. HTTP itself is the gateway's.
+//!
+//! Invariants: a private repo is shown only to who bears the token; a file's bytes are those that the card states, or end
+//! in an error; a withdrawn head is said to be withdrawn, never answered by what was before it.
+
+mod bytes;
+mod lists;
+mod seen;
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use super::{
+    Library, blocking, chain,
+    drafts::{self, Draft, Own},
+    fetch::meet,
+    names,
+    note::{Note, Statements},
+    refs::{self, Held},
+    sign, trust,
+};
+use crate::{
+    card::{
+        CommitId, Identity, RepoName, Verified,
+        manifest::FileEntry,
+        policy::Admission,
+        reference::{Publisher, Revision, Target},
+        statement::Status,
+    },
+    config::{Audience, Visibility, allows, gateway::OnDemand},
+    dag::Cid,
+    limits,
+    rpc::{Code, Failure, Get, Kind},
+    store::TreeState,
+};
+
+pub(super) use self::seen::Seen;
+pub use self::{
+    bytes::{Body, body},
+    lists::{Listing, Past, history, list, tags},
+};
+
+/// A repo, as a client writes it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RepoId {
+    /// Models and datasets are asked for apart.
+    pub kind: Kind,
+    /// Whose; every repo here is somebody's.
+    pub namespace: Option<String>,
+    /// Its name there.
+    pub name: String,
+}
+
+impl RepoId {
+    /// What stands before the id in addresses of files.
+    pub fn path_prefix(&self) -> &'static str {
+        match self.kind {
+            Kind::Model => "",
+            Kind::Dataset => "datasets/",
+        }
+    }
+}
+
+impl std::fmt::Display for RepoId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(namespace) = &self.namespace {
+            write!(f, "{namespace}/")?;
+        }
+        f.write_str(&self.name)
+    }
+}
+
+/// Why a client gets no answer.
+#[derive(Debug, Clone)]
+pub enum Miss {
+    /// No such repo, or none that may be shown to this client.
+    Repo(String),
+    /// The repo has no such revision.
+    Revision(String),
+    /// Its publisher withdrew the newest version.
+    Withdrawn(String),
+    /// Anything else.
+    Failed(Failure),
+}
+
+impl From<Failure> for Miss {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// One state of a repo: a version, by its card, or what was committed after it and is not signed yet.
+#[derive(Debug)]
+pub struct Version {
+    root: Cid,
+    said: Said,
+    files: OnceLock<Vec<FileEntry>>,
+}
+
+#[derive(Debug)]
+enum Said {
+    Card(Box<Verified>),
+    Draft(Box<Draft>),
+    /// A repo that was made, in which there is nothing yet; since when.
+    Empty(String),
+}
+
+impl Version {
+    fn signed(card: Verified) -> Self {
+        let root = card.statement().root;
+        Self { root, said: Said::Card(Box::new(card)), files: OnceLock::new() }
+    }
+
+    /// The card, verified when it was read; none if nobody has signed it yet.
+    pub fn card(&self) -> Option<&Verified> {
+        match &self.said {
+            Said::Card(card) => Some(card),
+            Said::Draft(_) | Said::Empty(_) => None,
+        }
+    }
+
+    /// Root of its files.
+    pub fn root(&self) -> &Cid {
+        &self.root
+    }
+
+    /// What Hugging Face clients know it by.
+    pub fn commit(&self) -> CommitId {
+        CommitId::of(&self.root)
+    }
+
+    /// What it is called in lists of commits.
+    pub fn title(&self) -> String {
+        match &self.said {
+            Said::Card(card) => format!("version {}", card.statement().version),
+            Said::Draft(draft) => draft.note.title.clone(),
+            Said::Empty(_) => "nothing yet".to_owned(),
+        }
+    }
+
+    /// When it was made, as whoever made it says: RFC 3339, UTC.
+    pub fn made_at(&self) -> String {
+        match &self.said {
+            Said::Card(card) => card.statement().created_at.to_string(),
+            Said::Draft(draft) => draft.note.at.clone(),
+            Said::Empty(at) => at.clone(),
+        }
+    }
+
+    /// Its files as they are signed or were committed, sorted by path; blocks.
+    ///
+    /// # Errors
+    /// Failure (1) if the list beside the card is not here; refused (4) if it is another one.
+    pub fn files(&self, library: &Library) -> Result<&[FileEntry], Failure> {
+        if let Some(files) = self.files.get() {
+            return Ok(files);
+        }
+        let files = match &self.said {
+            Said::Card(card) => sign::signed_files(library, card)?.into_files(),
+            Said::Draft(draft) => drafts::manifest(library, draft)?.into_files(),
+            Said::Empty(_) => Vec::new(),
+        };
+        Ok(self.files.get_or_init(|| files))
+    }
+}
+
+/// A version that a client may read, and how it stands here.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// The version.
+    pub version: Arc<Version>,
+    /// How far its repo may go.
+    pub visibility: Visibility,
+    /// What a client should be told with it.
+    pub warning: Option<String>,
+    /// Whether all of it was let in and lies here.
+    whole: bool,
+    /// Whether its bytes were compared with every digest of its card.
+    compared: bool,
+}
+
+/// Versions that were read lately, so that a client which asks for a thousand files does not have the card verified a
+/// thousand times. The one used last stands last.
+#[derive(Debug, Default)]
+pub(super) struct Versions(Mutex<Vec<Arc<Version>>>);
+
+impl Versions {
+    fn get(&self, library: &Library, held: &Held) -> Result<Option<Arc<Version>>, Failure> {
+        let Some(id) = held.tree.card else { return Ok(None) };
+        if let Some(known) = self.known(&id) {
+            return Ok(Some(known));
+        }
+        let Some(card) = sign::card_of(library, &held.tree)? else { return Ok(None) };
+        let version = Arc::new(Version::signed(card));
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= limits::HUB_VERSIONS {
+            kept.remove(0);
+        }
+        kept.push(Arc::clone(&version));
+        Ok(Some(version))
+    }
+
+    fn known(&self, card: &Cid) -> Option<Arc<Version>> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let at =
+            kept.iter().position(|version| version.card().is_some_and(|own| own.id() == card))?;
+        let version = kept.remove(at);
+        kept.push(Arc::clone(&version));
+        Some(version)
+    }
+}
+
+/// The state of a repo that a revision names: `main`, `HEAD`, a version, a commit id or its start, a CID; also behind
+/// `refs/heads/` or `refs/tags/`. `audience`: who asks.
+///
+/// # Errors
+/// What there is to say instead, as [`Miss`].
+pub async fn state(
+    library: &Library,
+    id: &RepoId,
+    revision: &str,
+    audience: Audience,
+) -> Result<State, Miss> {
+    let (publisher, name) = repo(library, id).await?;
+    let revision = parse_revision(revision)?;
+    let sought = Sought { id: id.clone(), publisher, name, revision, audience };
+    // What a commit id or a version names is here or is not; only the newest may have changed since.
+    let settled = sought.revision != Revision::Head && {
+        let (library, sought) = (library.clone(), sought.clone());
+        blocking(move || Ok(!held(&library, &sought)?.is_empty())).await?
+    };
+    let looked = if settled { Ok(()) } else { look(library, &sought).await };
+    let library = library.clone();
+    blocking(move || Ok(answer(&library, &sought, looked))).await?
+}
+
+/// What is sought, with the publisher known.
+#[derive(Debug, Clone)]
+struct Sought {
+    id: RepoId,
+    publisher: Identity,
+    name: RepoName,
+    revision: Revision,
+    audience: Audience,
+}
+
+impl Sought {
+    fn target(&self, revision: Revision) -> Target {
+        Target::Repo { publisher: Publisher::Id(self.publisher), name: self.name.clone(), revision }
+    }
+}
+
+/// Whose repo is meant. A namespace that nobody has is a repo that nobody has.
+async fn repo(library: &Library, id: &RepoId) -> Result<(Identity, RepoName), Miss> {
+    let no_repo = |why: String| Miss::Repo(format!("there is no {id}: {why}"));
+    let name: RepoName =
+        id.name.parse().map_err(|why: crate::card::name::Error| no_repo(why.to_string()))?;
+    let Some(namespace) = id.namespace.clone() else {
+        return Err(no_repo("repos are called PUBLISHER/NAME here".to_owned()));
+    };
+    // A lab's id is told from a key's by its form.
+    if let Ok(lab) = format!("tuf:{namespace}").parse::<Identity>() {
+        return Ok((lab, name));
+    }
+    let of = library.clone();
+    match blocking(move || names::publisher_of(&of, &namespace)).await {
+        Ok(publisher) => Ok((publisher, name)),
+        Err(failure) if matches!(failure.code, Code::NotFound | Code::Usage) => {
+            Err(no_repo(failure.message))
+        }
+        Err(failure) => Err(failure.into()),
+    }
+}
+
+fn parse_revision(text: &str) -> Result<Revision, Miss> {
+    let short =
+        ["refs/heads/", "refs/tags/"].into_iter().find_map(|start| text.strip_prefix(start));
+    let none =
+        |_| Miss::Revision(format!("there is no revision {}", crate::dag::name::escape(text)));
+    short.unwrap_or(text).parse().map_err(none)
+}
+
+/// Versions of the repo in the library that this client may see, the newest last.
+fn held(library: &Library, sought: &Sought) -> Result<Vec<Held>, Failure> {
+    let mut found = refs::matching(library, &sought.target(sought.revision.clone()))?;
+    found.retain(|held| {
+        held.tree.kind == sought.id.kind && allows(held.tree.visibility, sought.audience)
+    });
+    Ok(found)
+}
+
+/// Asks others for what may have changed, if that is to be done and was not done a moment ago.
+async fn look(library: &Library, sought: &Sought) -> Result<(), Failure> {
+    let Sought { publisher, name, revision, .. } = sought;
+    if library.is_own(publisher) || library.inner.network.is_none() {
+        return Ok(());
+    }
+    let settings = library.inner.config.gateway.clone();
+    if settings.fetch == OnDemand::Off {
+        return Ok(());
+    }
+    if settings.fetch == OnDemand::Trusted && !trust::covers(library, publisher, name)? {
+        return Err(Failure::new(
+            Code::NotFound,
+            format!("{publisher} is nobody you trust, and gateway.fetch is trusted"),
+        )
+        .hint("modelswarm trust add ALIAS PUBLISHER, or gateway.fetch = \"any\""));
+    }
+    let reference = match revision {
+        Revision::Head => format!("{publisher}/{name}"),
+        other => format!("{publisher}/{name}@{other}"),
+    };
+    library
+        .inner
+        .seen
+        .once(reference.clone(), || async {
+            let get = Get { timeout: limits::HUB_FIND.as_secs(), ..Get::new(reference.clone()) };
+            let meeting = meet(library, &get, |card| admit(library, card));
+            tokio::time::timeout(limits::HUB_FIND, meeting).await.unwrap_or_else(|_| {
+                let seconds = limits::HUB_FIND.as_secs();
+                let message = format!("no peer that has {reference} was found within {seconds} s");
+                Err(Failure::new(Code::Network, message))
+            })
+        })
+        .await
+}
+
+/// Whether a version may come here for whoever reads it.
+fn admit(library: &Library, card: &Verified) -> Result<(), Failure> {
+    let size = card.statement().total_size;
+    let most = library.inner.config.gateway.repo_max;
+    if size > most {
+        return Err(Failure::new(
+            Code::NoSpace,
+            format!("it has {size} bytes, and gateway.repo_max lets in {most} by themselves"),
+        )
+        .hint("fetch it by hand: modelswarm get; or raise gateway.repo_max"));
+    }
+    Ok(())
+}
+
+/// The answer from what is in the library now.
+fn answer(library: &Library, sought: &Sought, looked: Result<(), Failure>) -> Result<State, Miss> {
+    if let Some(state) = draft(library, sought)? {
+        return Ok(state);
+    }
+    let found = held(library, sought)?;
+    if let Err(failure) = &looked
+        && !found.is_empty()
+    {
+        tracing::debug!(repo = %sought.name, %failure, "answered from the library alone");
+    }
+    let target = sought.target(sought.revision.clone());
+    let Some(held) = refs::pick(library, &target, found)? else {
+        return Err(missing(library, sought, looked));
+    };
+    let Some(version) = library.inner.versions.get(library, &held)? else {
+        return Err(missing(library, sought, looked));
+    };
+    let warning = match version.card().map(|card| (card, card.statement().status)) {
+        None | Some((_, Status::Active)) => None,
+        Some((card, status)) => {
+            let said = chain::remarks(card, &Admission::Known).join("; ");
+            if status == Status::Withdrawn && sought.revision == Revision::Head {
+                return Err(Miss::Withdrawn(said));
+            }
+            Some(said)
+        }
+    };
+    Ok(State {
+        version,
+        visibility: held.tree.visibility,
+        warning,
+        whole: held.tree.state == TreeState::Whole && !Note::of(&held.tree).partial,
+        compared: library.is_own(&sought.publisher)
+            || Note::of(&held.tree).statements == Some(Statements::Hold),
+    })
+}
+
+/// What was committed for one of the user's own repos and is not signed yet: it stands above every version.
+fn draft(library: &Library, sought: &Sought) -> Result<Option<State>, Failure> {
+    if sought.publisher != *library.publisher() {
+        return Ok(None);
+    }
+    let own = Own { kind: sought.id.kind, name: sought.name.clone() };
+    let is_meant = |draft: &Draft| match &sought.revision {
+        Revision::Head => true,
+        Revision::Commit(commit) => CommitId::of(&draft.held.tree.root) == *commit,
+        Revision::Cid(cid) => draft.held.tree.root == *cid,
+        Revision::Version(_) => sought.revision.short_commit().is_some_and(|start| {
+            CommitId::of(&draft.held.tree.root).to_string().starts_with(start)
+        }),
+    };
+    let is_empty_one = match sought.revision {
+        Revision::Head => true,
+        Revision::Commit(commit) => commit == CommitId::of(&drafts::nothing_yet()),
+        Revision::Cid(_) | Revision::Version(_) => false,
+    };
+    let found = drafts::drafts(library, &own)?.into_iter().rev().find(is_meant);
+    let (root, said) = match found {
+        Some(draft) => (draft.held.tree.root, Said::Draft(Box::new(draft))),
+        None => match drafts::made_at(library, &own)? {
+            Some(at) if is_empty_one => (drafts::nothing_yet(), Said::Empty(at)),
+            _ => return Ok(None),
+        },
+    };
+    let visibility = drafts::visibility(library, &own)?;
+    let shown = allows(visibility, sought.audience);
+    Ok(shown.then(|| State {
+        version: Arc::new(Version { root, said, files: OnceLock::new() }),
+        visibility,
+        warning: None,
+        whole: true,
+        compared: true,
+    }))
+}
+
+/// Why nothing was found: the repo or the revision.
+fn missing(library: &Library, sought: &Sought, looked: Result<(), Failure>) -> Miss {
+    let id = &sought.id;
+    let head = Sought { revision: Revision::Head, ..sought.clone() };
+    match held(library, &head) {
+        Ok(versions) if !versions.is_empty() => {
+            let why = looked.err().map(|failure| format!(" ({failure})")).unwrap_or_default();
+            Miss::Revision(format!("{id} has no such revision{why}"))
+        }
+        Ok(_) => match looked {
+            Ok(()) => Miss::Repo(format!("there is no {id}")),
+            Err(failure) if failure.code == Code::NotFound => Miss::Repo(failure.message),
+            Err(failure) => Miss::Failed(failure),
+        },
+        Err(failure) => Miss::Failed(failure),
+    }
+}
