@@ -298,6 +298,8 @@ fn a_version_signed_without_asking_is_said_to_be_and_found_out() {
     let first = world.seed("tiny", "one", &[]);
     let twin = world.twin();
     world.get(&twin, text(&first, "release")).ok();
+    let early = Home::new();
+    world.get(&early, text(&first, "release")).ok();
     world.seed("tiny", "ours", &[]);
     // Nobody is asked: no daemon runs there.
     let unasked = "nobody was asked what other machines published";
@@ -324,5 +326,11 @@ fn a_version_signed_without_asking_is_said_to_be_and_found_out() {
     let resolves = &settled["statement"]["predicate"]["resolves"];
     assert_eq!(resolves.as_array().map(Vec::len), Some(2));
     assert_eq!(twin.ask(&["status"])["names"][0].get("contradicted"), None);
+    // The index leads from the first one to the newest: it lists what the settling card follows.
+    until("a peer that takes the record", || {
+        twin.ask(&["name", "publish"])["names"][0]["peers"].as_u64().filter(|peers| *peers > 0)
+    });
+    let got = world.get(&early, &format!("{}/tiny", world.publisher)).ok();
+    assert_eq!(got["release"], healed["release"]);
     drop(daemon);
 }
