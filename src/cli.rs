@@ -35,7 +35,7 @@ use std::{
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 
 use self::{
-    args::{CardAction, Cli, Command, KeyAction},
+    args::{CardAction, Cli, Command, KeyAction, NameAction},
     output::Screen,
     resolve::{Context, Output},
 };
@@ -131,6 +131,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Ok(())
         }
         command => {
+            if let Command::Name { action: NameAction::Publish { key } } = &command {
+                context.names_key.clone_from(key);
+            }
             let request = match command {
                 Command::Limit => limit,
                 command => request(command)?,
@@ -250,7 +253,11 @@ fn print(context: &Context, request: &Request, answer: &Answer, screen: &Screen)
         Answer::Why(answer) => trust::print_why(answer, screen),
         Answer::Identity(answer) => identity::print(answer),
         Answer::Initialised(answer) => identity::print_initialised(answer, screen),
-        Answer::Status(answer) => status::print(answer, context, screen),
+        Answer::Status(answer) => {
+            status::print(answer, context, screen);
+            card::print_contradictions(&answer.contradictions);
+            name::print_elsewhere(&answer.names, screen);
+        }
         Answer::Limits(answer) => status::print_limits(answer),
         Answer::Peers(answer) => status::print_peers(answer, screen),
         Answer::PublisherShown(_)

@@ -72,6 +72,7 @@ use crate::{
 };
 
 pub use self::{
+    chain::contradictions,
     export::export_card,
     fetch::{get, resume},
     figures::{Figures, figures},

@@ -306,8 +306,21 @@ impl Network {
         root: Cid,
         about: Cid,
     ) -> Result<Vec<(PeerId, Vec<Bytes>)>, Error> {
+        self.attestations_within(root, about, limits::ATTEST_TIME).await
+    }
+
+    /// The same, with what has come by the end of so long.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`].
+    pub async fn attestations_within(
+        &self,
+        root: Cid,
+        about: Cid,
+        within: Duration,
+    ) -> Result<Vec<(PeerId, Vec<Bytes>)>, Error> {
         let _room = self.asks.acquire().await.map_err(|_| Error::Stopped)?;
-        attest::run(self, root, about).await
+        attest::run(self, root, about, within).await
     }
 
     /// The connected peers.

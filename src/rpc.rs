@@ -29,7 +29,7 @@ pub use answer::{
     TrustedPublishers, Verified, Why,
 };
 
-pub use cards::{CardDiff, CardLine, CardLog, CardShown, FieldChange, Restate};
+pub use cards::{CardDiff, CardLine, CardLog, CardShown, Contradiction, FieldChange, Restate};
 
 pub use claims::{
     ClaimKind, ClaimLine, Claims, ClaimsOf, Endorse, Endorsed, EndorserLine, ImportedClaims,

@@ -14,7 +14,7 @@ mod read;
 mod subject;
 mod write;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
 use bytes::Bytes;
@@ -181,6 +181,14 @@ impl Body {
         }
     }
 
+    fn properties_mut(&mut self) -> Option<&mut Vec<String>> {
+        match self {
+            Self::Svr { properties } | Self::Eval { properties, .. } => Some(properties),
+            Self::TestResult { tests, .. } => Some(tests),
+            Self::Other => None,
+        }
+    }
+
     fn holds(&self) -> bool {
         match self {
             Self::TestResult { holds, .. } | Self::Eval { holds, .. } => *holds,
@@ -219,17 +227,40 @@ struct Said {
 }
 
 impl Said {
-    /// Of two claims of one endorser in one place the newer counts: the same kind and tree; of evaluations also what was
-    /// measured, since one says nothing of another.
-    fn place(&self) -> (&str, Cid, Vec<Measure<'_>>) {
-        let measured = match &self.body {
+    /// What was measured, in order; nothing in claims of other kinds than evaluations.
+    fn measured(&self) -> Vec<Measure<'_>> {
+        match &self.body {
             Body::Eval { results, .. } => results
                 .iter()
                 .map(|one| (one.dataset.as_str(), one.task.as_deref(), one.metric.as_str()))
                 .collect(),
             _ => Vec::new(),
-        };
-        (&self.kind, *self.subject.root(), measured)
+        }
+    }
+
+    /// Whether this, said later by the same endorser of the same tree, takes the place of what an earlier claim says as a
+    /// whole: the same was measured, or it is of the same kind and neither speaks of properties.
+    fn repeats(&self, earlier: &Self) -> bool {
+        let bare = |said: &Self| said.body.properties().is_empty();
+        self.kind == earlier.kind
+            && self.measured() == earlier.measured()
+            && (!self.measured().is_empty() || bare(self) && bare(earlier))
+    }
+
+    /// Whether it takes the place of what an earlier claim says of one property, whatever the kinds of the two. Evaluations
+    /// by other measures stand beside each other: one says nothing of another.
+    fn restates(&self, earlier: &Self, property: &String) -> bool {
+        let (now, then) = (self.measured(), earlier.measured());
+        let beside = !now.is_empty() && !then.is_empty() && now != then;
+        self.body.properties().contains(property) && !beside
+    }
+
+    /// Whether nothing is left of an earlier claim once this is said.
+    fn replaces(&self, earlier: &Self) -> bool {
+        let properties = earlier.body.properties();
+        let all = || properties.iter().all(|property| self.restates(earlier, property));
+        self.subject.root() == earlier.subject.root()
+            && (self.repeats(earlier) || !properties.is_empty() && all())
     }
 }
 
@@ -331,7 +362,7 @@ impl Claim {
         &self.said.body
     }
 
-    /// What is said to hold, or to fail; escape them before printing.
+    /// What is said to hold, or to fail: of a claim out of [`current`] as far as it still counts. Escape them before printing.
     pub fn properties(&self) -> &[String] {
         self.said.body.properties()
     }
@@ -371,16 +402,10 @@ impl Claim {
         }
     }
 
-    /// Whether a new claim of the same endorser is to take this one back: it stands in the same place, or says the
-    /// opposite of a property.
+    /// Whether a new claim of the same endorser is to take this one back: it says anew all that this one says. What it says
+    /// nothing of goes on to count.
     pub fn gives_way_to(&self, new: &Unsigned) -> bool {
-        let shared =
-            || self.properties().iter().any(|one| new.said.body.properties().contains(one));
-        let opposite = || self.holds() != new.said.body.holds() && shared();
-        let same_tree = self.said.subject.root() == new.said.subject.root();
-        self.endorser == Identity::Key(new.endorser)
-            && same_tree
-            && (self.said.place() == new.said.place() || opposite())
+        self.endorser == Identity::Key(new.endorser) && new.said.replaces(&self.said)
     }
 }
 
@@ -413,26 +438,44 @@ pub fn verify(bundle: impl Into<Bytes>) -> Result<Claim, Error> {
     })
 }
 
-/// The claims that count, the newest first: of one endorser, kind and tree the newest, and none that its endorser took
-/// back. Of two of the same second the one that FAILED counts.
-pub fn current<'a>(claims: impl IntoIterator<Item = &'a Claim>) -> Vec<&'a Claim> {
+/// The claims that count, the newest first, each with those of its properties for which it does: of one endorser and tree
+/// the newest word on each property, and nothing that the endorser took back. By its date, so that it counts as well with
+/// those who never saw what lies between. Of two of the same second the one that FAILED counts.
+pub fn current<'a>(claims: impl IntoIterator<Item = &'a Claim>) -> Vec<Claim> {
     let claims: Vec<&Claim> = claims.into_iter().collect();
     let taken_back: BTreeSet<(Identity, Cid)> = claims
         .iter()
         .flat_map(|claim| claim.said.supersedes.iter().map(|id| (claim.endorser, *id)))
         .collect();
+    let standing: Vec<&Claim> = claims
+        .into_iter()
+        .filter(|claim| !taken_back.contains(&(claim.endorser, claim.id)))
+        .collect();
     let weight = |claim: &Claim| (claim.said.made_at, !claim.holds(), claim.id);
-    let mut places = BTreeMap::new();
-    for claim in claims {
-        if taken_back.contains(&(claim.endorser, claim.id)) {
+    let mut counting: Vec<Claim> = Vec::new();
+    for claim in &standing {
+        let later = standing.iter().map(|other| (other, &other.said)).filter(|(other, said)| {
+            other.endorser == claim.endorser
+                && said.subject.root() == claim.said.subject.root()
+                && weight(other) > weight(claim)
+        });
+        if later.clone().any(|(_, said)| said.repeats(&claim.said)) {
             continue;
         }
-        let newest = places.entry((claim.endorser, claim.said.place())).or_insert(claim);
-        if weight(claim) > weight(newest) {
-            *newest = claim;
+        let mut counts = (*claim).clone();
+        if let Some(properties) = counts.said.body.properties_mut() {
+            let all = properties.len();
+            properties.retain(|property| {
+                !later.clone().any(|(_, said)| said.restates(&claim.said, property))
+            });
+            if properties.is_empty() && all > 0 {
+                continue;
+            }
+        }
+        if !counting.iter().any(|known| known.id == counts.id) {
+            counting.push(counts);
         }
     }
-    let mut counting: Vec<&Claim> = places.into_values().collect();
     counting.sort_by_key(|claim| std::cmp::Reverse(weight(claim)));
     counting
 }

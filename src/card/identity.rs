@@ -44,6 +44,12 @@ impl TufId {
         Self(digest)
     }
 
+    /// The lab whose first root this is, if it can be one: a raw block, by sha2-256.
+    pub fn of_cid(cid: &Cid) -> Option<Self> {
+        let fits = cid.codec() == RAW && cid.hash().code() == SHA2_256;
+        cid.hash().digest().try_into().ok().filter(|_| fits).map(Self)
+    }
+
     /// CID of the first root's bytes, as one raw block.
     pub fn cid(&self) -> Cid {
         cid_v1(RAW, self.0)
@@ -54,13 +60,9 @@ impl FromStr for TufId {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let cid = text
-            .strip_prefix(SCHEME)
-            .filter(|cid| cid.len() <= 64)
-            .and_then(json::parse_cid)
-            .filter(|cid| cid.codec() == RAW && cid.hash().code() == SHA2_256);
-        let digest = cid.and_then(|cid| cid.hash().digest().try_into().ok());
-        digest.map(Self).ok_or_else(|| Error::Tuf { text: text.chars().take(80).collect() })
+        let cid = text.strip_prefix(SCHEME).filter(|cid| cid.len() <= 64).and_then(json::parse_cid);
+        cid.and_then(|cid| Self::of_cid(&cid))
+            .ok_or_else(|| Error::Tuf { text: text.chars().take(80).collect() })
     }
 }
 

@@ -388,6 +388,22 @@ impl Index {
         next
     }
 
+    /// The next index, with this card in the place of another one of its `seq`, which the publisher settled against.
+    #[must_use]
+    pub fn settled(&self, rejected: &Cid, card: &Verified, release: Cid) -> Self {
+        let mut next = self.clone();
+        let listed = Listed::of(card, release);
+        let versions = next.repos.get_mut(&card.statement().name);
+        let place = versions.and_then(|versions| {
+            versions.iter_mut().find(|known| known.card == *rejected && known.seq == listed.seq)
+        });
+        if let Some(place) = place.filter(|_| listed.problem().is_none()) {
+            *place = listed;
+        }
+        next.shorten();
+        next
+    }
+
     /// The next index, without a repo: it was removed, or is shared less far than before.
     pub fn without(&self, name: &RepoName) -> Self {
         let mut next = self.clone();

@@ -5,6 +5,7 @@
 //! section 6: rollback, fast-forward, equivocation.
 
 mod chain;
+mod mark;
 mod next;
 
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,8 @@ use super::identity::Identity;
 use super::name::{Alias, RepoName};
 use super::trust::TrustList;
 
-pub use chain::{Admission, Mark, Refusal, admit};
+pub use chain::{Admission, Asked, Branch, Refusal, admit, unsettled};
+pub use mark::{Fork, Mark};
 pub use next::{Intent, Next, VersionUsed, next};
 
 /// Whether a signature vouches for the bytes.

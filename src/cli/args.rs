@@ -227,7 +227,8 @@ pub(super) enum Command {
     /// Sign a claim about a model or dataset: what you verified of it, or found to fail
     ///
     /// Your key is the endorser. Peers who fetch the same files find the claim with you; it counts with those who listed
-    /// your key (`modelswarm trust add-endorser`). A newer claim of the same kind replaces the one before it.
+    /// your key (`modelswarm trust add-endorser`). What you say of a property, or by one measure, replaces what you
+    /// said of it before, and nothing else.
     #[command(after_help = "Examples:
   modelswarm endorse bafybei… --property PICKLE_FREE --property LICENSE_REVIEWED
   modelswarm endorse sbert/all-MiniLM-L6-v2 --fail --property EVAL_REPRODUCED --note 'accuracy is 3 points lower'

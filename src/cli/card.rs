@@ -12,8 +12,8 @@ use crate::{
     dag::name::escape,
     library::skeleton,
     rpc::{
-        CardDiff, CardInitialised, CardLog, CardShown, Code, ExportedCard, Failure, FieldChange,
-        Kind, Request, Restate,
+        CardDiff, CardInitialised, CardLog, CardShown, Code, Contradiction, ExportedCard, Failure,
+        FieldChange, Kind, Request, Restate,
     },
 };
 
@@ -132,8 +132,22 @@ pub(super) fn print_log(answer: &CardLog, screen: &Screen) {
         text += &format!("        {}\n", line.card);
     }
     print_text(&text);
+    print_contradictions(&answer.contradictions);
     if answer.versions.iter().any(|line| !line.accepted) {
         screen.hint("what is not accepted is used only by its CID: a version before it is missing, or another claims its place");
+    }
+}
+
+/// Publishers that said two things: both are kept, anybody can check them.
+pub(super) fn print_contradictions(contradictions: &[Contradiction]) {
+    for one in contradictions {
+        print_text(&format!(
+            "  CONTRADICTED  {}: {} signed more than one card for version {}\n           {}\n",
+            one.name,
+            one.publisher,
+            one.seq,
+            one.cards.join("\n           ")
+        ));
     }
 }
 

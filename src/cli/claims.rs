@@ -100,7 +100,7 @@ pub(super) fn print(answer: &Claims, screen: &Screen) {
     }
 }
 
-fn claim(line: &ClaimLine) -> String {
+pub(super) fn claim(line: &ClaimLine) -> String {
     let who = match (line.trust.as_str(), &line.alias) {
         ("own", _) => "you".to_owned(),
         (_, Some(alias)) if line.counts => alias.clone(),

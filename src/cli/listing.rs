@@ -2,6 +2,7 @@
 
 use super::{
     card::loud,
+    claims,
     get::{remarks, whose},
     output::{Screen, count, print_text, size},
     seed::reach,
@@ -70,6 +71,7 @@ pub(super) fn print_shown(answer: &Shown) {
     };
     text += &remarks(&answer.provenance);
     text += &signatures::lines(&answer.signatures);
+    text.extend(answer.claims.iter().map(claims::claim));
     for file in &answer.entries {
         text += &format!("    {:>10}  {}\n", size(file.size), file.path);
     }

@@ -5,11 +5,12 @@ use super::{
     card::loud,
     output::{Screen, count, print_text},
 };
-use crate::rpc::{Name, Names, Request, Resolve};
+use crate::rpc::{Name, NameLine, Names, Request, Resolve};
 
 pub(super) fn request(action: NameAction) -> Request {
     match action {
-        NameAction::Publish => Request::NamePublish,
+        // Whoever signs reads the key's file; a daemon never learns of it.
+        NameAction::Publish { .. } => Request::NamePublish,
         NameAction::Resolve(args) => {
             let ResolveArgs { publisher, peer, timeout } = args;
             Request::NameResolve(Resolve { publisher, peers: peer, timeout })
@@ -30,10 +31,28 @@ pub(super) fn print_published(answer: &Names, screen: &Screen) {
         );
     }
     print_text(&text);
+    print_elsewhere(&answer.names, screen);
     if answer.names.is_empty() {
         screen.hint("nothing is shared yet: modelswarm seed ./my-model");
     } else if answer.names.iter().all(|line| line.peers.unwrap_or(0) == 0) {
         screen.hint("keep `modelswarm daemon` running: it tells peers as soon as there are some");
+    }
+}
+
+/// What other machines with the same key list against this one.
+pub(super) fn print_elsewhere(names: &[NameLine], screen: &Screen) {
+    let mut text = String::new();
+    for one in names.iter().flat_map(|line| &line.contradicted) {
+        text += &format!(
+            "  CONTRADICTED  {}: the index lists another card for version {} than this machine signed\n           {}\n",
+            one.name,
+            one.seq,
+            one.cards.join("\n           ")
+        );
+    }
+    if !text.is_empty() {
+        print_text(&text);
+        screen.hint("another machine with this key signed it; settle between them: modelswarm seed PATH --onto CARD");
     }
 }
 

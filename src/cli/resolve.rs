@@ -23,6 +23,8 @@ pub(super) struct Context {
     pub flags: Vec<Layer>,
     /// How to print.
     pub output: Output,
+    /// The file of the key that signs names, if it was given.
+    pub names_key: Option<PathBuf>,
 }
 
 /// How to print.
@@ -74,6 +76,7 @@ pub(super) fn resolve(global: &Global) -> Result<Context, Failure> {
             plain: global.no_color || env::var_os("NO_COLOR").is_some(),
             verbose: global.verbose,
         },
+        names_key: None,
     })
 }
 

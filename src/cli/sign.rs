@@ -9,7 +9,7 @@ use std::{
     env,
     io::{self, IsTerminal as _, Read as _, Write as _},
     os::unix::net::UnixStream,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use ed25519_dalek::{Signer as _, SigningKey};
@@ -44,14 +44,15 @@ pub(super) struct Signing<'a> {
     call: Option<Call>,
     /// Whether the node is another process, whose word is not taken.
     daemon: bool,
-    file: Option<SigningKey>,
+    /// Keys that were read out of their files.
+    read: Vec<SigningKey>,
     /// Whether a claim was signed.
     claimed: bool,
 }
 
 impl<'a> Signing<'a> {
     pub(super) fn new(context: &'a Context, request: &'a Request, daemon: bool) -> Self {
-        Self { context, request, call: None, daemon, file: None, claimed: false }
+        Self { context, request, call: None, daemon, read: Vec::new(), claimed: false }
     }
 
     /// The answer to what the node asks to be signed.
@@ -106,10 +107,14 @@ impl<'a> Signing<'a> {
                 vec![messages.v1, messages.v2]
             }
         };
-        let (home, held) = (self.context.home.clone(), self.file.take());
-        let sign = move || sign(&home, held, &key, &messages);
-        let (held, signatures) = library::blocking(sign).await?;
-        self.file = held;
+        let given = match &to_sign.what {
+            Unsigned::Name { .. } => self.context.names_key.clone(),
+            Unsigned::Card { .. } | Unsigned::Claim { .. } => None,
+        };
+        let (home, mut read) = (self.context.home.clone(), std::mem::take(&mut self.read));
+        let sign = move || Ok((sign(&home, given, &mut read, &key, &messages)?, read));
+        let (signatures, read) = library::blocking(sign).await?;
+        self.read = read;
         Ok(signatures)
     }
 
@@ -215,28 +220,50 @@ async fn ask_aside(context: &Context, request: &Request) -> Result<Answer, Failu
     }
 }
 
-/// Signatures by a key in a file, which is read once, or in an ssh-agent.
+/// Signatures by a key in a file (the one that was `given`, else where the home says that it is), which is read once, or in
+/// an ssh-agent.
 fn sign(
     home: &Home,
-    held: Option<SigningKey>,
+    given: Option<PathBuf>,
+    read: &mut Vec<SigningKey>,
     key: &PublisherId,
     messages: &[Vec<u8>],
-) -> Result<(Option<SigningKey>, Vec<String>), Failure> {
-    let note = keys::elsewhere(home)?.filter(|note| note.id == *key);
-    let Some(path) = note.and_then(|note| note.file) else {
-        let signatures = messages.iter().map(|message| Ok(hex(&by_agent(key, message)?)));
-        return Ok((held, signatures.collect::<Result<_, Failure>>()?));
-    };
-    let held = held.map_or_else(|| read_key(&path), Ok)?;
-    if PublisherId::try_from(&held.verifying_key()).ok() != Some(*key) {
-        return Err(Failure::new(
-            Code::Failure,
-            format!("{} holds another key than {key}", path.display()),
-        )
-        .hint("say anew which key signs: modelswarm key use FILE"));
+) -> Result<Vec<String>, Failure> {
+    let is_it = |one: &SigningKey| PublisherId::try_from(&one.verifying_key()).ok() == Some(*key);
+    if !read.iter().any(is_it) {
+        let noted = keys::elsewhere(home)?.filter(|note| note.id == *key);
+        let (by_hand, is_noted) = (given.is_some(), noted.is_some());
+        let Some(path) = given.or_else(|| noted.and_then(|note| note.file)) else {
+            let by_agent = |message: &Vec<u8>| Ok(hex(&by_agent(key, message)?));
+            let signatures: Result<Vec<String>, Failure> = messages.iter().map(by_agent).collect();
+            return signatures.map_err(|why| if is_noted { why } else { not_here(key, &why) });
+        };
+        let held = read_key(&path)?;
+        if !is_it(&held) {
+            let why = format!("{} holds another key than {key}", path.display());
+            let failure = Failure::new(Code::Failure, why);
+            return Err(match by_hand {
+                true => {
+                    failure.hint("names are found under that key alone: give its file to --key")
+                }
+                false => failure.hint("say anew which key signs: modelswarm key use FILE"),
+            });
+        }
+        read.push(held);
     }
-    let signatures = messages.iter().map(|message| hex(&held.sign(message).to_bytes())).collect();
-    Ok((Some(held), signatures))
+    let held = read.iter().find(|one| is_it(one)).expect("read above, if it was not before");
+    Ok(messages.iter().map(|message| hex(&held.sign(message).to_bytes())).collect())
+}
+
+/// Nothing here says where a key is: not the one that signs cards, but the one under which a lab's names are found.
+fn not_here(key: &PublisherId, why: &Failure) -> Failure {
+    Failure::new(
+        Code::Failure,
+        format!(
+            "names are signed by {key}, which is neither this home's key nor in an ssh-agent ({why})"
+        ),
+    )
+    .hint("modelswarm name publish --key FILE, or add it to an ssh-agent first: ssh-add FILE")
 }
 
 /// The newest accepted card of a log.

@@ -166,6 +166,7 @@ mod tests {
             ends_soon,
             repos: 2,
             peers: None,
+            contradicted: Vec::new(),
         };
         assert_eq!(names(&[]), "");
         assert_eq!(names(&[line("lan", false), line("public", false)]), "");

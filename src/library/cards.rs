@@ -63,7 +63,12 @@ pub fn log(library: &Library, reference: &str) -> Result<CardLog, Failure> {
     let mark = library.store().mark(&publisher, &name)?;
     let trees = versions(library, &publisher, &name)?;
     let mut ids: Vec<Cid> = trees.iter().filter_map(|tree| tree.card).collect();
-    ids.extend(mark.iter().flat_map(|mark| mark.twins.iter().chain([&mark.card])));
+    let contradictions =
+        mark.iter().flat_map(|mark| chain::of_mark(&publisher, &name, mark)).collect();
+    if let Some(mark) = &mark {
+        ids.push(mark.card);
+        ids.extend(mark.contradictions().into_iter().flat_map(|fork| fork.cards));
+    }
     let mut known: BTreeMap<Cid, Verified> = BTreeMap::new();
     while let Some(id) = ids.pop() {
         if known.contains_key(&id) || known.len() >= limits::CHAIN_WALK {
@@ -98,6 +103,7 @@ pub fn log(library: &Library, reference: &str) -> Result<CardLog, Failure> {
         kind: statement.kind,
         publisher,
         versions: versions.collect(),
+        contradictions,
     })
 }
 
@@ -223,9 +229,11 @@ fn restate_now(
         return Ok(Vec::new());
     }
     // As `seed` does: never behind a card that this key signed, nor on a fork.
-    let (head, newest) = seed::head(library, &name, &seed::versions(library, &name)?, None)?
+    let versions = seed::versions(library, &name)?;
+    let (head, newest) = seed::head(library, &name, &versions, None)?
         .expect("a version of the repo is held, so it has a head");
-    seed::not_behind(&name, Some(&head), Some(published))?;
+    seed::not_behind(library, &name, Some(&head), &versions, published)?;
+    names::warn_if_unasked(library, watch)?;
     let again = head.id() != card.id() && head.statement().root != card.statement().root;
     let newest = if again { Some(newest.ok_or_else(|| forgotten(&head))?) } else { None };
     let mut other = card.statement().other.clone();

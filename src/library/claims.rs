@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, path::Path};
 use bytes::Bytes;
 
 use self::kept::{Circle, Standing, take_in};
-use super::{Library, Watch, blocking, clock, files, refs, sign, signer};
+use super::{Library, Watch, blocking, clock, files, refs, sign, signer, trust};
 use crate::{
     card::{
         Claim, Identity, Verified,
@@ -190,7 +190,7 @@ pub(super) fn known(
     let circle = Circle::of(library)?;
     let kept = kept::load(library.store(), &circle, root)?;
     let current = claim::current(kept.about(root, card)).into_iter();
-    Ok(current.map(|claim| (circle.speaks_as(claim.endorser()), claim.clone())).collect())
+    Ok(current.map(|claim| (circle.speaks_as(claim.endorser()), claim)).collect())
 }
 
 /// Asks peers for claims about a root and keeps what may be kept, before something is decided by them. How many are known.
@@ -198,6 +198,55 @@ pub(super) async fn gather(library: &Library, root: Cid) -> Result<usize, Failur
     let (bundles, _) = ask(library, root, root).await?;
     let library = library.clone();
     Ok(blocking(move || take_in(&library, &root, bundles)).await?.known.claims.len())
+}
+
+/// Asks peers for claims while something is fetched, if the user listed anybody whose claims count: what they deny is said,
+/// besides what was `said` before. None: nobody is listed, or asked by now.
+///
+/// # Errors
+/// As the trust list cannot be read.
+pub(super) async fn listen(
+    library: &Library,
+    root: Cid,
+    denied: impl Fn(&Library) -> Result<Vec<String>, Failure> + Send + 'static,
+    say: impl Fn(String) + Send + 'static,
+) -> Result<Option<tokio::task::JoinHandle<()>>, Failure> {
+    let list = {
+        let library = library.clone();
+        blocking(move || trust::load(&library.inner.home)).await?
+    };
+    let Some(network) = library.inner.network.clone().filter(|_| !list.endorsers().is_empty())
+    else {
+        return Ok(None);
+    };
+    let library = library.clone();
+    let listening = async move {
+        let answers = network.attestations_within(root, root, limits::CLAIMS_WAIT).await?;
+        let bundles = answers.into_iter().flat_map(|(_, bundles)| bundles).collect();
+        let heard = move || {
+            take_in(&library, &root, bundles)?;
+            denied(&library)
+        };
+        blocking(heard).await
+    };
+    Ok(Some(tokio::spawn(async move {
+        match listening.await {
+            Ok(denied) => denied.into_iter().for_each(say),
+            Err(failure) => tracing::debug!(%root, %failure, "peers were not asked for claims"),
+        }
+    })))
+}
+
+/// What endorsers whom the user listed, or who are the user, say of a tree and its card.
+pub(super) fn of_listed(
+    library: &Library,
+    root: &Cid,
+    card: Option<&Verified>,
+) -> Result<Vec<rpc::ClaimLine>, Failure> {
+    let circle = Circle::of(library)?;
+    let kept = kept::load(library.store(), &circle, root)?;
+    let lines = claim::current(kept.about(root, card)).into_iter();
+    Ok(lines.map(|claim| list::line(&claim, &circle)).filter(|line| line.counts).collect())
 }
 
 /// Asks peers, after a fetch, what they know about what was fetched, and keeps it; nobody waits for that.
@@ -227,8 +276,8 @@ pub(super) fn to_export(library: &Library, card: &Verified) -> Result<Vec<Claim>
     let circle = Circle::of(library)?;
     let kept = kept::load(library.store(), &circle, &card.statement().root)?;
     let current = claim::current(kept.about(&card.statement().root, Some(card)));
-    let known = |claim: &&Claim| {
+    let known = |claim: &Claim| {
         circle.standing(claim.endorser()).is_some_and(|standing| standing != Standing::Unknown)
     };
-    Ok(current.into_iter().filter(known).cloned().collect())
+    Ok(current.into_iter().filter(known).collect())
 }

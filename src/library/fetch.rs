@@ -17,11 +17,14 @@ mod plan;
 mod readers;
 mod reading;
 mod resolve;
+mod roots;
 mod source;
 mod transfer;
 mod unfinished;
 
 use std::{sync::Arc, time::Instant};
+
+use tokio::task::JoinHandle;
 
 use self::{
     admission::Terms,
@@ -36,6 +39,7 @@ use super::{
 };
 use crate::card::Verified;
 use crate::dag::Cid;
+use crate::limits;
 use crate::network::Multiaddr;
 use crate::rpc::{Code, Failure, Fetched, Get, Progress, Stage};
 
@@ -140,12 +144,15 @@ async fn run(library: Library, get: Get, job: Arc<Job>) -> Result<Outcome, Failu
         warn_of_namesakes(&library, card, &job).await?;
     }
     warn_of_unread_rules(&library, &job).await?;
-    judge(&library, &origin).await?.into_iter().for_each(|remark| job.warn(remark));
+    let said = judge(&library, &origin).await?;
+    said.iter().for_each(|remark| job.warn(remark.clone()));
+    let heard = listen(&library, &origin, &job, said).await?;
     let mut plan = Plan::make(&library, &get, Purpose::Keep, &origin, &mut source).await?;
     let mut outcome = plan.outcome(&origin);
     let terms = Terms::of(&library, &get, &origin).await?;
     if get.dry_run {
         terms.foresee(&plan).into_iter().for_each(|warning| job.warn(warning));
+        end_of(heard).await;
         return Ok(outcome);
     }
     plan.begin(&library, &origin).await?;
@@ -169,8 +176,39 @@ async fn run(library: Library, get: Get, job: Arc<Job>) -> Result<Outcome, Failu
     };
     content::few(&admitted.warnings).into_iter().for_each(|warning| job.warn(warning));
     outcome.templates = admitted.templates;
+    end_of(heard).await;
     claims::look_around(&library, origin.root);
     Ok(outcome)
+}
+
+/// Asks peers meanwhile what endorsers whom the user listed say of it: what they deny is said, once.
+async fn listen(
+    library: &Library,
+    origin: &Origin,
+    job: &Arc<Job>,
+    said: Vec<String>,
+) -> Result<Option<JoinHandle<()>>, Failure> {
+    let (card, root, named) = (origin.card.clone(), origin.root, origin.named);
+    let cids: Vec<Cid> = origin.release.into_iter().chain([root]).collect();
+    let denied = move |library: &Library| {
+        let card = card.as_ref();
+        let subject = policy::Subject { card, root: &root, cids: &cids, named, admission: None };
+        // Whether it may be used was decided before, by what was known then.
+        let loud = policy::enforce(library, &subject)
+            .unwrap_or_else(|failure| vec![failure.message.clone()]);
+        Ok(loud.into_iter().filter(|one| !said.contains(one)).collect())
+    };
+    let job = Arc::clone(job);
+    claims::listen(library, root, denied, move |one| job.warn(one)).await
+}
+
+/// Waits for what peers say, a little.
+async fn end_of(heard: Option<JoinHandle<()>>) {
+    if let Some(heard) = heard
+        && tokio::time::timeout(limits::CLAIMS_WAIT, heard).await.is_err()
+    {
+        tracing::debug!("peers did not say in time what endorsers claim");
+    }
 }
 
 /// Refuses what follows from no accepted card or what the user's rules refuse; what is to be said of it otherwise.
@@ -185,11 +223,11 @@ async fn judge(library: &Library, origin: &Origin) -> Result<Vec<String>, Failur
     let root = origin.root;
     let (library, card) = (library.clone(), origin.card.clone());
     let later = origin.later.clone();
-    let (explicit, named) = (origin.explicit, origin.named);
+    let (asked, named) = (origin.asked, origin.named);
     let cids: Vec<Cid> = origin.release.into_iter().chain([origin.root]).collect();
     blocking(move || {
         let card = card.as_ref();
-        let admission = card.map(|card| chain::check(&library, card, explicit)).transpose()?;
+        let admission = card.map(|card| chain::check(&library, card, asked)).transpose()?;
         let admission = admission.as_ref();
         let subject = policy::Subject { card, root: &root, cids: &cids, named, admission };
         let mut remarks = policy::enforce(&library, &subject)?;

@@ -20,8 +20,17 @@ use crate::{
 
 /// The lab as it is known here.
 pub(super) fn known(library: &Library, id: &TufId) -> Result<Option<Publisher>, Failure> {
-    let own = library.inner.publishing.lab.as_ref().filter(|lab| lab.id() == id);
-    Ok(match (own, kept(library.store(), id)?) {
+    known_by(library.store(), library.inner.publishing.lab.as_ref(), id)
+}
+
+/// The same of a home whose own lab, as it was told of it, is this one.
+pub(super) fn known_by(
+    store: &Store,
+    own: Option<&Publisher>,
+    id: &TufId,
+) -> Result<Option<Publisher>, Failure> {
+    let own = own.filter(|lab| lab.id() == id);
+    Ok(match (own, kept(store, id)?) {
         (Some(own), Some(kept)) if kept.relation_to(own) == Relation::Newer => Some(kept),
         (Some(own), _) => Some(own.clone()),
         (None, kept) => kept,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{
-    Library,
+    Library, claims,
     keep::name_of,
     note::Note,
     refs::{self, Held},
@@ -51,6 +51,7 @@ pub fn show(library: &Library, reference: &str) -> Result<Shown, Failure> {
         provenance,
         predicate: card.as_ref().map(sign::predicate).transpose()?,
         signatures: signatures::of_root(library, &tree.root)?,
+        claims: claims::of_listed(library, &tree.root, card.as_ref())?,
         entries,
     })
 }

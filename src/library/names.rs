@@ -12,7 +12,7 @@ mod elsewhere;
 mod renew;
 
 pub(super) use self::elsewhere::published;
-use self::renew::{Made, Published, announce_key, load, renew};
+use self::renew::{Made, Published, announce_key, contradicted, is_kept, load, renew};
 use super::{
     Library, Watch, blocking, clock,
     fetch::{Found, index_of_publisher},
@@ -20,14 +20,17 @@ use super::{
 };
 use crate::{
     card::{
-        Identity, RepoName,
+        Identity, RepoName, TufId,
         index::{Index, Listed, Scope},
         ipns::{self, Record},
         name,
         reference::Publisher,
+        tuf::Publisher as Lab,
     },
+    config::{Audience, allows},
     limits, network,
     rpc::{Code, Failure, Name, NameLine, NameRepo, Names, Resolve},
+    store::Store,
 };
 
 /// Publishes what the home's own key shares: signs index and record anew where they differ from the last ones or end soon,
@@ -40,7 +43,7 @@ pub async fn publish(library: &Library, watch: Watch) -> Result<Names, Failure> 
     let mut names = Vec::new();
     for made in &made {
         names.push(match tell(library, made).await? {
-            Told::By(peers) => NameLine { peers, ..line(made.scope, &made.index, &made.record)? },
+            Told::By(peers) => NameLine { peers, ..line_of(library, made).await? },
             // Another machine was faster.
             Told::Older => again(library, made.scope, Some(&watch)).await?,
         });
@@ -72,7 +75,8 @@ pub(super) async fn publish_after(library: &Library, watch: Option<&Watch>) {
             });
         }
         Err(failure) => {
-            let said = format!("the publisher's names were not published: {failure}");
+            let hint = failure.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+            let said = format!("the publisher's names were not published: {failure}{hint}");
             match watch {
                 Some(watch) => watch.warn(said),
                 None => tracing::warn!("{said}"),
@@ -107,7 +111,7 @@ async fn again(
     if let Some(made) = made
         && let Told::By(peers) = tell(library, &made).await?
     {
-        return Ok(NameLine { peers, ..line(scope, &made.index, &made.record)? });
+        return Ok(NameLine { peers, ..line_of(library, &made).await? });
     }
     Err(Failure::new(Code::Failure, "another machine has published with the same key since")
         .hint("publish again: modelswarm name publish"))
@@ -188,14 +192,26 @@ pub fn own(library: &Library) -> Result<Vec<NameLine>, Failure> {
     let key = announce_key(library)?;
     for scope in Scope::ALL {
         let Published { index, record, .. } = load(library, &key, scope)?;
-        let line = record.map(|record| line(scope, &index, &record));
+        let line = record.map(|record| line(library, scope, &index, &record));
         lines.extend(line.transpose()?);
     }
     Ok(lines)
 }
 
-fn line(scope: Scope, index: &Index, record: &Record) -> Result<NameLine, Failure> {
+async fn line_of(library: &Library, made: &Made) -> Result<NameLine, Failure> {
+    let (library, scope) = (library.clone(), made.scope);
+    let (index, record) = (made.index.clone(), made.record.clone());
+    blocking(move || line(&library, scope, &index, &record)).await
+}
+
+fn line(
+    library: &Library,
+    scope: Scope,
+    index: &Index,
+    record: &Record,
+) -> Result<NameLine, Failure> {
     Ok(NameLine {
+        contradicted: contradicted(library, index)?,
         scope: scope.as_str().to_owned(),
         index: index.to_block().cid().to_string(),
         sequence: record.sequence(),
@@ -223,6 +239,42 @@ fn repos(index: &Index) -> Vec<NameRepo> {
         })
     };
     index.repos().filter_map(line).collect()
+}
+
+/// Says that a version is signed without asking what other machines with the same key published, where there may be any.
+///
+/// # Errors
+/// As the store fails.
+pub(super) fn warn_if_unasked(library: &Library, watch: &Watch) -> Result<(), Failure> {
+    if library.inner.network.is_some() {
+        return Ok(());
+    }
+    let key = announce_key(library)?;
+    let online = !library.inner.config.network.bootstrap.is_empty();
+    if online || load(library, &key, Scope::Lan)?.record.is_some() {
+        watch.warn(
+            "nobody was asked what other machines published with this key; start the daemon first if there are several",
+        );
+    }
+    Ok(())
+}
+
+/// Whether a home that publishes for this lab has an index that such peers may see.
+pub(super) fn has_published(
+    store: &Store,
+    own: Option<&Lab>,
+    id: &TufId,
+    audience: Audience,
+) -> Result<bool, Failure> {
+    if own.is_none_or(|own| own.id() != id) {
+        return Ok(false);
+    }
+    for scope in Scope::ALL {
+        if allows(scope.visibility(), audience) && is_kept(store, scope)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Who is meant by a publisher as written: an id or an alias.

@@ -57,17 +57,19 @@ pub(super) fn newest(library: &Library, text: &str) -> Result<Held, Failure> {
 /// id or version alone, never by a repo's name.
 ///
 /// # Errors
-/// Refused (4) if two cards contradict each other and nothing before them is here.
+/// Refused (4) if two cards contradict each other and nothing before them is here, or both are the version that was named.
 pub(super) fn pick(
     library: &Library,
     target: &Target,
-    found: Vec<Held>,
+    mut found: Vec<Held>,
 ) -> Result<Option<Held>, Failure> {
-    let head = matches!(
-        target,
-        Target::Local { revision: Revision::Head, .. }
-            | Target::Repo { revision: Revision::Head, .. }
-    );
+    let revision = match target {
+        Target::Local { revision, .. } | Target::Repo { revision, .. } => Some(revision),
+        _ => None,
+    };
+    if let Some(Revision::Version(_)) = revision {
+        found = chain::undisputed(library, found)?;
+    }
     let mut newest = None;
     for held in found.into_iter().rev() {
         if chain::is_accepted(library, &held.tree)? {
@@ -75,7 +77,7 @@ pub(super) fn pick(
         }
         newest.get_or_insert(held);
     }
-    if head && newest.is_some() {
+    if let (Some(Revision::Head), Some(_)) = (revision, &newest) {
         return Err(Failure::new(
             Code::Refused,
             "its publisher signed cards that contradict each other, or its newest version was never accepted here",

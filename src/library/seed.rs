@@ -16,7 +16,7 @@ use std::{
 
 pub(super) use self::{
     draft::{last, publish},
-    signed::{head, not_behind, versions},
+    signed::{contradicted, head, not_behind, versions},
 };
 
 use super::{
@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     card::{
-        RepoName, Version,
+        Identity, RepoName, TufId, Version,
         content::{Leave, admit},
         index,
         name::suggest,
@@ -50,8 +50,7 @@ use crate::{
 pub async fn seed(library: &Library, seed: Seed, watch: Watch) -> Result<Seeded, Failure> {
     let _one_at_a_time = library.inner.importing.lock().await;
     let (seeded, id, tree) = {
-        // Whoever chose the card to sign after has decided.
-        let published = match seed.unsigned || seed.onto.is_some() {
+        let published = match seed.unsigned {
             true => None,
             false => Some(names::published(library).await?),
         };
@@ -87,6 +86,9 @@ impl Library {
         // At most a few: what led to it, noted when it was fetched.
         cids.extend(Note::of(tree).named_by.iter().filter_map(|cid| cid.parse::<Cid>().ok()));
         cids.extend(large.await?);
+        // Who knows nothing but a lab's id starts from its first root, and asks whoever has that for the newest ones.
+        let publisher = tree.repo.as_ref().and_then(|repo| repo.publisher.parse::<Identity>().ok());
+        cids.extend(publisher.and_then(|publisher| publisher.as_lab().map(TufId::cid)));
         Ok(network.announce(cids).await?)
     }
 }

@@ -28,8 +28,14 @@ pub(super) fn sign<const N: usize>(
         return Ok(messages.map(|message| held.sign(message).to_bytes()));
     }
     let Some(watch) = watch else {
-        return Err(Failure::new(Code::Permission, format!("the key {key} is not held here"))
-            .hint("sign it by hand: modelswarm name publish"));
+        let by_hand = match *key == publishing.signer {
+            true => "sign it by hand: modelswarm name publish",
+            // The one under which a lab's names are found.
+            false => "sign it by hand: modelswarm name publish --key FILE",
+        };
+        return Err(
+            Failure::new(Code::Permission, format!("the key {key} is not held here")).hint(by_hand)
+        );
     };
     let reply = watch.sign(ToSign { key: key.to_string(), what: what() })?;
     let signatures = match reply {

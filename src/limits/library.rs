@@ -108,6 +108,14 @@ pub const NAMES_HINTED: usize = 8;
 /// Keys that a lab's roots may send a reader to, one after another: a lab that changed it, and again meanwhile.
 pub const LAB_ANNOUNCE_HOPS: usize = 4;
 
+/// How long peers are asked for claims while something is fetched by somebody who counts on some endorser's, and how long an
+/// answer waits for that at its end: a word in time, which no fetch is held up for.
+pub const CLAIMS_WAIT: Duration = Duration::from_secs(1);
+
+/// How long peers are asked for a lab's newest roots before its name is asked for: as long as a name of which a version is
+/// here ([`NAME_WAIT_HELD`]), since most answer at once and one that is silent must not hold up the rest.
+pub const LAB_ROOTS_WAIT: Duration = Duration::from_secs(3);
+
 /// How long a name is looked for by a node that may just have started and know nobody yet, and the pause between attempts.
 pub const NAME_WAIT: Duration = Duration::from_secs(10);
 /// The same where a version of it is here, which will do if no peer turns up.

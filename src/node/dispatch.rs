@@ -225,6 +225,7 @@ impl Node {
             withdrawn: held.withdrawn,
             unchecked: held.unchecked,
             changed: held.changed,
+            contradictions: blocking(&inner.library, library::contradictions).await?,
             announced: 0,
             names: blocking(&inner.library, library::names::own).await?,
             records_held: 0,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AgentKeys, CardDiff, CardLog, CardShown, Claims, Endorsed, EndorserLine, Identity,
+    AgentKeys, CardDiff, CardLog, CardShown, ClaimLine, Claims, Endorsed, EndorserLine, Identity,
     ImportedClaims, ImportedSignature, Initialised, KeyExported, KeyMade, KeyShown, Kind, Lineage,
     Name, Names, Peers, ProvenanceStatus, PublisherShown, SignatureLine, Status, TokenShown,
 };
@@ -291,6 +291,9 @@ pub struct Shown {
     /// What others signed over the same files. It changes nothing of `provenance`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub signatures: Vec<SignatureLine>,
+    /// What endorsers whom the user listed say of it, as far as that is known here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<ClaimLine>,
     /// The files.
     pub entries: Vec<FileLine>,
 }

@@ -78,6 +78,22 @@ pub struct CardLog {
     pub publisher: String,
     /// Its versions.
     pub versions: Vec<CardLine>,
+    /// Places of which its publisher says two things, and has settled none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contradictions: Vec<Contradiction>,
+}
+
+/// Proof that a key said two things: cards that claim one place of a repo's chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contradiction {
+    /// Whose key.
+    pub publisher: String,
+    /// Repo name.
+    pub name: String,
+    /// The place.
+    pub seq: u64,
+    /// The cards, the one that was accepted first.
+    pub cards: Vec<String>,
 }
 
 /// A field that two cards state differently.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Contradiction;
 use crate::card::statement::{Kind, Status};
 
 /// Arguments of [`Request::NameResolve`](super::Request::NameResolve).
@@ -30,6 +31,10 @@ pub struct NameLine {
     pub ends_soon: bool,
     /// Repos in the index.
     pub repos: u64,
+    /// Repos of which the index lists, for a place in the chain, a card that another machine with this key signed, while this
+    /// one signed another: one of the two has to settle it. The card here, then the listed one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contradicted: Vec<Contradiction>,
     /// Peers that took the record just now; absent where none was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peers: Option<u64>,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::NameLine;
+use super::{Contradiction, NameLine};
 use crate::card::statement::Status as Stated;
 
 /// Answer to `id`.
@@ -182,6 +182,9 @@ pub struct Status {
     pub unchecked: u64,
     /// Files changed or missing.
     pub changed: Vec<ChangedFile>,
+    /// Publishers that are known to have said two things, until they settle it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contradictions: Vec<Contradiction>,
     /// CIDs that peers can find this node by.
     pub announced: u64,
     /// The home's own names, as they were last published.

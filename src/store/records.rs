@@ -272,10 +272,9 @@ impl Store {
         let known = self.mark(publisher, name)?;
         let mark = next(known.as_ref());
         let falls = known.is_some_and(|known| {
-            let kept = known.twins.iter().all(|twin| mark.twins.contains(twin));
             known == mark
                 || known.seq > mark.seq
-                || known.seq == mark.seq && (known.card != mark.card || !kept)
+                || known.seq == mark.seq && (known.card != mark.card || !mark.keeps(&known))
         });
         if falls {
             return Ok(false);

@@ -169,6 +169,52 @@ fn a_failed_claim_of_a_listed_endorser_is_said_loudly() {
     assert!(said.stdout.contains("FAILED") && said.stdout.contains("UNKNOWN to you"), "{said:?}");
 }
 
+#[test]
+fn what_a_listed_endorser_denies_is_said_at_the_first_get_and_shown() {
+    let world = World::new();
+    let said = |home: &Home, reference: &str| {
+        let peer = ["--peer", world.evaluator.daemon.addr()];
+        home.say(&[&["get", reference][..], &peer].concat())
+    };
+    world.evaluator.endorse(&world.release, &["--property", "SAFETY"]);
+    world.evaluator.endorse(&world.release, &["--fail", "--property", "EVAL_REPRODUCED"]);
+    // What is said of another property takes nothing of that back.
+    let other = ["--fail", "--property", "SAFETY"];
+    let replaced = world.evaluator.endorse(&world.release, &other);
+    assert_eq!(replaced["replaces"].as_array().map(Vec::len), Some(1), "{replaced}");
+    for reference in [&world.release, &world.root] {
+        let home = Home::new();
+        home.ask(&["trust", "add-endorser", "evalco", &world.evaluator.did()]);
+        let got = said(&home, reference);
+        assert_eq!(got.code, 0, "{got:?}");
+        for denied in ["evalco DENIES EVAL_REPRODUCED", "evalco DENIES SAFETY"] {
+            assert_eq!(got.stderr.matches(denied).count(), 1, "{denied} in {got:?}");
+        }
+        let shown = home.ask(&["show", reference]);
+        assert_eq!(list(&shown, "claims").len(), 2, "{shown}");
+        let shown = home.say(&["show", reference]);
+        assert!(shown.stdout.contains("FAILED  SAFETY (test-result)  by evalco"), "{shown:?}");
+    }
+    assert!(!said(&Home::new(), &world.release).stderr.contains("DENIES"));
+}
+
+#[test]
+fn a_claim_that_was_taken_back_stays_so_for_who_missed_what_lies_between() {
+    let world = World::new();
+    let property = ["--property", "EVAL_REPRODUCED"];
+    world.evaluator.endorse(&world.release, &property);
+    let home = Home::new();
+    home.ask(&["trust", "add-endorser", "evalco", &world.evaluator.did()]);
+    assert_eq!(list(&asked(&home, &world.root, &world.evaluator), "claims")[0]["holds"], true);
+    world.evaluator.endorse(&world.release, &[&property[..], &["--note", "again"]].concat());
+    let failed = [&property[..], &["--fail", "--kind", "test-result"]].concat();
+    let failed = world.evaluator.endorse(&world.release, &failed);
+    let heard = asked(&home, &world.root, &world.evaluator);
+    let counting: Vec<&Value> =
+        list(&heard, "claims").iter().map(|claim| &claim["claim"]).collect();
+    assert_eq!(counting, [&failed["claim"]]);
+}
+
 /// Claims about a release by so many keys that nobody knows, as a file.
 fn by_strangers(release: &str, from: &Party, count: usize) -> PathBuf {
     let mut lines = String::new();

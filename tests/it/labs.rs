@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::common::{Daemon, Home, Output, text, until};
+use crate::common::{Daemon, Home, Output, number, text, until};
 
 /// The people of a lab, each with a key file, and the lab's document; two of three decide.
 struct Lab {
@@ -23,6 +23,11 @@ fn word(path: &Path) -> &str {
 impl Lab {
     /// Alice, Bob and Carol hold root keys, a machine signs cards.
     fn new() -> Self {
+        Self::announced_by(None)
+    }
+
+    /// The same with a key of its own for the lab's names.
+    fn announced_by(key: Option<&str>) -> Self {
         let home = Home::new();
         let document = home.beside("lab.json");
         let lab = Self { home, document, id: String::new() };
@@ -33,6 +38,8 @@ impl Lab {
             init.extend(["--root-key", key]);
         }
         init.extend(["--threshold", "2", "--card-key", &machine]);
+        let announce = key.map(|name| lab.key(name));
+        init.extend(announce.iter().flat_map(|key| ["--announce", key]));
         let drafted = lab.home.ask(&init);
         assert_eq!((&drafted["complete"], &drafted["publisher"]), (&false.into(), &Value::Null));
         lab.sign("alice");
@@ -184,6 +191,91 @@ fn a_thief_of_a_dropped_card_key_signs_nothing_that_is_taken() {
     // Somebody who knows nothing of the new root can't tell: that is what an end of a root is for.
     get(&Home::new(), text(&stolen, "release"), &serving).ok();
     assert_ne!(first["card"], second["card"]);
+}
+
+/// Until a peer holds the record of the home's names.
+fn published(home: &Home) {
+    until("a peer that takes the record", || {
+        home.ask(&["name", "publish"])["names"][0]["peers"].as_u64().filter(|peers| *peers > 0)
+    });
+}
+
+#[test]
+fn a_lab_keeps_its_name_when_its_keys_change_and_a_thief_of_an_old_one_does_not_get_it() {
+    let rendezvous_home = Home::new();
+    let rendezvous = rendezvous_home.daemon(&[]);
+    let by = ["--bootstrap", rendezvous.addr()];
+    let mut lab = Lab::new();
+    let name = format!("{}/tiny", lab.id);
+    let daemon = lab.home.daemon(&by);
+    let first = lab.seed("one");
+    published(&lab.home);
+    let old = Home::new();
+    assert_eq!(old.get(&name, &by).ok()["release"], first["release"]);
+    // The thief: the machine's key, the document of now, and what there is so far.
+    let thief = Home::new();
+    let document = thief.beside("lab.json");
+    fs::copy(&lab.document, &document).expect("as it was made");
+    thief.ask(&["key", "import", word(&lab.file("machine"))]);
+    thief.ask(&["publisher", "use", word(&document)]);
+    thief.get(text(&first, "release"), &["--peer", daemon.addr()]).ok();
+    drop(daemon);
+
+    lab.rotate();
+    lab.move_on();
+    let daemon = lab.home.daemon(&by);
+    lab.home.seed(&lab.home.beside("tiny"), &["--copy"]);
+    let second = lab.seed("two");
+    published(&lab.home);
+    // Who knows the id alone, who knows the first root, and who meets the lab and nobody else.
+    assert_eq!(Home::new().get(&name, &by).ok()["release"], second["release"]);
+    assert_eq!(old.get(&name, &by).ok()["release"], second["release"]);
+    assert_eq!(old.ask(&["publisher", "show", &lab.id])["version"], 2);
+    let alone = Home::new().get(&name, &["--peer", daemon.addr()]).ok();
+    assert_eq!(alone["release"], second["release"]);
+
+    // The thief's record is the newest under the old key.
+    let stealing = thief.daemon(&by);
+    let model = thief.beside("tiny");
+    fs::create_dir_all(&model).expect("as it was made");
+    fs::write(model.join("weights.bin"), "stolen").expect("as it was made");
+    let stolen = thief.seed(&model, &["--copy"]);
+    published(&thief);
+    let fresh = Home::new();
+    assert_eq!(fresh.get(&name, &by).ok()["release"], second["release"]);
+    // One who fetched it tells others as well.
+    let serving = fresh.daemon(&by);
+    fresh.announced(3);
+    drop(daemon);
+    lab.home = Home::new();
+    assert_eq!(Home::new().get(&name, &by).ok()["release"], second["release"]);
+    drop(serving);
+    // With nobody there who knows the newer root, the record of before is what there is.
+    assert_eq!(Home::new().get(&name, &by).ok()["release"], stolen["release"]);
+    drop(stealing);
+}
+
+#[test]
+fn names_under_a_key_of_their_own_are_signed_by_it_where_it_is() {
+    let lab = Lab::announced_by(Some("announce"));
+    let shown = lab.home.ask(&["publisher", "show", &lab.id]);
+    let key = text(&shown, "announce");
+    let daemon = lab.daemon();
+    let seeded = lab.seed("one");
+    let publish = ["name", "publish"];
+    lab.home.run(&publish).fails(1).says(key).says("--key FILE");
+    let with = |name: &str| {
+        let file = lab.file(name);
+        lab.home.run(&["name", "publish", "--key", word(&file)])
+    };
+    with("machine").fails(1).says("another key");
+    let published = with("announce").ok();
+    assert_eq!(
+        (text(&published, "publisher"), number(&published["names"][0], "sequence")),
+        (lab.id.as_str(), 0)
+    );
+    let got = get(&Home::new(), &format!("{}/tiny", lab.id), &daemon).ok();
+    assert_eq!(got["release"], seeded["release"]);
 }
 
 #[test]

@@ -354,3 +354,46 @@ fn names_that_end_soon_are_warned_of_until_they_are_published_anew() {
     home.ask(&["name", "publish"]);
     assert_eq!(home.ask(&["status"])["names"][0]["ends_soon"], false);
 }
+
+#[test]
+fn a_version_signed_without_asking_is_said_to_be_and_found_out() {
+    let world = World::new();
+    let first = world.seed("tiny", "one", &[]);
+    let twin = world.twin();
+    world.get(&twin, text(&first, "release")).ok();
+    let early = Home::new();
+    world.get(&early, text(&first, "release")).ok();
+    world.seed("tiny", "ours", &[]);
+    // Nobody is asked: no daemon runs there.
+    let unasked = "nobody was asked what other machines published";
+    let path = model(&twin, "tiny", "theirs");
+    let path = path.to_str().expect("as it was made");
+    let bootstrap = ["--bootstrap", world.rendezvous.addr()];
+    let said = twin.say(&[&["seed", path, "--copy"][..], &bootstrap].concat());
+    assert!(said.stderr.contains(unasked), "{said:?}");
+    assert!(!Home::new().say(&["seed", path]).stderr.contains(unasked), "a key that is new");
+    let daemon = twin.daemon(&bootstrap);
+    let listed = until("the other machine's card", || {
+        let names = twin.ask(&["status"])["names"].clone();
+        names[0].get("contradicted").cloned()
+    });
+    assert_eq!((&listed[0]["name"], &listed[0]["seq"]), (&"tiny".into(), &2.into()));
+    let published = twin.ask(&["name", "publish"]);
+    assert_eq!(published["names"][0]["contradicted"], listed);
+    assert!(twin.say(&["status"]).stdout.contains("CONTRADICTED"));
+    // The one that is asked for the next one is told before it signs.
+    twin.run(&["seed", path, "--copy", "--version", "next"]).fails(4).says("--onto");
+    let mine = text(&twin.ask(&["card", "log", "tiny"])["versions"][0], "card").to_owned();
+    let healed = seed(&twin, "tiny", "healed", &["--copy", "--onto", &mine]);
+    let settled = twin.ask(&["card", "show", text(&healed, "release")]);
+    let resolves = &settled["statement"]["predicate"]["resolves"];
+    assert_eq!(resolves.as_array().map(Vec::len), Some(2));
+    assert_eq!(twin.ask(&["status"])["names"][0].get("contradicted"), None);
+    // The index leads from the first one to the newest: it lists what the settling card follows.
+    until("a peer that takes the record", || {
+        twin.ask(&["name", "publish"])["names"][0]["peers"].as_u64().filter(|peers| *peers > 0)
+    });
+    let got = world.get(&early, &format!("{}/tiny", world.publisher)).ok();
+    assert_eq!(got["release"], healed["release"]);
+    drop(daemon);
+}

@@ -365,3 +365,104 @@ fn what_was_named_is_not_told_to_be_named() {
     let told = lab.told(&home, text(&first, "release"));
     assert!(told.contains("rollback") && !told.contains("name its CID"), "{told}");
 }
+
+/// A publisher that signed 1, 2a and 3, and on another machine 2b after 1.
+struct Forked {
+    lab: Lab,
+    twin: Lab,
+    /// 1, 2a, 3.
+    releases: Vec<Value>,
+    other: Value,
+}
+
+impl Forked {
+    fn new() -> Self {
+        let lab = Lab::new();
+        let first = lab.seed("one", &["--copy"]);
+        let twin = lab.twin();
+        lab.get(&twin.home, text(&first, "release"));
+        let second = lab.seed("ours", &["--copy"]);
+        let third = lab.seed("three", &["--copy"]);
+        let other = twin.seed("theirs", &["--copy", "--onto", text(&first, "card")]);
+        Self { lab, twin, releases: vec![first, second, third], other }
+    }
+
+    /// The cards of the place that is claimed twice.
+    fn both(&self) -> [&str; 2] {
+        [text(&self.releases[1], "card"), text(&self.other, "card")]
+    }
+}
+
+#[test]
+fn a_second_card_of_a_place_below_the_newest_is_kept_as_proof_and_said() {
+    let world = Forked::new();
+    let home = Home::new();
+    for release in &world.releases {
+        world.lab.get(&home, text(release, "release"));
+    }
+    let told = world.twin.told(&home, text(&world.other, "release"));
+    for said in ["two different cards for version 2"].into_iter().chain(world.both()) {
+        assert!(told.contains(said), "{said} in {told}");
+    }
+    assert!(!told.contains("rollback"), "{told}");
+    let log = home.ask(&["card", "log", "tiny"]);
+    assert_eq!(log["contradictions"][0]["seq"], 2);
+    assert_eq!(log["contradictions"][0]["cards"], json!(world.both()));
+    assert_eq!(home.ask(&["status"])["contradictions"], log["contradictions"]);
+    let said = home.say(&["status"]);
+    assert!(said.stdout.contains("more than one card for version 2"), "{said:?}");
+    // What all agree on is the version below; the one in dispute is taken only by its CID.
+    assert_eq!(text(&home.ask(&["show", "tiny"]), "version"), "1");
+    let refused = home.run(&["get", "tiny@2"]);
+    world.both().iter().for_each(|card| {
+        refused.fails(4).says(card);
+    });
+    world.lab.get(&home, text(&world.releases[1], "release"));
+
+    // Unhealed, the next one is refused for what is the matter, and not for a rollback or a gap.
+    let fourth = world.lab.seed("four", &["--copy"]);
+    let told = world.lab.told(&home, text(&fourth, "release"));
+    assert!(told.contains("two different cards for version 2"), "{told}");
+    assert_eq!(text(&home.ask(&["show", "tiny"]), "version"), "1");
+
+    // The publisher meets the other card, is told, and settles it.
+    world.twin.get(&world.lab.home, text(&world.other, "release"));
+    fs::write(world.lab.model.join("weights.bin"), "healed").expect("as it was made");
+    let model = world.lab.model.to_str().expect("as it was made");
+    let refused = world.lab.home.run(&["seed", model, "--copy"]);
+    refused.fails(4).says(text(&world.other, "card"));
+    refused.fails(4).says("--onto");
+    let healed = world.lab.seed("healed", &["--copy", "--onto", text(&fourth, "card")]);
+    let card = world.lab.home.ask(&["card", "show", text(&healed, "release")]);
+    assert_eq!(card["statement"]["predicate"]["resolves"], json!(world.both()));
+    world.lab.get(&home, text(&fourth, "release"));
+    world.lab.get(&home, text(&healed, "release"));
+    assert_eq!(text(&home.ask(&["show", "tiny"]), "version"), "5");
+    assert_eq!(home.ask(&["card", "log", "tiny"]).get("contradictions"), None);
+    assert_eq!(home.ask(&["show", "tiny@2"])["root"], world.releases[1]["root"], "the settled one");
+    assert_eq!(world.lab.seed("after", &["--copy"])["version"], "6");
+}
+
+#[test]
+fn whoever_holds_the_other_branch_follows_once_it_is_settled() {
+    let world = Forked::new();
+    let publisher = text(&world.releases[0], "publisher").to_owned();
+    let name = format!("{publisher}/tiny");
+    let home = Home::new();
+    world.lab.get(&home, text(&world.releases[0], "release"));
+    world.twin.get(&home, text(&world.other, "release"));
+    let by = ["--peer", world.lab.daemon.addr()];
+    let refused = home.get(&name, &by);
+    for said in ["two different cards for version 2"].into_iter().chain(world.both()) {
+        refused.fails(4).says(said);
+    }
+    world.twin.get(&world.lab.home, text(&world.other, "release"));
+    let healed = world.lab.seed("healed", &["--copy", "--onto", text(&world.releases[2], "card")]);
+    let got = home.get(&name, &by).ok();
+    assert_eq!(got["release"], healed["release"]);
+    assert_eq!(text(&home.ask(&["show", "tiny"]), "version"), "4");
+    // Who was at the first one follows as well.
+    let early = Home::new();
+    world.lab.get(&early, text(&world.releases[0], "release"));
+    assert_eq!(early.get(&name, &by).ok()["release"], healed["release"]);
+}

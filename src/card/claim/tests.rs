@@ -410,8 +410,8 @@ fn dated(at: &str, draft: Draft) -> Claim {
     made(&Draft { made_at: time(at), ..draft })
 }
 
-fn ids(claims: &[&Claim]) -> Vec<Cid> {
-    claims.iter().map(|claim| *claim.id()).collect()
+fn ids<C: std::borrow::Borrow<Claim>>(claims: &[C]) -> Vec<Cid> {
+    claims.iter().map(|claim| *claim.borrow().id()).collect()
 }
 
 #[test]
@@ -426,6 +426,46 @@ fn of_one_endorser_kind_and_tree_the_newest_counts() {
     for order in [all, [&elsewhere, &theirs, &test, &new, &old]] {
         assert_eq!(ids(&current(order)), ids(&[&theirs, &new, &test, &elsewhere]));
     }
+}
+
+#[test]
+fn a_later_word_on_a_property_overtakes_every_earlier_one_on_it_and_none_on_others() {
+    let said = |at: &str, draft| dated(&format!("2026-{at}-01T00:00:00Z"), draft);
+    let first = said("01", svr(&["A", "B"]));
+    let replaced = said("02", Draft { supersedes: vec![*first.id()], ..svr(&["A", "B"]) });
+    let failed = said("03", Draft { supersedes: vec![*replaced.id()], ..tested(false, &["A"]) });
+    // Who never saw what lies between takes the newest word all the same.
+    let counting = current([&first, &failed]);
+    assert_eq!(ids(&counting), ids(&[&failed, &first]));
+    assert_eq!(counting[1].properties(), ["B"]);
+    assert_eq!(current([&first, &replaced, &failed]).len(), 1, "taken back as a whole");
+    // Another failure takes nothing back.
+    let other = said("04", tested(false, &["C"]));
+    assert_eq!(ids(&current([&failed, &other])), ids(&[&other, &failed]));
+    // Whatever the kinds are; an evaluation by another measure says nothing of this one.
+    let measured = |at, dataset: &str, holds| {
+        let mut draft = eval();
+        if let Body::Eval { results, properties, holds: is } = &mut draft.body {
+            (results[0].dataset, *properties, *is) = (dataset.to_owned(), vec!["A".into()], holds);
+        }
+        said(at, draft)
+    };
+    let (one, two) = (measured("05", "one", false), measured("06", "two", true));
+    assert_eq!(ids(&current([&failed, &one, &two])), ids(&[&two, &one]));
+    let last = said("07", svr(&["A"]));
+    assert_eq!(ids(&current([&failed, &one, &two, &last])), ids(&[&last]));
+}
+
+#[test]
+fn a_new_claim_takes_back_what_it_says_anew_as_a_whole() {
+    let of = |draft: &Draft| {
+        Unsigned::new(draft, &PublisherId::try_from(&key().verifying_key()).unwrap()).unwrap()
+    };
+    let both = made(&svr(&["A", "B"]));
+    assert!(both.gives_way_to(&of(&svr(&["B", "A", "C"]))));
+    assert!(!both.gives_way_to(&of(&tested(false, &["A"]))), "B goes on to count");
+    assert!(!made(&tested(false, &["A"])).gives_way_to(&of(&tested(false, &["C"]))));
+    assert!(made(&eval()).gives_way_to(&of(&eval())));
 }
 
 #[test]

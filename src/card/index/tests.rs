@@ -112,6 +112,26 @@ fn what_two_machines_list_is_merged_and_the_first_word_on_a_place_stays() {
 }
 
 #[test]
+fn a_card_that_was_settled_for_takes_the_place_of_the_other_one() {
+    let index = sample();
+    let rejected = index.versions(&name("chat"))[1].card;
+    let other = signed_with(|statement| {
+        statement.name = name("chat");
+        statement.seq = 2;
+        statement.prev = Some(*card("chat", 1).id());
+        statement.version = "other".parse().unwrap();
+    });
+    let settled = index.settled(&rejected, &other, dir("other"));
+    let cards: Vec<Cid> = settled.versions(&name("chat")).iter().map(|one| one.card).collect();
+    assert_eq!(cards, [*card("chat", 3).id(), *other.id(), *card("chat", 1).id()]);
+    assert!(open(&json(&settled)).is_ok());
+    // Only in its own place, and only for what is listed there.
+    assert_eq!(settled.settled(&rejected, &other, dir("other")), settled);
+    let third = index.versions(&name("chat"))[0].card;
+    assert_eq!(index.settled(&third, &other, dir("other")), index);
+}
+
+#[test]
 fn merged_indexes_stay_within_the_bounds() {
     let full = |from: u64, name: &str| {
         (from..from + 200).fold(empty(), |index, seq| with(&index, name, seq))

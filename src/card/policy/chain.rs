@@ -1,85 +1,70 @@
-//! The chain of a repo's cards and the high-water mark that stops rollback.
+//! The chain of a repo's cards, and what stops rollback.
 //!
-//! The mark is the highest card that was accepted. Two cards of one place are proof that the publisher's key says
-//! different things to different people: both are kept, neither is the head, and only a card that names both heals it.
+//! Two cards of one place are proof that the publisher's key says different things to different people: both are kept,
+//! neither is taken for agreed upon, nor what follows from either, and only a card that names both heals it. That holds of
+//! the newest place as of every one below it.
 
-use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::card::envelope::Verified;
 use crate::dag::Cid;
-use crate::limits;
 
-/// The highest card of one publisher's repo that was accepted as its head. It never falls.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mark {
-    /// Its place in the chain.
-    pub seq: u64,
-    /// Its id, as text: what keeps two cards of one `seq` apart.
-    #[serde(with = "cid_text")]
-    pub card: Cid,
-    /// Other cards of that place, by the same key; empty in an honest chain. At most [`limits::RESOLVES_MAX`], as many as
-    /// one card can settle.
-    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "cid_list")]
-    pub twins: Vec<Cid>,
+use super::mark::{Fork, Mark};
+
+/// What the user asked for, as far as it says which card is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// A repo's name: the newest.
+    Newest,
+    /// One version of it, by its own name: not which of two cards that both claim it.
+    Version,
+    /// This very card, by its own id, its release's or its root's.
+    Id,
 }
 
-impl Mark {
-    /// The mark that a card makes.
-    pub fn of(card: &Verified) -> Self {
-        Self { seq: card.statement().seq, card: *card.id(), twins: Vec::new() }
+impl From<bool> for Asked {
+    /// Of whether the id was given.
+    fn from(explicit: bool) -> Self {
+        if explicit { Self::Id } else { Self::Newest }
     }
+}
 
-    /// The highest place that `main` may stand for: all cards up to there are agreed upon. 0: none is.
-    pub fn head(&self) -> u64 {
-        if self.twins.is_empty() { self.seq } else { self.seq - 1 }
-    }
+/// Cards of one chain by place, as far as they are known, and what they settle.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Branch {
+    cards: BTreeMap<u64, Cid>,
+    settled: BTreeSet<Cid>,
+}
 
-    /// The mark with the proof that `other` is a second card of its place; the same one if that is known, or no room.
-    #[must_use]
-    pub fn with_twin(&self, other: Cid) -> Self {
-        let mut mark = self.clone();
-        if other != mark.card
-            && !mark.twins.contains(&other)
-            && mark.twins.len() + 1 < limits::RESOLVES_MAX
-        {
-            mark.twins.push(other);
+impl Branch {
+    /// Of cards each of which follows another; every one tells the card before it as well.
+    pub fn of<'a>(cards: impl IntoIterator<Item = &'a Verified>) -> Self {
+        let mut branch = Self::default();
+        for card in cards {
+            let statement = card.statement();
+            branch.cards.insert(statement.seq, *card.id());
+            if let Some(prev) = statement.prev {
+                branch.cards.insert(statement.seq.saturating_sub(1), prev);
+            }
+            branch.settled.extend(&statement.resolves);
         }
-        mark
-    }
-}
-
-mod cid_text {
-    use serde::{Deserialize as _, Deserializer, Serializer, de};
-
-    use crate::card::json::parse_cid;
-    use crate::dag::Cid;
-
-    pub(super) fn serialize<S: Serializer>(cid: &Cid, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(cid)
+        branch
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cid, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        parse_cid(&text).ok_or_else(|| de::Error::custom("not a CID"))
-    }
-}
-
-mod cid_list {
-    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer, de};
-
-    use crate::card::json::parse_cid;
-    use crate::dag::Cid;
-
-    pub(super) fn serialize<S: Serializer>(cids: &[Cid], serializer: S) -> Result<S::Ok, S::Error> {
-        cids.iter().map(ToString::to_string).collect::<Vec<_>>().serialize(serializer)
+    /// The card of a place.
+    pub fn at(&self, seq: u64) -> Option<&Cid> {
+        self.cards.get(&seq)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Vec<Cid>, D::Error> {
-        let texts = Vec::<String>::deserialize(deserializer)?;
-        let cids: Option<Vec<Cid>> = texts.iter().map(|text| parse_cid(text)).collect();
-        cids.ok_or_else(|| de::Error::custom("not a CID"))
+    /// Whether one of the cards settles what this one contradicts.
+    pub fn settles(&self, card: &Cid) -> bool {
+        self.settled.contains(card)
+    }
+
+    /// The lowest place up to `top` for which two chains have different cards.
+    fn parting(&self, other: &Self, top: u64) -> Option<u64> {
+        let differs = |(seq, card): &(&u64, &Cid)| other.at(**seq).is_some_and(|it| it != *card);
+        self.cards.range(..=top).find(differs).map(|(seq, _)| *seq)
     }
 }
 
@@ -93,9 +78,9 @@ pub enum Admission {
     },
     /// The marked card itself.
     Known,
-    /// The next in the chain: it becomes the mark.
+    /// It follows from the marked card, or settles what contradicts that: it becomes the mark.
     Next,
-    /// Used because its id was given; the mark stays, and the user is told why it is no head.
+    /// Used because it was asked for; the mark stays, and the user is told why it is no head.
     Explicit(Refusal),
 }
 
@@ -139,49 +124,109 @@ pub enum Refusal {
     },
 }
 
-/// Whether a verified card may count as its repo's head. The mark must be of the same publisher and name. `explicit`:
-/// the user gave this card's, release's or root's own CID.
-///
-/// # Errors
-/// [`Refusal`], unless explicit.
-pub fn admit(card: &Verified, mark: Option<&Mark>, explicit: bool) -> Result<Admission, Refusal> {
-    let statement = card.statement();
-    let seq = statement.seq;
-    let Some(mark) = mark else { return Ok(Admission::First { unseen: seq - 1 }) };
-    if mark.card == *card.id() && mark.twins.is_empty() {
-        return Ok(Admission::Known);
+impl Refusal {
+    fn fork(fork: &Fork, other: &Cid) -> Self {
+        let known = fork.cards.first().unwrap_or(other);
+        Self::Fork { seq: fork.seq, known: (*known).into(), other: (*other).into() }
     }
-    let fork =
-        |seq, other: &Cid| Refusal::Fork { seq, known: mark.card.into(), other: (*other).into() };
-    let refusal = if seq < mark.seq {
-        Refusal::Rollback { seq, mark: mark.seq }
-    } else if seq == mark.seq {
-        let other = if mark.card == *card.id() { mark.twins.first() } else { None };
-        fork(seq, other.unwrap_or(card.id()))
-    } else if seq - mark.seq > 1 {
-        Refusal::Gap { seq, mark: mark.seq }
-    } else {
-        match statement.prev {
-            Some(prev) if prev == mark.card && mark.twins.is_empty() => return Ok(Admission::Next),
-            // A card that settles a fork follows one branch and names all.
-            Some(_) if settles(mark, &statement.resolves) => return Ok(Admission::Next),
-            Some(prev) if prev == mark.card => fork(mark.seq, mark.twins.first().unwrap_or(&prev)),
-            Some(other) => fork(mark.seq, &other),
-            None => Refusal::Gap { seq, mark: mark.seq },
+
+    fn is_overruled(&self, asked: Asked) -> bool {
+        match (self, asked) {
+            (_, Asked::Newest) | (Self::Fork { .. }, Asked::Version) => false,
+            (_, Asked::Version | Asked::Id) => true,
         }
-    };
-    if explicit { Ok(Admission::Explicit(refusal)) } else { Err(refusal) }
+    }
 }
 
-/// Whether a card that resolves these names every branch that is known.
-fn settles(mark: &Mark, resolves: &[Cid]) -> bool {
-    std::iter::once(&mark.card).chain(&mark.twins).all(|card| resolves.contains(card))
+/// Whether the last card of a path may count as its repo's head. Each card of the path follows the one before it; it begins
+/// right after the marked card, or lower where it parts from the marked chain, as far as it is known. `trunk` is the chain
+/// that ends at the mark, of the places up to where the path meets it. All are of one publisher and name.
+///
+/// # Errors
+/// [`Refusal`], unless what was `asked` for overrules it.
+pub fn admit(
+    path: &[&Verified],
+    mark: Option<&Mark>,
+    trunk: &Branch,
+    asked: Asked,
+) -> Result<Admission, Refusal> {
+    let Some(card) = path.last() else { return Ok(Admission::Known) };
+    let (id, seq) = (card.id(), card.statement().seq);
+    let Some(mark) = mark else { return Ok(Admission::First { unseen: seq - 1 }) };
+    let refusal = if seq <= mark.seq {
+        match behind(id, seq, mark, trunk) {
+            None => return Ok(Admission::Known),
+            Some(refusal) => refusal,
+        }
+    } else if Branch::of(path.iter().copied()).at(mark.seq).is_none() {
+        Refusal::Gap { seq, mark: mark.seq }
+    } else {
+        match unsettled(path, mark, trunk).first() {
+            None => return Ok(Admission::Next),
+            Some(fork) => Refusal::fork(fork, fork.cards.get(1).unwrap_or(id)),
+        }
+    };
+    if refusal.is_overruled(asked) { Ok(Admission::Explicit(refusal)) } else { Err(refusal) }
+}
+
+/// Why a card up to the mark is no head, unless it is the marked one and nothing contradicts that.
+fn behind(id: &Cid, seq: u64, mark: &Mark, trunk: &Branch) -> Option<Refusal> {
+    let rollback = Refusal::Rollback { seq, mark: mark.seq };
+    let contradictions = mark.contradictions();
+    if let Some(fork) = contradictions.iter().find(|fork| fork.seq == seq) {
+        let other = fork.cards.iter().skip(1).find(|_| fork.cards.first() == Some(id));
+        return Some(Refusal::fork(fork, other.unwrap_or(id)));
+    }
+    let known = if seq == mark.seq { Some(&mark.card) } else { trunk.at(seq) };
+    match known {
+        Some(known) if known != id && !trunk.settles(id) => {
+            Some(Refusal::Fork { seq, known: (*known).into(), other: (*id).into() })
+        }
+        Some(known) if known == id && seq == mark.seq => {
+            contradictions.first().map(|fork| Refusal::fork(fork, fork.cards.get(1).unwrap_or(id)))
+        }
+        _ => Some(rollback),
+    }
+}
+
+/// What contradicts a chain that ends with this path and is settled by none of its cards, the lowest place first: what is
+/// known against the marked chain, and the place at which the two part. A card settles a place below it by naming all cards
+/// that claim it.
+pub fn unsettled(path: &[&Verified], mark: &Mark, trunk: &Branch) -> Vec<Fork> {
+    let branch = Branch::of(path.iter().copied());
+    let mut marked = trunk.clone();
+    marked.cards.insert(mark.seq, mark.card);
+    let mut places: BTreeMap<u64, Vec<Cid>> =
+        mark.contradictions().into_iter().map(|fork| (fork.seq, fork.cards)).collect();
+    if let Some((seq, known)) =
+        marked.parting(&branch, mark.seq).and_then(|seq| Some((seq, *marked.at(seq)?)))
+    {
+        places.entry(seq).or_insert_with(|| vec![known]);
+    }
+    for (seq, cards) in &mut places {
+        if let Some(own) = branch.at(*seq).filter(|own| !cards.contains(own)) {
+            cards.push(*own);
+        }
+    }
+    let is_settled = |seq: u64, cards: &[Cid]| {
+        path.iter().map(|card| card.statement()).any(|statement| {
+            statement.seq > seq && cards.iter().all(|card| statement.resolves.contains(card))
+        })
+    };
+    let open = places.into_iter().filter(|(seq, cards)| !is_settled(*seq, cards));
+    open.map(|(seq, cards)| Fork { seq, cards }).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::card::envelope::tests::signed_with;
+    use crate::limits;
+
+    /// Of one card beside its mark.
+    fn admit(card: &Verified, mark: Option<&Mark>, explicit: bool) -> Result<Admission, Refusal> {
+        super::admit(&[card], mark, &Branch::default(), explicit.into())
+    }
 
     fn card(seq: u64, prev: Option<&Verified>, version: &str) -> Verified {
         signed_with(|statement| {
@@ -282,5 +327,92 @@ mod tests {
         let forked = mark.with_twin(*card(1, None, "other").id());
         let json = serde_json::to_string(&forked).unwrap();
         assert_eq!(serde_json::from_str::<Mark>(&json).unwrap(), forked);
+    }
+
+    /// A chain in which the second place is claimed twice: 1, 2a, 3, and 2b.
+    fn forked() -> [Verified; 4] {
+        let one = card(1, None, "1");
+        let [a, b] = ["2a", "2b"].map(|version| card(2, Some(&one), version));
+        let three = card(3, Some(&a), "3");
+        [one, a, b, three]
+    }
+
+    fn healing(seq: u64, prev: &Verified, resolves: &[&Verified]) -> Verified {
+        signed_with(|statement| {
+            statement.seq = seq;
+            statement.prev = Some(*prev.id());
+            statement.version = seq.to_string().parse().unwrap();
+            statement.resolves = resolves.iter().map(|card| *card.id()).collect();
+        })
+    }
+
+    #[test]
+    fn a_second_card_of_a_place_below_the_mark_is_a_fork_until_it_is_settled() {
+        let [one, a, b, three] = forked();
+        let trunk = Branch::of([&one, &a, &three]);
+        let fork = Refusal::Fork { seq: 2, known: (*a.id()).into(), other: (*b.id()).into() };
+        fn admit(
+            card: &Verified,
+            mark: &Mark,
+            trunk: &Branch,
+            asked: Asked,
+        ) -> Result<Admission, Refusal> {
+            super::admit(&[card], Some(mark), trunk, asked)
+        }
+        assert_eq!(admit(&b, &mark(&three), &trunk, Asked::Version), Err(fork.clone()));
+        let used = admit(&b, &mark(&three), &trunk, Asked::Id);
+        assert_eq!(used, Ok(Admission::Explicit(fork.clone())));
+        assert_eq!(
+            admit(&a, &mark(&three), &trunk, Asked::Newest),
+            Err(Refusal::Rollback { seq: 2, mark: 3 })
+        );
+        // Known from now on: neither is agreed upon, nor what follows.
+        let forked = mark(&three).with_fork(2, *a.id(), *b.id());
+        assert_eq!((forked.head(), forked.is_agreed()), (1, false));
+        for card in [&a, &b, &three, &card(4, Some(&three), "4")] {
+            let refused = admit(card, &forked, &trunk, Asked::Newest);
+            assert_eq!(refused, Err(fork.clone()), "{}", card.statement().version);
+        }
+        let heals = healing(4, &three, &[&a, &b]);
+        assert!(admit(&healing(4, &three, &[&a]), &forked, &trunk, Asked::Newest).is_err());
+        assert_eq!(admit(&heals, &forked, &trunk, Asked::Newest), Ok(Admission::Next));
+        let trunk = Branch::of([&one, &a, &three, &heals]);
+        let again = admit(&b, &mark(&heals), &trunk, Asked::Newest);
+        assert_eq!(again, Err(Refusal::Rollback { seq: 2, mark: 4 }), "it is settled");
+    }
+
+    #[test]
+    fn whoever_holds_the_other_branch_follows_the_card_that_settles_it() {
+        let [one, a, b, three] = forked();
+        let (plain, heals) = (card(4, Some(&three), "4"), healing(4, &three, &[&a, &b]));
+        let beyond = card(5, Some(&heals), "5");
+        let ours = Branch::of([&one, &b]);
+        let admit = |path: &[&Verified]| super::admit(path, Some(&mark(&b)), &ours, Asked::Newest);
+        let fork = Refusal::Fork { seq: 2, known: (*b.id()).into(), other: (*a.id()).into() };
+        assert_eq!(admit(&[&three, &plain]), Err(fork));
+        assert_eq!(admit(&[&three, &heals]), Ok(Admission::Next));
+        assert_eq!(admit(&[&a, &three, &heals, &beyond]), Ok(Admission::Next));
+        assert_eq!(admit(&[&heals]), Err(Refusal::Gap { seq: 4, mark: 2 }));
+        // Further down the other branch it is the place where the two part that counts.
+        let further = card(3, Some(&b), "3b");
+        let ours = Branch::of([&one, &b, &further]);
+        let admit =
+            |path: &[&Verified]| super::admit(path, Some(&mark(&further)), &ours, Asked::Newest);
+        assert_eq!(admit(&[&a, &three, &heals]), Ok(Admission::Next));
+        assert!(admit(&[&a, &three, &plain]).is_err());
+    }
+
+    #[test]
+    fn all_that_is_known_against_a_chain_can_be_settled_by_one_card() {
+        let [_, _, _, three] = forked();
+        let mut mark = mark(&three);
+        for n in 0..100 {
+            let [known, other] = [n, n + 100].map(|n| crate::dag::block::cid_v1(0x0129, [n; 32]));
+            mark = mark.with_fork(u64::from(n % 3) + 1, known, other);
+        }
+        let named: usize = mark.contradictions().iter().map(|fork| fork.cards.len()).sum();
+        assert!(named <= limits::RESOLVES_MAX);
+        let read: Mark = serde_json::from_str(&serde_json::to_string(&mark).unwrap()).unwrap();
+        assert_eq!(read, mark);
     }
 }

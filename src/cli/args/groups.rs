@@ -100,9 +100,17 @@ pub(in crate::cli) struct StatusArgs {
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum NameAction {
     /// Publish what you share under your key (seed, share and the daemon do it by themselves)
+    ///
+    /// A lab's names may stand under a key of their own (`publisher init --announce`): it signs from its file, or from the
+    /// ssh-agent if that holds it. A daemon does not have it, so publish again by hand within the 30 days of a record.
     #[command(after_help = "Examples:
-  modelswarm name publish")]
-    Publish,
+  modelswarm name publish
+  modelswarm name publish --key /media/stick/announce.key")]
+    Publish {
+        /// The private key's file, of a key that neither the home nor an ssh-agent holds
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+    },
     /// Show which repos a publisher lists
     #[command(after_help = "Examples:
   modelswarm name resolve sbert

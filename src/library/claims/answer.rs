@@ -2,6 +2,10 @@
 //!
 //! The library's own cards over the root, as far as the peer may see the repo, then claims of the user and of those whom the
 //! trust list names. Nothing of strangers is passed on, and of a root that the peer may not see nothing is said at all.
+//!
+//! Asked about a lab's first root, the CID in its id: the lab's newest `publisher.json` that is known here, if something of
+//! that lab's is here that the peer may see. It proves itself, so whoever starts from the id alone learns which keys count now
+//! from anybody, and needs no word of a key that the lab has dropped.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -9,10 +13,10 @@ use bytes::Bytes;
 
 use super::kept::{self, Circle, Standing};
 use crate::{
-    card::{Claim, Identity, claim},
+    card::{Claim, Identity, TufId, claim, tuf::Publisher},
     config::{Audience, Home, allows},
     dag::Cid,
-    library::keys::Publishing,
+    library::{keys::Publishing, labs, names},
     limits,
     network::Attestations,
     rpc::Failure,
@@ -21,13 +25,35 @@ use crate::{
 
 /// The function that answers peers of this home. It holds the store, and no network.
 pub fn answerer(home: &Home, store: &Store, own: &Publishing) -> Attestations {
-    let (home, store, own) = (home.clone(), store.clone(), [own.identity, own.signer.into()]);
+    let (home, store, lab) = (home.clone(), store.clone(), own.lab.clone());
+    let own = [own.identity, own.signer.into()];
     Arc::new(move |about, audience| {
-        answer(&home, &store, own, about, audience).unwrap_or_else(|failure| {
+        let told = match roots(&store, lab.as_ref(), about, audience) {
+            Ok(Some(document)) => Ok(vec![document]),
+            Ok(None) => answer(&home, &store, own, about, audience),
+            Err(failure) => Err(failure),
+        };
+        told.unwrap_or_else(|failure| {
             tracing::warn!(%failure, "a peer that asked for attestations got none");
             Vec::new()
         })
     })
+}
+
+/// A lab's newest roots, asked for by its id.
+fn roots(
+    store: &Store,
+    own: Option<&Publisher>,
+    about: &Cid,
+    audience: Audience,
+) -> Result<Option<Bytes>, Failure> {
+    let Some(id) = TufId::of_cid(about) else { return Ok(None) };
+    let Some(lab) = labs::known_by(store, own, &id)? else { return Ok(None) };
+    let publisher = Identity::Tuf(id).to_string();
+    let of_it = |tree: &Tree| tree.repo.as_ref().is_some_and(|repo| repo.publisher == publisher);
+    let is_shown = names::has_published(store, own, &id, audience)?
+        || store.trees()?.iter().any(|(_, tree)| of_it(tree) && allows(tree.visibility, audience));
+    Ok(is_shown.then(|| lab.to_document().into()))
 }
 
 fn answer(
@@ -61,7 +87,7 @@ fn answer(
     }
     let circle = Circle::of_home(home, store, own)?;
     let kept = kept::load(store, &circle, &root)?;
-    let passed_on = |claim: &&Claim| {
+    let passed_on = |claim: &Claim| {
         let standing = circle.standing(claim.endorser());
         // Its subject would tell of a card that the peer may not see.
         let tells = claim.subject().card().is_some_and(|card| hidden.contains(card));

@@ -54,7 +54,7 @@ pub async fn list(library: &Library, of: ClaimsOf, watch: &Watch) -> Result<Clai
         }
         Ok(Claims {
             root: root.to_string(),
-            claims: counting.into_iter().map(|claim| line(claim, &circle)).collect(),
+            claims: counting.iter().map(|claim| line(claim, &circle)).collect(),
             cards: cards(&here, &found, &circle),
             asked: asked as u64,
             exported: of.export,
@@ -114,7 +114,7 @@ fn root_of(library: &Library, id: &Cid, bundles: &[Bytes]) -> Result<Cid, Failur
     })
 }
 
-fn line(claim: &Claim, circle: &Circle) -> ClaimLine {
+pub(super) fn line(claim: &Claim, circle: &Circle) -> ClaimLine {
     let standing = circle.standing(claim.endorser());
     let of_this_kind = |endorser: &Endorser| {
         endorser.kinds.as_ref().is_none_or(|kinds| kinds.iter().any(|kind| kind == claim.kind()))

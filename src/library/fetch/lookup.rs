@@ -16,7 +16,7 @@ use crate::{
     card::{
         Identity, RepoName, Verified,
         index::{Index, Listed},
-        policy::Mark,
+        policy::{Asked, Mark},
         reference::{Revision, Target},
         statement::Status,
     },
@@ -35,8 +35,8 @@ pub(super) struct Lookup {
     pub listed: Listed,
     /// All that are listed, the newest first.
     pub versions: Vec<Listed>,
-    /// Whether it is meant as the newest, not by a version or an id.
-    pub head: bool,
+    /// Whether it is meant as the newest, by a version or by an id.
+    pub asked: Asked,
     /// A later card over the same files by which they are not to be used any more.
     pub later: Option<Verified>,
     index: Index,
@@ -92,13 +92,19 @@ pub(super) async fn look_up(
     };
     // What was accepted is as new, or the record is an old one.
     let as_new =
-        |mark: &Mark| listed.seq < mark.seq || listed.card == mark.card && mark.twins.is_empty();
+        |mark: &Mark| listed.seq < mark.seq || listed.card == mark.card && mark.is_agreed();
     if held && mark.as_ref().is_some_and(as_new) {
         return Ok(None);
     }
     let versions = index.versions(name).to_vec();
     let name = name.clone();
-    let mut lookup = Lookup { publisher, name, listed, versions, head, later: None, index, blocks };
+    let asked = match revision {
+        Revision::Head => Asked::Newest,
+        Revision::Version(_) => Asked::Version,
+        Revision::Commit(_) | Revision::Cid(_) => Asked::Id,
+    };
+    let mut lookup =
+        Lookup { publisher, name, listed, versions, asked, later: None, index, blocks };
     lookup.hear_later(library, get, job).await;
     Ok(Some(lookup))
 }
@@ -154,15 +160,28 @@ impl Lookup {
             blocking(move || Ok(store.mark(&publisher, &name)?)).await?
         };
         let Some(mark) = mark else { return Ok(()) };
-        let between =
-            self.versions.iter().filter(|one| one.seq > mark.seq && one.seq < self.listed.seq);
-        for listed in between {
+        // What lies between, and where that follows another card than the accepted one, what leads to where they part.
+        let before = self.versions.iter().filter(|one| one.seq < self.listed.seq);
+        for listed in before {
+            if listed.seq <= mark.seq && listed.card == mark.card {
+                break;
+            }
             let known: Cid = listed.card;
             let store = library.store().clone();
-            if blocking(move || Ok(store.card(&known)?)).await?.is_some() {
-                continue;
+            let is_here = blocking(move || Ok(store.card(&known)?)).await?.is_some();
+            match (is_here, listed.seq > mark.seq) {
+                (true, true) => continue,
+                (true, false) => break,
+                (false, _) => {}
             }
-            let card = origin::card_of_release(library, source, listed.release).await?;
+            let card = match origin::card_of_release(library, source, listed.release).await {
+                Ok(card) => card,
+                Err(failure) if listed.seq > mark.seq => return Err(failure),
+                Err(failure) => {
+                    tracing::debug!(%failure, "a card below what was accepted was not to be had");
+                    break;
+                }
+            };
             if self.index.check(&self.name, listed, &card).is_ok() {
                 let store = library.store().clone();
                 blocking(move || Ok(store.save_card(card.id(), card.bundle())?)).await?;

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     card::{
         Identity, Unverified, Verified, envelope, oms,
+        policy::Asked,
         reference::{Publisher, Target},
         release::{self, CARD, MODEL_SIG, PUBLISHER},
         statement::FILES_LIST,
@@ -133,8 +134,8 @@ pub(super) struct Origin {
     pub path: Option<String>,
     /// Whether the publisher's key was written by the user.
     pub named: bool,
-    /// Whether this very version was asked for, not just the newest of a name.
-    pub explicit: bool,
+    /// How far the REF said which version is meant.
+    pub asked: Asked,
     /// What led here, the publisher's index above all: served on with the files.
     pub named_by: Vec<Cid>,
 }
@@ -203,7 +204,7 @@ impl Origin {
             blocks,
             path: wanted.path,
             named: wanted.named,
-            explicit: !wanted.lookup.as_ref().is_some_and(|lookup| lookup.head),
+            asked: wanted.lookup.as_ref().map_or(Asked::Id, |lookup| lookup.asked),
             named_by: lookup_cids(wanted.lookup.as_ref()),
         })
     }
@@ -224,7 +225,7 @@ impl Origin {
             blocks: vec![first],
             path: wanted.path,
             named: wanted.named,
-            explicit: true,
+            asked: Asked::Id,
             named_by: Vec::new(),
         })
     }

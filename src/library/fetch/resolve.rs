@@ -1,12 +1,14 @@
 //! A publisher's index, out of the DHT: by the record under its key. A lab has no key of its own; its roots say which one
-//! announces for it, and the index says which roots are the newest, so that a node which knows nothing but the lab's id
-//! (the CID of its first root, a block that its peers hold) finds its way to the key of today.
+//! announces for it. A node that knows nothing but the lab's id (the CID of its first root, a block that its peers hold)
+//! finds its way to the key of today: it asks those peers for the newest roots that they know ([`roots`]), and the index
+//! says once more which those are. So a key that a lab has dropped, and a thief who has it, speaks for the lab's name only
+//! to those who meet nobody that knows better.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
-use super::{jobs::Job, parse_peers, source::Source};
+use super::{jobs::Job, parse_peers, roots, source::Source};
 use crate::{
     card::{
         Identity, PublisherId, TufId,
@@ -131,9 +133,19 @@ async fn of_lab(
 ) -> Result<Option<Found>, Failure> {
     let publisher = Identity::Tuf(*id);
     let mut lab = known_or_first(library, id, asked, job).await?;
+    lab = roots::ask(library, id, asked, job).await?.unwrap_or(lab);
+    let mut asked_again = false;
     for _ in 0..limits::LAB_ANNOUNCE_HOPS {
         let key = lab.head().content().announce;
         let found = under(library, &publisher, &key, asked, wait, job).await?;
+        // Peers that know better may have been met only meanwhile.
+        if !asked_again {
+            asked_again = true;
+            lab = roots::ask_once(library, id).await?.unwrap_or(lab);
+            if lab.head().content().announce != key {
+                continue;
+            }
+        }
         let Some(mut found) = found else { return Ok(None) };
         if let Some((newest, block)) = newest_roots(library, id, &found.index, asked, job).await? {
             lab = newest;
@@ -168,7 +180,7 @@ async fn known_or_first(
     Publisher::from_roots(&[text]).map_err(|why| refused(&why))
 }
 
-async fn learn(library: &Library, came: Publisher) -> Result<Publisher, Failure> {
+pub(super) async fn learn(library: &Library, came: Publisher) -> Result<Publisher, Failure> {
     let library = library.clone();
     blocking(move || labs::learn(&library, came)).await
 }
@@ -202,7 +214,7 @@ async fn ask(
 }
 
 /// Dials the peers that a job was given, until dropped.
-async fn dial(mut source: Source) {
+pub(super) async fn dial(mut source: Source) {
     while source.arrived().await.is_ok() {}
     std::future::pending().await
 }

@@ -1,22 +1,24 @@
 //! Index and record of the home's own for one DHT: what they should say now, signed anew where that differs from what was
 //! published last, and kept.
 
+use std::collections::BTreeMap;
+
 use super::elsewhere::{Elsewhere, Standing};
 use crate::{
     card::{
-        Identity, PublisherId, RepoName,
+        Identity, PublisherId, RepoName, Verified,
         index::{self, Index, Scope},
         ipns::{self, Record, Unsigned},
         json::hex,
     },
     dag::{
-        Block,
+        Block, Cid,
         block::{DAG_JSON, RAW},
     },
-    library::{Library, Watch, blocks, clock, sign, signer},
+    library::{Library, Watch, blocks, chain, clock, seed, sign, signer},
     limits,
-    rpc::{self, Code, Failure},
-    store::{Tree, TreeId},
+    rpc::{self, Code, Contradiction, Failure},
+    store::{Store, Tree, TreeId},
 };
 
 /// What was last published for one DHT.
@@ -178,14 +180,72 @@ fn current(
         };
         match index.with(&card, release, tree.visibility) {
             Ok(next) => index = next,
-            // A version that came to light again after newer ones were listed.
-            Err(index::Error::Behind { .. }) => {}
+            // A version that came to light again after newer ones were listed; or one in whose place another machine's is.
+            Err(index::Error::Behind { .. }) => {
+                if let Some(rejected) = rejected(library, &index, &card)? {
+                    index = index.settled(&rejected, &card, release);
+                }
+            }
             Err(why) => tracing::warn!(%why, "a version is not listed in the index"),
         }
     }
     let own =
         index.repos().map(|(name, _)| name.to_string()).filter(|name| is_here(name)).collect();
     Ok((index, own, trees.pop().map(|(id, _)| id)))
+}
+
+/// The card that is listed in the place of this one, if the chain that was accepted here goes through this one and settles
+/// between the two: who follows the index must find what leads to the newest.
+fn rejected(library: &Library, index: &Index, card: &Verified) -> Result<Option<Cid>, Failure> {
+    let statement = card.statement();
+    let listed = index.versions(&statement.name).iter();
+    let Some(listed) = listed.clone().find(|it| it.seq == statement.seq && it.card != *card.id())
+    else {
+        return Ok(None);
+    };
+    let mark = library.store().mark(&statement.publisher.to_string(), statement.name.as_str())?;
+    let Some(head) = mark.map(|mark| sign::card_by_id(library, &mark.card)).transpose()?.flatten()
+    else {
+        return Ok(None);
+    };
+    let accepted = chain::below(library, &head, statement.seq)?;
+    let ours = accepted.at(statement.seq) == Some(card.id());
+    Ok((ours && accepted.settles(&listed.card)).then_some(listed.card))
+}
+
+/// What the index lists for places of which this home signed other cards, until one of the two machines settles it: the card
+/// here, then the listed one.
+pub(super) fn contradicted(
+    library: &Library,
+    index: &Index,
+) -> Result<Vec<Contradiction>, Failure> {
+    let publisher = library.publisher().to_string();
+    let mut trees: BTreeMap<String, Vec<(TreeId, Tree)>> = BTreeMap::new();
+    for (id, tree) in library.store().trees()? {
+        if let Some(repo) = tree.repo.as_ref().filter(|repo| repo.publisher == publisher) {
+            trees.entry(repo.name.clone()).or_default().push((id, tree));
+        }
+    }
+    let mut found = Vec::new();
+    for (name, listed) in index.repos() {
+        let Some(versions) = trees.get(name.as_str()) else { continue };
+        // Of an honest chain no card is read.
+        if seed::contradicted(library, None, versions, listed)?.is_none() {
+            continue;
+        }
+        let mark = library.store().mark(&publisher, name.as_str())?;
+        let head = mark.map(|mark| sign::card_by_id(library, &mark.card)).transpose()?.flatten();
+        if let Some((ours, theirs)) = seed::contradicted(library, head.as_ref(), versions, listed)?
+        {
+            found.push(Contradiction {
+                publisher: publisher.clone(),
+                name: name.to_string(),
+                seq: theirs.seq,
+                cards: vec![ours.to_string(), theirs.card.to_string()],
+            });
+        }
+    }
+    Ok(found)
 }
 
 fn is_of(tree: &Tree, name: &str) -> bool {
@@ -217,6 +277,11 @@ pub(super) fn load(
     let record = record.transpose()?;
     let standing = standing.unwrap_or_else(|| Standing::of(&index, record.as_ref()));
     Ok(Published { index, record, standing })
+}
+
+/// Whether an index was ever made for this DHT.
+pub(super) fn is_kept(store: &Store, scope: Scope) -> Result<bool, Failure> {
+    Ok(store.document(&document("index", scope))?.is_some())
 }
 
 fn document(kind: &str, scope: Scope) -> String {

@@ -8,15 +8,15 @@ use super::{Import, folder};
 use crate::{
     card::{
         self, RepoName, Verified, Version, frontmatter,
-        index::Index,
+        index::{Index, Listed},
         json::{Map, Value},
         oms,
-        policy::{self, Intent, Next},
+        policy::{self, Branch, Intent, Next},
         statement::{Status, license},
     },
     dag::{Cid, name::escape},
     library::{
-        Library, Watch, blocks, chain, keep, keys, labs,
+        Library, Watch, blocks, chain, keep, keys, labs, names,
         note::{Note, Statements},
         origins, place,
         scan::Scan,
@@ -103,7 +103,11 @@ impl Import<'_> {
         })?;
         self.check_license(license.as_deref(), head.and_then(|(_, held)| held.as_ref()))?;
         let before = head.map(|(card, _)| card);
-        let resolves = before.map_or(Ok(Vec::new()), |card| contradicting(library, card))?;
+        let chosen = self.seed.onto.is_some();
+        // Who did not choose is told first of what only the index says.
+        let listed = self.published.as_deref().filter(|_| chosen);
+        let resolves =
+            before.map_or(Ok(Vec::new()), |card| contradicting(library, card, versions, listed))?;
         let kind = self.seed.kind.or(before.map(|card| card.statement().kind)).unwrap_or_default();
         let companion = self.companion(before)?;
         let said = origins::Said {
@@ -140,7 +144,10 @@ impl Import<'_> {
             }
             (Next::Unchanged, None) => unreachable!("only against a head can nothing have changed"),
             (Next::Sign { seq, prev, version }, _) => {
-                not_behind(&self.name, before, self.published.as_deref())?;
+                if let Some(published) = self.published.as_deref().filter(|_| !chosen) {
+                    not_behind(library, &self.name, before, versions, published)?;
+                }
+                names::warn_if_unasked(library, self.watch)?;
                 self.warn_of_lost_bytes(head.and_then(|(_, held)| held.as_ref()));
                 let name = self.name.clone();
                 let draft = sign::Draft {
@@ -250,13 +257,13 @@ pub(in crate::library) fn head(
     }
     let newest = versions.iter().max_by_key(|(_, tree)| tree.seq);
     let mark = library.store().mark(&library.publisher().to_string(), name.as_str())?;
-    if let Some(mark) = mark.as_ref().filter(|mark| !mark.twins.is_empty()) {
-        let twins = mark.twins.iter().map(|card| format!(" and {card}")).collect::<String>();
+    if let Some(fork) = mark.as_ref().and_then(|mark| mark.contradictions().into_iter().next()) {
         return Err(Failure::new(
             Code::Refused,
             format!(
-                "this key signed version {} of {name} more than once: {}{twins}",
-                mark.seq, mark.card
+                "this key signed version {} of {name} more than once: {}",
+                fork.seq,
+                both(&fork.cards)
             ),
         )
         .hint("choose the one to go on from with --onto CARD; the new card settles between them"));
@@ -272,21 +279,36 @@ pub(in crate::library) fn head(
     Ok(Some((card, None)))
 }
 
-/// Refuses to sign after `head` what another machine with the same key has signed and published already.
+/// Refuses to sign after `head` what another machine with the same key has signed and published already, or beside what it
+/// published for a place below.
 ///
 /// # Errors
 /// Refused (4).
 pub(in crate::library) fn not_behind(
+    library: &Library,
     name: &RepoName,
     head: Option<&Verified>,
-    published: Option<&Index>,
+    versions: &[(TreeId, Tree)],
+    published: &Index,
 ) -> Result<(), Failure> {
-    let Some(listed) = published.and_then(|index| index.versions(name).first()) else {
-        return Ok(());
-    };
+    let Some(listed) = published.versions(name).first() else { return Ok(()) };
     let known = head.map_or(0, |head| head.statement().seq);
     if listed.seq < known || head.is_some_and(|head| *head.id() == listed.card) {
-        return Ok(());
+        let Some((ours, theirs)) = contradicted(library, head, versions, published.versions(name))?
+        else {
+            return Ok(());
+        };
+        return Err(Failure::new(
+            Code::Refused,
+            format!(
+                "another machine with this key published another card for version {} of {name} than this one: {} and {ours}",
+                theirs.seq, theirs.card
+            ),
+        )
+        .hint(format!(
+            "look at that release: modelswarm get {}; and choose the card to go on from with --onto CARD: the new card settles between them",
+            theirs.release
+        )));
     }
     let here = match head {
         Some(head) => format!("here {} is the newest", head.statement().version),
@@ -303,6 +325,31 @@ pub(in crate::library) fn not_behind(
         "fetch that release first: modelswarm get {}; or say what to sign after with --onto CARD",
         listed.release
     )))
+}
+
+/// The lowest place for which the index lists another card than the one here, which none of the chain up to `head` settles:
+/// the one here, and what is listed.
+pub(in crate::library) fn contradicted<'a>(
+    library: &Library,
+    head: Option<&Verified>,
+    versions: &[(TreeId, Tree)],
+    listed: &'a [Listed],
+) -> Result<Option<(Cid, &'a Listed)>, Failure> {
+    for listed in listed.iter().rev() {
+        let mut here =
+            versions.iter().map(|(_, tree)| tree).filter(|it| it.seq == Some(listed.seq));
+        let Some(ours) = here.clone().find_map(|tree| tree.card) else { continue };
+        if here.any(|tree| tree.card == Some(listed.card)) {
+            continue;
+        }
+        let chain =
+            head.map_or(Ok(Branch::default()), |it| chain::below(library, it, listed.seq))?;
+        let ours = *chain.at(listed.seq).unwrap_or(&ours);
+        if ours != listed.card && !chain.settles(&listed.card) {
+            return Ok(Some((ours, listed)));
+        }
+    }
+    Ok(None)
 }
 
 /// The card that the user chose to sign after.
@@ -335,18 +382,27 @@ fn chosen(
     Ok((card, held))
 }
 
-/// The cards of one place that a card after `head` settles between, that one included; none if nothing contradicts it.
-fn contradicting(library: &Library, head: &Verified) -> Result<Vec<Cid>, Failure> {
-    let statement = head.statement();
-    let (publisher, name) = (statement.publisher.to_string(), statement.name.to_string());
-    let mark = library.store().mark(&publisher, &name)?;
-    let mark = mark.filter(|mark| mark.seq == statement.seq).map(|mark| mark.with_twin(*head.id()));
-    Ok(match mark {
-        Some(mark) if !mark.twins.is_empty() => {
-            std::iter::once(mark.card).chain(mark.twins).collect()
-        }
-        _ => Vec::new(),
-    })
+/// The cards that one after `head` settles between: of each place that is claimed more than once, as far as is known here or
+/// `published`, that chain's own and the others; none if nothing contradicts it.
+fn contradicting(
+    library: &Library,
+    head: &Verified,
+    versions: &[(TreeId, Tree)],
+    published: Option<&Index>,
+) -> Result<Vec<Cid>, Failure> {
+    let forks = chain::contradicting(library, head)?;
+    let mut cards: Vec<Cid> = forks.into_iter().flat_map(|fork| fork.cards).collect();
+    let listed = published.map_or(&[][..], |index| index.versions(&head.statement().name));
+    if let Some((ours, theirs)) = contradicted(library, Some(head), versions, listed)? {
+        let new = [ours, theirs.card].into_iter().filter(|card| !cards.contains(card));
+        let new: Vec<Cid> = new.collect();
+        cards.extend(new);
+    }
+    Ok(cards)
+}
+
+fn both(cards: &[Cid]) -> String {
+    cards.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
 }
 
 fn lost_card(name: &RepoName) -> Failure {

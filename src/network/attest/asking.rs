@@ -4,7 +4,7 @@
 //! all have answered, fallen silent or gone and no more can come, and no longer than [`limits::ATTEST_TIME`].
 
 use std::collections::HashSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -34,9 +34,10 @@ pub(in super::super) async fn run(
     network: &Network,
     root: Cid,
     about: Cid,
+    within: Duration,
 ) -> Result<Vec<(PeerId, Vec<Bytes>)>, Error> {
     let begun = Instant::now();
-    let end = sleep_until((begun + limits::ATTEST_TIME).into());
+    let end = sleep_until((begun + within.min(limits::ATTEST_TIME)).into());
     tokio::pin!(end);
     let mut look = interval(limits::ATTEST_LOOK);
     let mut asked = HashSet::new();

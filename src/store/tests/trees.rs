@@ -251,7 +251,7 @@ fn marks_only_rise_and_cards_and_documents_come_back_byte_for_byte() {
     let home = Home::new();
     let store = home.open();
     let card = |n: u8| cid_v1(RAW, [n; 32]);
-    let mark = |seq, n| Mark { seq, card: card(n), twins: Vec::new() };
+    let mark = |seq, n| Mark { seq, card: card(n), twins: Vec::new(), forks: Vec::new() };
     let save = |publisher, mark| store.change_mark(publisher, "m", |_| mark);
     assert!(save("did:key:a", mark(2, 1)).expect("save"));
     assert!(!save("did:key:a", mark(2, 1)).expect("the same again"));
