@@ -22,8 +22,8 @@
 //! | Java's serialized objects | code | reading them calls |
 //! | pickle by content, protocols 0 to 5, any name | code | opcodes are followed; torch's legacy format and joblib are pickles |
 //! | `.npy` with objects | code | they are a pickle; other arrays are plain |
-//! | zip (torch, npz, wheels …) | by its members' names; `.npy` members by their header, inflated if need be | the directory is at the end; a `.bin`, an archive or compressed data among them count as code, as they cannot be judged by name; so does a zip that contradicts itself |
-//! | tar | by its members' names | if its first block and some 60 single reads show them all; a longer one (WebDataset shards too) counts as code: what comes later may be a pickle, which its readers load by name |
+//! | zip (torch, npz, wheels …) | by its members' names and, inflated if need be, their beginnings | the directory is at the end; a `.bin`, an archive or compressed data among them count as code, as does a zip that contradicts itself or has more members without a telling name than can be looked at; of those named as text or media only what the blocks hold that are read anyway |
+//! | tar | by its members' names and beginnings | if its first block and some 60 single reads show them all; a longer one (WebDataset shards too) counts as code: what comes later may be a pickle, which its readers load by name |
 //! | 7z, RAR, cabinet, ar, cpio, RPM, OLE …, `.tgz` | code | cannot be listed |
 //! | gzip, zlib | by what inflates from the first block | an archive inside counts as code |
 //! | bzip2, xz, Zstandard, LZ4, LZMA | by the name without `.xz` …; under a name that does not say so, code | no unpacking here for the sake of a few names; `.csv.bz2`, `.jsonl.zst` are plain; zarr chunks (only digits) too |
@@ -34,9 +34,10 @@
 //! | JSON, CSV, text, parquet, arrow, HTML, images, unknown data | plain | data; `auto_map` in `config.json` only names `.py` files, which are judged themselves |
 //!
 //! Not seen: a zip behind other bytes in a file not named as one (torch and numpy read none such), members of a zip
-//! that its directory leaves out, code in what only a compressed stream beyond its first block would show.
+//! that its directory leaves out, or that are named as text or media and lie deep in it, code in what only a compressed stream beyond its first block would show.
 
 mod admit;
+mod archive;
 mod gguf;
 mod inflate;
 mod judge;

@@ -112,6 +112,48 @@ pub(super) fn class(path: &str) -> Class<'_> {
     }
 }
 
+/// Whether everybody who reads files of this name reads them as text, pictures, sound or tables.
+pub(super) fn is_data(path: &str) -> bool {
+    let lower = file_name(path).to_ascii_lowercase();
+    let media = lower.rsplit_once('.').is_some_and(|(_, extension)| {
+        matches!(
+            extension,
+            "jpg"
+                | "jpeg"
+                | "png"
+                | "gif"
+                | "webp"
+                | "bmp"
+                | "tif"
+                | "tiff"
+                | "ppm"
+                | "pgm"
+                | "svg"
+                | "heic"
+                | "avif"
+                | "exr"
+                | "wav"
+                | "mp3"
+                | "flac"
+                | "ogg"
+                | "opus"
+                | "m4a"
+                | "aac"
+                | "mp4"
+                | "mkv"
+                | "webm"
+                | "avi"
+                | "mov"
+                | "pdf"
+                | "parquet"
+                | "arrow"
+                | "feather"
+                | "safetensors"
+        )
+    });
+    media || class(path) == Class::Lines
+}
+
 /// `model.ckpt-1000.meta`, as TensorFlow 1 names graphs.
 fn is_graph_meta(lower: &str) -> bool {
     lower.ends_with(".meta") && lower.contains(".ckpt-")

@@ -1,4 +1,4 @@
-//! The names in a tar, by going from header to header.
+//! The names in a tar and what its members begin with, by going from header to header.
 //!
 //! POSIX ustar, GNU long names, pax headers and the headers of version 7, told by their checksum. Only as many hops as
 //! [`crate::limits::CONTENT_READS_MAX`] allows: a tar of more files than its first block and those hops show cannot be
@@ -10,6 +10,8 @@ use super::pieces::{Stop, View, flaw, le};
 const BLOCK: u64 = 512;
 /// Bytes of a long name or pax header that are looked at.
 const EXTENSION_MAX: u64 = 64 * 1024;
+/// Bytes of a member that are looked at: they come with its header.
+const MEMBER_HEAD: u64 = 4096;
 
 /// Whether these bytes are a tar header: their own checksum says so.
 pub(super) fn is_header(bytes: &[u8]) -> bool {
@@ -23,15 +25,15 @@ pub(super) fn is_header(bytes: &[u8]) -> bool {
     said.is_some_and(|said| said != 0 && (said == sum || said == signed))
 }
 
-/// Calls `member` with each file's name; stops at the first that gives something.
+/// Calls `member` with each file's name, its first bytes and how many it has; stops at the first that gives something.
 pub(super) fn members<T>(
     view: &View<'_>,
-    mut member: impl FnMut(&str) -> Option<T>,
+    mut member: impl FnMut(&str, &[u8], u64) -> Result<Option<T>, Stop>,
 ) -> Result<Option<T>, Stop> {
     let mut at = 0;
     let mut long_name = None;
     while at < view.size() {
-        let header = view.range(at, BLOCK)?;
+        let header = view.ahead(at, BLOCK, MEMBER_HEAD)?;
         if header.iter().all(|byte| *byte == 0) {
             return Ok(None);
         }
@@ -61,7 +63,8 @@ pub(super) fn members<T>(
             b'5' => long_name = None,
             _ => {
                 let name = long_name.take().unwrap_or_else(|| short_name(header));
-                if let Some(found) = member(&name) {
+                let begins = view.range(content, size.min(MEMBER_HEAD))?;
+                if let Some(found) = member(&name, begins, size)? {
                     return Ok(Some(found));
                 }
             }
@@ -117,4 +120,4 @@ fn size(field: &[u8]) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,5 +1,6 @@
 use super::fixtures::*;
 use super::*;
+use crate::card::content::tar::tests::old;
 use proptest::prelude::*;
 
 /// Judges a whole file as a caller does, and counts the ranges read.
@@ -164,6 +165,79 @@ fn names_inside_archives_decide() {
         assert_eq!(sort("a.zip", &renamed(name)), "archive", "{}", name.escape_ascii());
     }
     assert_eq!(sort("a.zip", b"not a zip"), "archive");
+}
+
+fn tar_of(files: &[(&str, &[u8])]) -> Vec<u8> {
+    files.iter().flat_map(|(name, content)| old(name, b'0', content)).collect()
+}
+
+/// A zip of these files, stored or deflated; the names in the directory are the files' own.
+fn zip_of(files: &[(&str, &[u8])], deflate: bool) -> Vec<u8> {
+    let (mut zip, mut directory) = (Vec::new(), Vec::new());
+    for (name, content) in files {
+        let offset = (zip.len() as u32).to_le_bytes();
+        let packed = match deflate {
+            true => miniz_oxide::deflate::compress_to_vec(content, 6),
+            false => content.to_vec(),
+        };
+        let sizes = [(packed.len() as u32).to_le_bytes(), (content.len() as u32).to_le_bytes()];
+        let method = if deflate { 8 } else { 0 };
+        let common = [
+            &[20, 0, 0, 0, method, 0, 0, 0, 0, 0, 0, 0, 0, 0][..],
+            &sizes.concat(),
+            &(name.len() as u16).to_le_bytes(),
+            &[0, 0],
+        ]
+        .concat();
+        zip.extend([b"PK\x03\x04", &common[..], name.as_bytes(), &packed].concat());
+        let rest = [&[0; 10][..], &offset, name.as_bytes()].concat();
+        directory.extend([b"PK\x01\x02\x14\0", &common[..], &rest].concat());
+    }
+    let count = (files.len() as u16).to_le_bytes();
+    let places = [(directory.len() as u32).to_le_bytes(), (zip.len() as u32).to_le_bytes()];
+    let end = [b"PK\x05\x06\0\0\0\0", &count[..], &count, &places.concat(), &[0, 0]].concat();
+    [zip, directory, end].concat()
+}
+
+#[test]
+fn a_pickle_inside_an_archive_is_told_under_any_name() {
+    let pickle = bytes(PICKLE_EVIL_4);
+    for name in ["note.txt", "notes/data", "a.npy", "img/1.jpg", "x.csv", "w.dat"] {
+        for deflate in [false, true] {
+            let files = [("readme.txt", &b"harmless\n"[..]), (name, &pickle[..])];
+            let zip = zip_of(&files, deflate);
+            assert_eq!(sort("data.zip", &zip), "pickle", "{name} {deflate}");
+            assert!(why("data.zip", &zip).contains(name), "{name} {deflate}");
+        }
+        assert_eq!(sort("shard.tar", &tar_of(&[("a.txt", b"a"), (name, &pickle)])), "pickle");
+    }
+    let honest: [(&str, &[u8]); 3] = [("a.txt", b"a"), ("b/", b""), ("c", b"{}")];
+    for deflate in [false, true] {
+        assert_eq!(sort("data.zip", &zip_of(&honest, deflate)), "plain");
+    }
+    assert_eq!(sort("x.tar", &tar_of(&[("a.txt", b"a"), ("c", b"{}")])), "plain");
+    for inner in [zip_of(&honest, true), tar_of(&honest[..1]), bytes(PICKLE_GZ), bytes(TORCH_ZIP)] {
+        assert_eq!(sort("x.tar", &tar_of(&[("a.txt", &inner)])), "archive");
+        assert_eq!(sort("x.zip", &zip_of(&[("a.txt", &inner)], true)), "archive");
+    }
+}
+
+#[test]
+fn of_a_long_zip_only_names_that_tell_nothing_cost_a_read() {
+    let filler = vec![b'x'; 64 * 1024];
+    let long = |name: &dyn Fn(usize) -> String, count: usize| {
+        let names: Vec<String> = (0..count).map(name).collect();
+        let files: Vec<(&str, &[u8])> = names.iter().map(|name| (&name[..], &filler[..])).collect();
+        let (finding, reads) = judged("data.zip", &zip_of(&files, false));
+        (finding.verdict, reads)
+    };
+    let (verdict, reads) = long(&|at| format!("img/{at}.jpg"), 200);
+    assert!(verdict == Verdict::Plain && reads <= 3, "{verdict:?} after {reads} reads");
+    let (verdict, reads) = long(&|at| format!("img/{at}"), 60);
+    assert!(verdict == Verdict::Plain && reads > 30, "{verdict:?} after {reads} reads");
+    let (verdict, reads) = long(&|at| format!("img/{at}"), 200);
+    assert!(matches!(verdict, Verdict::Code { .. }), "{verdict:?}");
+    assert_eq!(reads, limits::CONTENT_READS_MAX);
 }
 
 #[test]

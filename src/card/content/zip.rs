@@ -17,11 +17,16 @@ const LOCATOR_LEN: u64 = 20;
 const END64_LEN: u64 = 56;
 const ENTRY_LEN: usize = 46;
 const LOCAL_LEN: u64 = 30;
+/// Bytes of extra fields that most writers stay below.
+const EXTRA_USUAL: u64 = 64;
 
 /// A file in a zip, as the directory says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Member {
+    /// As some reader may see it.
     pub(super) name: String,
+    /// As its own header must have it, too.
+    listed: Vec<u8>,
     /// 0 stored, 8 deflated.
     pub(super) method: u64,
     /// Bytes as they lie in the zip.
@@ -174,18 +179,21 @@ fn entry(bytes: &[u8], at: usize) -> Result<(Member, Vec<String>, usize), Stop> 
         return flaw("has a zip entry whose name is cut short");
     }
     let method = le(entry, 10, 2);
-    Ok((Member { name: String::new(), method, packed, offset }, names, at + next))
+    let listed = name.to_vec();
+    Ok((Member { name: String::new(), listed, method, packed, offset }, names, at + next))
 }
 
 /// At most `len` of the first bytes of a member, as they lie in the zip.
 pub(super) fn beginning<'a>(view: &View<'a>, member: &Member, len: u64) -> Result<&'a [u8], Stop> {
-    let local = view.ahead(member.offset, LOCAL_LEN, len)?;
+    // In one read: what stands between header and content is short.
+    let more = member.listed.len() as u64 + EXTRA_USUAL + len;
+    let local = view.ahead(member.offset, LOCAL_LEN, more)?;
     if !local.starts_with(b"PK\x03\x04") || le(local, 8, 2) != member.method {
         return flaw("has a zip entry that differs from its directory");
     }
     let (name_len, extra_len) = (le(local, 26, 2), le(local, 28, 2));
     let name = view.ahead(member.offset + LOCAL_LEN, name_len, len)?;
-    if String::from_utf8_lossy(name) != member.name[..] {
+    if name != member.listed {
         return flaw("has a zip entry that differs from its directory");
     }
     view.range(member.offset + LOCAL_LEN + name_len + extra_len, len.min(member.packed))

@@ -8,9 +8,9 @@ fn listed(bytes: &[u8]) -> Result<Vec<String>, String> {
     pieces.insert(0, bytes);
     let mut names = Vec::new();
     let view = View::of_file(&pieces, bytes.len() as u64);
-    match members(&view, |name| {
+    match members(&view, |name, _, _| {
         names.push(name.to_owned());
-        None::<()>
+        Ok(None::<()>)
     }) {
         Ok(_) => Ok(names),
         Err(Stop::Flaw(why)) => Err(why),
@@ -19,7 +19,7 @@ fn listed(bytes: &[u8]) -> Result<Vec<String>, String> {
 }
 
 /// A member as version 7 wrote it.
-fn old(name: &str, kind: u8, content: &[u8]) -> Vec<u8> {
+pub(in crate::card::content) fn old(name: &str, kind: u8, content: &[u8]) -> Vec<u8> {
     let mut header = vec![0; 512];
     header[..name.len()].copy_from_slice(name.as_bytes());
     header[124..135].copy_from_slice(format!("{:011o}", content.len()).as_bytes());
