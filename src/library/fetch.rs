@@ -19,6 +19,7 @@ mod reading;
 mod resolve;
 mod roots;
 mod source;
+mod subject;
 mod transfer;
 mod unfinished;
 

@@ -25,9 +25,10 @@ use super::{
     jobs::{Follower, Job, Key, Outcome},
     origin::{Origin, Wanted},
     parse_peers,
-    plan::{Plan, Purpose, find_subject},
+    plan::{Plan, Purpose},
     readers::Seat,
     source::Source,
+    subject::find_subject,
     transfer::{self, Gate},
 };
 use crate::{
