@@ -5,6 +5,7 @@
 
 use spdx::{Expression, ParseMode, identifiers::LICENSES};
 
+use super::json::{Map, Value};
 use crate::config::Visibility;
 
 /// Names of files at the top of a repo that are taken for the text of its licence, in lower case, without extension.
@@ -16,6 +17,9 @@ pub enum Lack {
     /// No word on it.
     #[error("it has no licence")]
     Licence,
+    /// Nobody's word on anything.
+    #[error("it is unsigned, and a licence is for its publisher to state")]
+    Signature,
     /// A name that is no SPDX id, and no text of it.
     #[error("its licence {name:?} is no SPDX id, and no LICENSE file of the repo has its text")]
     Text {
@@ -24,19 +28,31 @@ pub enum Lack {
     },
 }
 
-/// Whether this licence and these paths of the repo's files are enough for everybody to know what they may do.
+/// Whether these licences, and the repo's files as (path, bytes), are enough for everybody to know what they may do.
 ///
 /// # Errors
 /// What is lacking.
 pub fn check<'a>(
-    license: Option<&str>,
-    paths: impl IntoIterator<Item = &'a str>,
+    licenses: &[&str],
+    files: impl IntoIterator<Item = (&'a str, u64)>,
 ) -> Result<(), Lack> {
-    let name = license.ok_or(Lack::Licence)?;
-    if is_spdx(name) || paths.into_iter().any(is_text) {
+    if licenses.is_empty() {
+        return Err(Lack::Licence);
+    }
+    let Some(name) = licenses.iter().find(|name| !is_spdx(name)) else { return Ok(()) };
+    if files.into_iter().any(|(path, bytes)| bytes > 0 && is_text(path)) {
         return Ok(());
     }
-    Err(Lack::Text { name: name.to_owned() })
+    Err(Lack::Text { name: (*name).to_owned() })
+}
+
+/// The licences that a card states: its own, else those that its front matter lists.
+pub fn stated<'a>(license: Option<&'a str>, metadata: &'a Map) -> Vec<&'a str> {
+    match (license, metadata.get("license")) {
+        (Some(one), _) => vec![one],
+        (None, Some(Value::List(list))) => list.iter().filter_map(Value::as_text).collect(),
+        (None, stated) => stated.and_then(Value::as_text).into_iter().collect(),
+    }
 }
 
 /// Whether a repo of this visibility must not go without.
@@ -67,7 +83,7 @@ mod tests {
     fn spdx_ids_are_known_in_any_case_and_in_expressions() {
         for text in ["MIT", "mit", "apache-2.0", "Apache-2.0", "cc-by-nc-4.0", "MIT OR Apache-2.0"]
         {
-            assert_eq!(check(Some(text), []), Ok(()), "{text}");
+            assert_eq!(check(&[text], []), Ok(()), "{text}");
         }
     }
 
@@ -75,20 +91,29 @@ mod tests {
     fn another_name_needs_its_text_at_the_top_of_the_repo() {
         for name in ["llama3", "other", "my own", "", "MIT OR", "MIT and my own"] {
             let lack = Err(Lack::Text { name: name.into() });
-            assert_eq!(
-                check(Some(name), ["README.md", "docs/LICENSE", "licensed.bin"]),
-                lack,
-                "{name}"
-            );
+            let none = [("README.md", 1), ("docs/LICENSE", 1), ("licensed.bin", 1), ("LICENSE", 0)];
+            assert_eq!(check(&[name], none), lack, "{name}");
             for text in ["LICENSE", "LICENSE.txt", "Licence.md", "COPYING"] {
-                assert_eq!(check(Some(name), ["README.md", text]), Ok(()), "{name}, {text}");
+                let files = [("README.md", 1), (text, 1)];
+                assert_eq!(check(&[name], files), Ok(()), "{name}, {text}");
             }
         }
     }
 
     #[test]
     fn a_text_without_a_name_is_not_enough() {
-        assert_eq!(check(None, ["LICENSE"]), Err(Lack::Licence));
+        assert_eq!(check(&[], [("LICENSE", 1)]), Err(Lack::Licence));
+    }
+
+    #[test]
+    fn each_of_several_must_be_known() {
+        let several = Value::List(vec!["mit".into(), "apache-2.0".into()]);
+        let metadata = Map::from([("license".to_owned(), several)]);
+        assert_eq!(stated(None, &metadata), ["mit", "apache-2.0"]);
+        assert_eq!(stated(Some("mit"), &metadata), ["mit"]);
+        assert_eq!(check(&stated(None, &metadata), []), Ok(()));
+        let lack = Lack::Text { name: "my own".into() };
+        assert_eq!(check(&["mit", "my own"], []), Err(lack));
     }
 
     #[test]
@@ -100,7 +125,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_panics(text: String) {
-            let _ = check(Some(&text), [text.as_str()]).is_ok();
+            let _ = check(&[&text], [(text.as_str(), 1)]).is_ok();
         }
     }
 }

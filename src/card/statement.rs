@@ -20,7 +20,8 @@ use crate::dag::Cid;
 use crate::limits;
 
 use super::identity::Identity;
-use super::json::{self, Map, Value};
+use super::json::{self, Map};
+use super::license;
 use super::manifest::{self, FileEntry, Manifest, TreeDigests};
 use super::name::{RepoName, Version};
 
@@ -313,11 +314,7 @@ impl Statement {
 /// # Errors
 /// [`Error::Field`] if both are given and differ.
 pub fn license(flag: Option<&str>, metadata: &Map) -> Result<Option<String>, Error> {
-    let stated: Vec<&str> = match metadata.get("license") {
-        Some(Value::List(list)) => list.iter().filter_map(Value::as_text).collect(),
-        Some(value) => value.as_text().into_iter().collect(),
-        None => Vec::new(),
-    };
+    let stated = license::stated(None, metadata);
     match (flag, stated.as_slice()) {
         (None, [one]) => Ok(Some((*one).to_owned())),
         // Several licences without a word on whether all or any of them hold: the metadata says them, the card none.

@@ -99,19 +99,27 @@ pub async fn pin(library: &Library, reference: &str, pinned: bool) -> Result<Sha
 fn check_licenses(library: &Library, held: &[Held]) -> Result<(), Failure> {
     for one in held {
         let card = sign::card_of(library, &one.tree)?;
-        let stated = card.as_ref().and_then(|card| card.statement().license.as_deref());
+        let lacks = |lack: Lack| lacks_license(&name_of(&one.tree), &lack);
+        let Some(card) = &card else { return Err(lacks(Lack::Signature)) };
+        let card = card.statement();
         let files: Result<Vec<TreeFile>, _> = library.store().tree_files(one.id)?.collect();
         let files = files?;
-        license::check(stated, files.iter().map(|file| file.path.as_str()))
-            .map_err(|lack| lacks_license(&name_of(&one.tree), &lack))?;
+        let stated = license::stated(card.license.as_deref(), &card.metadata);
+        license::check(&stated, files.iter().map(|file| (file.path.as_str(), file.size)))
+            .map_err(lacks)?;
     }
     Ok(())
 }
 
 /// Nothing goes to everybody without a licence.
 pub(super) fn lacks_license(name: &str, lack: &Lack) -> Failure {
-    Failure::new(Code::Permission, format!("{name} can't be public: {lack}"))
-        .hint("seed it with --license ID, such as apache-2.0, or put the licence's text into a LICENSE file")
+    let failure = Failure::new(Code::Permission, format!("{name} can't be public: {lack}"));
+    failure.hint(match lack {
+        Lack::Signature => "seed it without --unsigned, and with --license ID",
+        Lack::Licence | Lack::Text { .. } => {
+            "seed it with --license ID, such as apache-2.0, or put the licence's text into a LICENSE file"
+        }
+    })
 }
 
 /// Sets how far what a REF means may go, and tells the DHT.

@@ -23,7 +23,7 @@ use super::{
     Library, Watch, blocking,
     content::{self, Lies},
     import::{self, Index},
-    names,
+    keep, names,
     note::Note,
     place,
     scan::{self, Scan, Selection},
@@ -34,6 +34,7 @@ use crate::{
         Identity, RepoName, TufId, Version,
         content::{Leave, admit},
         index,
+        license::{self, Lack},
         name::suggest,
     },
     config::{Audience, Visibility, allows},
@@ -82,7 +83,7 @@ impl Library {
             }
             Ok(large)
         });
-        let mut cids = super::keep::findable(tree);
+        let mut cids = keep::findable(tree);
         // At most a few: what led to it, noted when it was fetched.
         cids.extend(Note::of(tree).named_by.iter().filter_map(|cid| cid.parse::<Cid>().ok()));
         cids.extend(large.await?);
@@ -181,6 +182,10 @@ impl Import<'_> {
             .trees()?
             .into_iter()
             .find(|(_, tree)| tree.root == root && tree.card.is_none() && tree.location == planned);
+        let visibility = self.visibility(known.as_ref());
+        if license::is_required(visibility) {
+            return Err(keep::lacks_license(self.name.as_str(), &Lack::Signature));
+        }
         let id = known.as_ref().map_or(self.reserved, |(id, _)| *id);
         let (location, files) = self.settle(id, own_folder)?;
         let tree = Tree {
@@ -191,7 +196,7 @@ impl Import<'_> {
             kind: seed.kind.unwrap_or_default(),
             version: None,
             seq: None,
-            visibility: self.visibility(known.as_ref()),
+            visibility,
             pinned: true,
             location,
             owner: self.owner(),

@@ -1,6 +1,6 @@
 //! What goes to everybody says what everybody may do with it: `seed --visibility public` and `share --to public`.
 
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
 
 use crate::common::{Home, files, text};
 
@@ -52,7 +52,15 @@ fn every_version_that_is_shared_needs_one_and_a_name_needs_its_text() {
     files::write(&named.join("LICENSE"), "do what you like");
     let third = home.seed(&named, &[]);
     home.ask(&["share", text(&third, "release"), "--to", "public"]);
+    fs::write(named.join("LICENSE"), "").expect("written");
+    let emptied = home.seed(&named, &["--visibility", "lan"]);
+    home.run(&["share", text(&emptied, "release"), "--to", "public"]).fails(5).says("my-own");
+    let several = model(&home, "several", "---\nlicense: [mit, apache-2.0]\n---\n");
+    home.seed(&several, &["--visibility", "public"]);
     // Nobody stated anything of what nobody signed.
-    let bare = home.seed(&model(&home, "bare", "---\nlicense: mit\n---\n"), &["--unsigned"]);
-    home.run(&["share", text(&bare, "root"), "--to", "public"]).fails(5);
+    let bare = model(&home, "bare", "---\nlicense: mit\n---\n");
+    let path = bare.to_str().expect("UTF-8");
+    home.run(&["seed", path, "--unsigned", "--visibility", "public"]).fails(5).says("unsigned");
+    let bare = home.seed(&bare, &["--unsigned"]);
+    home.run(&["share", text(&bare, "root"), "--to", "public"]).fails(5).says("unsigned");
 }

@@ -1,3 +1,4 @@
+use super::super::json::Value;
 use super::*;
 use crate::card::PublisherId;
 use crate::card::json::{decode, encode};

@@ -101,7 +101,8 @@ impl Import<'_> {
         let license = license(flag, &metadata).map_err(|why| {
             Failure::new(Code::Usage, why.to_string()).hint("give one of both, or make them agree")
         })?;
-        self.check_license(license.as_deref(), head.and_then(|(_, held)| held.as_ref()))?;
+        let licenses = card::license::stated(license.as_deref(), &metadata);
+        self.check_license(&licenses, head.and_then(|(_, held)| held.as_ref()))?;
         let before = head.map(|(card, _)| card);
         let chosen = self.seed.onto.is_some();
         // Who did not choose is told first of what only the index says.
@@ -176,11 +177,11 @@ impl Import<'_> {
     /// What goes to everybody must say what everybody may do with it.
     fn check_license(
         &self,
-        license: Option<&str>,
+        licenses: &[&str],
         before: Option<&(TreeId, Tree)>,
     ) -> Result<(), Failure> {
-        let paths = self.read.files.iter().map(|file| file.path.as_str());
-        match card::license::check(license, paths) {
+        let files = self.read.files.iter().map(|file| (file.path.as_str(), file.size));
+        match card::license::check(licenses, files) {
             Err(lack) if card::license::is_required(self.visibility(before)) => {
                 Err(keep::lacks_license(self.name.as_str(), &lack))
             }
