@@ -1,8 +1,9 @@
 //! The local HTTP endpoint: connections, who may ask, and which part answers.
 //!
 //! Every request passes the [`guard`](super::guard) first, whatever it is for: a page in the user's browser can neither read
-//! nor change anything here. Beyond loopback every request must bear the token as well. A connection is bounded in the time
-//! it may be silent while we wait for it, on its way in and on its way out, and there are so many at a time.
+//! nor change anything here. Beyond loopback every request must bear the token as well, or be sent to the address of an upload,
+//! which bears a proof. A connection is bounded in the time it may be silent while we wait for it, on its way in and on its way
+//! out, and there are so many at a time.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -170,7 +171,10 @@ async fn admit(State(shared): State<Arc<Shared>>, request: Request, next: Next) 
     if let Err(refusal) = guard::admit(host, text("origin"), site, port, hosts) {
         return hub::refused(StatusCode::FORBIDDEN, &refusal.to_string());
     }
-    if !shared.address.ip().is_loopback() && shared.audience(headers) != Audience::Local {
+    // The address of an upload bears a proof of its own, and clients send no token to it.
+    let is_upload = hub::is_upload(request.method(), request.uri().path());
+    let needs_token = !shared.address.ip().is_loopback() && !is_upload;
+    if needs_token && shared.audience(headers) != Audience::Local {
         let why = "beyond loopback every request needs the token: modelswarm token prints it";
         return hub::refused(StatusCode::UNAUTHORIZED, why);
     }

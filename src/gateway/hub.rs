@@ -23,7 +23,7 @@ use std::sync::Arc;
 use axum::{
     body::{Body, to_bytes},
     extract::{Request, State as Extracted},
-    http::{HeaderValue, StatusCode, header, request::Parts},
+    http::{HeaderValue, Method, StatusCode, header, request::Parts},
     response::Response,
 };
 use serde_json::{Value as Json, json};
@@ -45,6 +45,11 @@ use crate::{
 /// An answer that refuses a request before it is looked at.
 pub(super) fn refused(status: StatusCode, why: &str) -> Response {
     Error::new(status, why).response()
+}
+
+/// Whether a request is for the address of an upload, which proves by itself that it may be sent there.
+pub(super) fn is_upload(method: &Method, path: &str) -> bool {
+    matches!(route::parse(method, path), Ok(Route::Upload(_)))
 }
 
 /// Answers a request for anything of the Hub's.
@@ -332,11 +337,13 @@ fn wanted_paths(head: &Parts, body: &[u8]) -> Result<(Vec<String>, bool), Error>
     }
     let form =
         std::str::from_utf8(body).map_err(|_| Error::bad("the list of paths is not UTF-8"))?;
+    // And `expand`.
     let form = route::form(form, limits::HUB_PATHS + 1);
-    if form.overflows() {
+    let paths: Vec<String> = form.all("paths").map(str::to_owned).collect();
+    if form.overflows() || paths.len() > limits::HUB_PATHS {
         return Err(too_many());
     }
-    Ok((form.all("paths").map(str::to_owned).collect(), form.flag("expand")))
+    Ok((paths, form.flag("expand")))
 }
 
 /// A JSON answer.

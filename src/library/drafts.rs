@@ -4,7 +4,7 @@
 //! never announced. Its new files lie below the library's `drafts/`, under their digests (`uploads`), and are indexed there;
 //! files that did not change are those of the state before. When a repo has rested for [`limits::DRAFT_QUIET`], or by
 //! `publish`, the last state is signed as ONE version (`seed::publish`): its files are moved to their place, and every
-//! draft is forgotten with whatever else was uploaded.
+//! draft is forgotten with the files that it alone has. What no commit has named yet stays for a while.
 //!
 //! Invariants: one copy of every byte; what is listed in a draft has the digest that the client named; a commit names the
 //! root of its files, so the signed version has the id of the last draft.
@@ -13,7 +13,7 @@ mod activity;
 mod commit;
 mod uploads;
 
-use std::{fs, io};
+use std::{collections::HashSet, fs, io, time::Instant};
 
 use super::{
     Library, Watch, blocking, names,
@@ -32,7 +32,7 @@ use crate::{
 pub use self::{
     activity::{Activity, Writing, writing},
     commit::{Change, Commit, commit},
-    uploads::{Upload, batch, failed, folder, has, made, make_room, receive},
+    uploads::{Upload, batch, failed, folder, forget_files, has, made, make_room, receive},
 };
 
 /// A repo of the user's own, of one kind.
@@ -144,7 +144,7 @@ pub fn visibility(library: &Library, own: &Own) -> Result<Visibility, Failure> {
     Ok(said.unwrap_or(library.inner.config.seed.visibility))
 }
 
-/// What was said of a repo when it was made.
+/// What was said of a repo when it was made: it stands until the first version is signed.
 const VISIBILITY: &str = "visibility.json";
 
 /// Makes a repo; false if it was there. `private`: how far it may go, if that was said.
@@ -163,17 +163,15 @@ pub fn create(library: &Library, own: &Own, private: Option<bool>) -> Result<boo
         ));
     }
     let folder = folder(library, own);
-    if !versions.is_empty() || folder.exists() {
+    let path = folder.join(VISIBILITY);
+    if !versions.is_empty() || path.exists() || !drafts(library, own)?.is_empty() {
         return Ok(false);
     }
     fs::create_dir_all(&folder).map_err(|why| failed(&folder, &why))?;
-    if let Some(private) = private {
-        let default = library.inner.config.seed.visibility;
-        let visibility = if private { Visibility::Private } else { default };
-        let text = serde_json::to_string(&visibility).expect("a word");
-        let path = folder.join(VISIBILITY);
-        fs::write(&path, text).map_err(|why| failed(&path, &why))?;
-    }
+    let default = library.inner.config.seed.visibility;
+    let visibility = if private == Some(true) { Visibility::Private } else { default };
+    let text = serde_json::to_string(&visibility).expect("a word");
+    fs::write(&path, text).map_err(|why| failed(&path, &why))?;
     Ok(true)
 }
 
@@ -185,7 +183,7 @@ pub(super) fn made_at(library: &Library, own: &Own) -> Result<Option<String>, Fa
     if !seed::versions(library, &own.name)?.is_empty() || !drafts(library, own)?.is_empty() {
         return Ok(None);
     }
-    let made = fs::metadata(folder(library, own)).and_then(|folder| folder.modified());
+    let made = fs::metadata(folder(library, own).join(VISIBILITY)).and_then(|it| it.modified());
     Ok(made.ok().and_then(rfc3339))
 }
 
@@ -209,8 +207,13 @@ pub async fn publish(library: &Library, own: &Own, watch: Watch) -> Result<Seede
             let Some(last) = drafts.last() else {
                 return seed::last(&library, &own.name)?.ok_or_else(|| nothing(&own));
             };
+            let listed = named(&library, &drafts);
             let signed = seed::publish(&library, &own, last, published, &watch)?;
             forget(&library, &own, &drafts);
+            forget_files(&library, &own, &Vec::from_iter(listed));
+            if library.inner.activity.is_still(&own) {
+                uploads::tidy(&library, &own);
+            }
             Ok(signed)
         };
         blocking(work).await?
@@ -250,49 +253,73 @@ fn nothing(own: &Own) -> Failure {
     .hint("modelswarm ls shows what is here; modelswarm seed FOLDER publishes a folder")
 }
 
-/// Forgets what was uploaded for a repo and is not signed.
+/// Forgets whatever was uploaded for a repo and is not signed.
 ///
 /// # Errors
-/// As the store fails.
+/// As the store and the disk fail.
 pub fn abandon(library: &Library, own: &Own) -> Result<(), Failure> {
     forget(library, own, &drafts(library, own)?);
     library.inner.activity.published(own);
-    Ok(())
+    let folder = folder(library, own);
+    match fs::remove_dir_all(&folder) {
+        Err(why) if why.kind() != io::ErrorKind::NotFound => Err(failed(&folder, &why)),
+        _ => Ok(()),
+    }
 }
 
-/// What stays behind is no harm: it is forgotten with the next.
+/// The digests of all files of these states.
+fn named(library: &Library, drafts: &[Draft]) -> HashSet<[u8; 32]> {
+    let lists = drafts.iter().filter_map(|draft| manifest(library, draft).ok());
+    lists.flat_map(Manifest::into_files).map(|file| file.sha256).collect()
+}
+
+/// Forgets states and what was said of the repo. What stays behind is no harm.
 fn forget(library: &Library, own: &Own, drafts: &[Draft]) {
+    let folder = folder(library, own);
+    let lists = drafts.iter().map(|draft| uploads::list(library, own, &draft.held.tree.root));
     for draft in drafts {
         if let Err(why) = library.store().remove_tree(draft.held.id) {
             tracing::warn!(repo = %own.name, %why, "a draft stays in the library");
         }
     }
-    let folder = folder(library, own);
-    match fs::remove_dir_all(&folder) {
-        Err(why) if why.kind() != io::ErrorKind::NotFound => {
-            tracing::warn!(folder = %folder.display(), %why, "uploads stay behind");
-        }
-        _ => {}
+    for path in lists.chain([folder.join(VISIBILITY)]) {
+        uploads::remove(&path);
     }
 }
 
 /// Signs what has rested, until dropped.
 pub async fn tend(library: &Library) {
+    let waiting = {
+        let library = library.clone();
+        let look = move || {
+            uploads::forget_unfinished(&library);
+            all(&library)
+        };
+        blocking(look).await
+    };
     if !library.inner.config.gateway.publish_key || library.inner.publishing.key.is_none() {
         return;
     }
-    let waiting = {
-        let library = library.clone();
-        blocking(move || all(&library)).await
-    };
     // What an earlier daemon left unsigned rests from now on.
     for draft in waiting.unwrap_or_default() {
         if let Ok(name) = parse(&draft.note.name) {
             library.inner.activity.committed(&Own { kind: draft.held.tree.kind, name });
         }
     }
+    let mut swept = Instant::now();
     loop {
         tokio::time::sleep(limits::DRAFT_PAUSE).await;
+        if swept.elapsed() >= limits::UPLOAD_SWEEP {
+            swept = Instant::now();
+            let library = library.clone();
+            let sweep = move || {
+                sweep(&library);
+                Ok(())
+            };
+            if let Err(failure) = blocking(sweep).await {
+                tracing::warn!(%failure, "what was uploaded and never committed stays");
+            }
+        }
         for own in library.inner.activity.rested(limits::DRAFT_QUIET) {
             let (events, _unread) = tokio::sync::mpsc::channel(limits::EVENTS_QUEUED);
             match publish(library, &own, Watch::new(events)).await {
@@ -305,6 +332,19 @@ pub async fn tend(library: &Library) {
                     tracing::error!(repo = %own.name, %failure, "what was uploaded is not published");
                 }
             }
+        }
+    }
+}
+
+/// Drops what was uploaded and never committed.
+fn sweep(library: &Library) {
+    for own in uploads::repos(library) {
+        match drafts(library, &own) {
+            Ok(drafts) if library.inner.activity.is_still(&own) => {
+                uploads::forget_old(library, &own, &named(library, &drafts));
+            }
+            Ok(_) => {}
+            Err(failure) => tracing::warn!(repo = %own.name, %failure, "its drafts are not known"),
         }
     }
 }

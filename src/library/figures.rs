@@ -51,7 +51,7 @@ pub fn figures(library: &Library) -> Result<Figures, Failure> {
     for (id, tree) in trees {
         refuted.extend(statements::refuted(&tree));
         unchecked += u64::from(statements::is_due(&tree));
-        for file in held.tree_files(id)? {
+        for file in held.files_if_any(id)?.into_iter().flatten() {
             let file = file?;
             if changed.len() >= limits::CHANGED_FILES_LISTED {
                 break;

@@ -310,7 +310,7 @@ async fn look(library: &Library, sought: &Sought) -> Result<(), Failure> {
             Code::NotFound,
             format!("{publisher} is nobody you trust, and gateway.fetch is trusted"),
         )
-        .hint("modelswarm trust add ALIAS PUBLISHER, or gateway.fetch = \"any\""));
+        .hint(format!("modelswarm trust add ALIAS {publisher}, or gateway.fetch = \"any\"")));
     }
     let reference = match revision {
         Revision::Head => format!("{publisher}/{name}"),
@@ -435,7 +435,10 @@ fn missing(library: &Library, sought: &Sought, looked: Result<(), Failure>) -> M
         }
         Ok(_) => match looked {
             Ok(()) => Miss::Repo(format!("there is no {id}")),
-            Err(failure) if failure.code == Code::NotFound => Miss::Repo(failure.message),
+            Err(Failure { code: Code::NotFound, message, hint }) => {
+                let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+                Miss::Repo(format!("{message}{hint}"))
+            }
             Err(failure) => Miss::Failed(failure),
         },
         Err(failure) => Miss::Failed(failure),

@@ -189,7 +189,11 @@ pub fn gc(library: &Library, watch: &Watch) -> Result<Collected, Failure> {
 pub(super) fn name_of(tree: &Tree) -> String {
     match &tree.repo {
         Some(repo) => repo.name.clone(),
-        None => Note::of(tree).name.unwrap_or_else(|| tree.root.to_string()),
+        None => {
+            let note = Note::of(tree);
+            let draft = note.draft.map(|draft| draft.name);
+            note.name.or(draft).unwrap_or_else(|| tree.root.to_string())
+        }
     }
 }
 

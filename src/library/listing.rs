@@ -13,7 +13,7 @@ use super::{
 use crate::{
     card::{CommitId, statement::Status},
     rpc::{Failure, FileLine, RepoLine, Repos, Shown},
-    store::{Look, Tree, TreeFile, TreeId, TreeState},
+    store::{Look, Tree, TreeFile, TreeFiles, TreeState},
 };
 
 /// All versions in the library.
@@ -25,7 +25,8 @@ pub fn list(library: &Library) -> Result<Repos, Failure> {
     let trees = library.store().trees()?;
     let words = Words::of(library, trees.iter().map(|(_, tree)| tree))?;
     for (id, tree) in &trees {
-        repos.push(line(library, *id, tree, words.on(tree))?);
+        let Some(files) = library.store().files_if_any(*id)? else { continue };
+        repos.push(line(library, files, tree, words.on(tree))?);
     }
     repos.sort_by(|a, b| (&a.name, &a.version).cmp(&(&b.name, &b.version)));
     Ok(Repos { repos })
@@ -45,7 +46,7 @@ pub fn show(library: &Library, reference: &str) -> Result<Shown, Failure> {
     let card = sign::card_of(library, &tree)?;
     let provenance = sign::provenance(library, card.as_ref(), false)?;
     Ok(Shown {
-        repo: line(library, id, &tree, provenance.stated)?,
+        repo: line(library, library.store().tree_files(id)?, &tree, provenance.stated)?,
         card: tree.card.map(|card| card.to_string()),
         commit: CommitId::of(&tree.root).to_string(),
         provenance,
@@ -58,23 +59,25 @@ pub fn show(library: &Library, reference: &str) -> Result<Shown, Failure> {
 
 fn line(
     library: &Library,
-    id: TreeId,
+    listed: TreeFiles,
     tree: &Tree,
     stated: Option<Status>,
 ) -> Result<RepoLine, Failure> {
     let (mut files, mut bytes) = (0, 0);
     let mut worst = None;
-    for file in library.store().tree_files(id)? {
+    for file in listed {
         let file = file?;
         files += 1;
         bytes += file.size;
         worst = worst.max(problem(library, &file)?);
     }
+    let note = Note::of(tree);
     let state = match (tree.state, worst) {
+        _ if note.draft.is_some() => "draft",
         (TreeState::Arriving, _) => "arriving",
         (TreeState::Whole, Some(Problem::Missing)) => "missing",
         (TreeState::Whole, Some(Problem::Changed)) => "changed",
-        (TreeState::Whole, None) if Note::of(tree).partial => "partial",
+        (TreeState::Whole, None) if note.partial => "partial",
         (TreeState::Whole, None) => "whole",
     };
     Ok(RepoLine {

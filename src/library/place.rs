@@ -28,7 +28,12 @@ pub(super) fn version_folder(
 
 /// Where what is uploaded for a repo lies until it is signed: `drafts/models/<name>`.
 pub(super) fn draft_folder(library: &Path, kind: Kind, name: &RepoName) -> PathBuf {
-    library.join("drafts").join(kind_folder(kind)).join(name.as_str())
+    drafts_folder(library, kind).join(name.as_str())
+}
+
+/// Where the drafts of all repos of a kind lie.
+pub(super) fn drafts_folder(library: &Path, kind: Kind) -> PathBuf {
+    library.join("drafts").join(kind_folder(kind))
 }
 
 fn kind_folder(kind: Kind) -> &'static str {

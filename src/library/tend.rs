@@ -53,7 +53,7 @@ fn restless(store: &Store, tried: &[FileId], since: SystemTime) -> Result<Vec<Fi
     let mut files: Vec<FileId> =
         store.suspects().into_iter().map(|(id, _)| id).filter(|id| !tried.contains(id)).collect();
     for (id, _) in store.trees()?.into_iter().filter(|(_, tree)| tree.created_at >= since) {
-        for file in store.tree_files(id)? {
+        for file in store.files_if_any(id)?.into_iter().flatten() {
             let Some(id) = file?.file else { continue };
             if files.len() >= limits::TEND_FILES {
                 return Ok(files);
@@ -88,7 +88,7 @@ async fn go_round(library: &Library, round: &mut VecDeque<FileId>) {
 fn all_files(store: &Store) -> Result<VecDeque<FileId>, Failure> {
     let mut files = VecDeque::new();
     for (id, _) in store.trees()? {
-        for file in store.tree_files(id)? {
+        for file in store.files_if_any(id)?.into_iter().flatten() {
             files.extend(file?.file);
         }
     }

@@ -94,6 +94,13 @@ pub const INLINE_FILE: u64 = MIB as u64;
 /// Bytes of the largest file that is taken in.
 pub const UPLOAD_MAX: u64 = 1 << 40;
 
+/// How long what was uploaded and never committed stays after the last write to its repo: large folders are sent for hours, with
+/// one commit at the end, and a client that broke off is started again.
+pub const UPLOAD_KEPT: Duration = Duration::from_secs(3600);
+
+/// How often what was uploaded and never committed is looked for.
+pub const UPLOAD_SWEEP: Duration = Duration::from_secs(600);
+
 /// How long a client may send nothing of a body.
 pub const UPLOAD_STALL: Duration = Duration::from_secs(60);
 

@@ -240,7 +240,7 @@ pub struct RepoLine {
     pub root: String,
     /// How far it may go.
     pub visibility: Visibility,
-    /// `whole`, `arriving`, `partial`, `changed` or `missing`.
+    /// `whole`, `draft` (uploaded and not signed yet), `arriving`, `partial`, `changed` or `missing`.
     pub state: String,
     /// Whether gc keeps it.
     pub pinned: bool,

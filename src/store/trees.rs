@@ -238,8 +238,16 @@ impl Store {
     /// # Errors
     /// [`Error::UnknownTree`], and what the index says.
     pub fn tree_files(&self, id: TreeId) -> Result<TreeFiles, Error> {
-        let stored = self.stored_tree(id)?.ok_or(Error::UnknownTree(id))?;
-        Ok(TreeFiles { store: self.clone(), id, list: stored.list, next: 0, page: Vec::new() })
+        self.files_if_any(id)?.ok_or(Error::UnknownTree(id))
+    }
+
+    /// As [`Self::tree_files`], of a tree that may have been removed since its id was listed.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub fn files_if_any(&self, id: TreeId) -> Result<Option<TreeFiles>, Error> {
+        let files = |list| TreeFiles { store: self.clone(), id, list, next: 0, page: Vec::new() };
+        Ok(self.stored_tree(id)?.map(|stored| files(stored.list)))
     }
 
     /// Sets how far a tree may go, durably.

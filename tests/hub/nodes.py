@@ -73,9 +73,10 @@ class Node:
     """A home, and its daemon once it is started."""
 
     def __init__(self, name: str, *settings: str) -> None:
-        self.folder = SCRATCH / name
+        # Tests in several files may call theirs the same.
+        self.folder = Path(tempfile.mkdtemp(dir=SCRATCH)) / name
         self.home = self.folder / "home"
-        self.home.parent.mkdir()
+        self.folder.mkdir()
         self.settings = [option for setting in settings for option in ("--set", setting)]
         self.daemon: subprocess.Popen | None = None
 

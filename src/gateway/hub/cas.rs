@@ -145,7 +145,7 @@ fn make(library: &Library, own: &Own, folder: PathBuf, shard: &[u8]) -> Result<(
             return Err(failure);
         }
         assembled.map_err(refused)?;
-        let sha256 = upload.finish(file.sha256.map(|sha256| (sha256, size)))?;
+        let (sha256, _) = upload.finish(file.sha256.map(|sha256| (sha256, size)))?;
         drafts::made(&folder, &sha256)?;
     }
     Ok(())

@@ -66,6 +66,14 @@ impl Error {
         self
     }
 
+    /// Of a commit nothing is refused but one that follows on an older state.
+    pub(super) fn of_commit(failure: Failure) -> Self {
+        match failure.code {
+            Code::Refused => Self::new(StatusCode::PRECONDITION_FAILED, failure.message),
+            _ => failure.into(),
+        }
+    }
+
     pub(super) fn response(&self) -> Response {
         let body = json!({ "error": self.message }).to_string();
         let mut response = Response::new(Body::from(body));

@@ -10,7 +10,7 @@ use rand::{RngExt as _, distr::Alphanumeric};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use super::{Asked, Error, answer_json, route, write};
+use super::{super::guard, Asked, Error, answer_json, route, write};
 use crate::{
     card::json::hex,
     dag::block::sha256,
@@ -94,7 +94,7 @@ impl Asked<'_> {
         (oid, size, proof): (&str, u64, &str),
         body: Body,
     ) -> Result<Response, Error> {
-        if self.proof(own, batch, &format!("{oid} {size}")) != proof {
+        if !guard::same(&self.proof(own, batch, &format!("{oid} {size}")), proof) {
             return Err(Error::new(StatusCode::FORBIDDEN, "this address was not made here"));
         }
         let expected = (write::parse_oid(oid)?, size);

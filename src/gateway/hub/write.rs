@@ -21,7 +21,7 @@ use crate::{
         hub::{self, RepoId},
     },
     limits,
-    rpc::{Code, Kind},
+    rpc::Kind,
 };
 
 /// Commits whose lines are read at a time.
@@ -236,14 +236,22 @@ impl Asked<'_> {
         }
         let _writing = drafts::writing(self.library, &own);
         let _place = COMMITS.acquire().await;
-        let commit = self.read_commit(&own, body).await?;
-        let made = drafts::commit(self.library, &own, commit).await.map_err(|failure| {
-            // Of a commit nothing else is refused so.
-            match failure.code {
-                Code::Refused => Error::new(StatusCode::PRECONDITION_FAILED, failure.message),
-                _ => failure.into(),
+        let mut inline = Vec::new();
+        let made = match self.read_commit(&own, body, &mut inline).await {
+            Ok(commit) => {
+                drafts::commit(self.library, &own, commit).await.map_err(Error::of_commit)
             }
-        })?;
+            Err(error) => Err(error),
+        };
+        if made.is_err() {
+            let (library, own) = (self.library.clone(), own.clone());
+            let forget = move || {
+                drafts::forget_files(&library, &own, &inline);
+                Ok(())
+            };
+            blocking(forget).await?;
+        }
+        let made = made?;
         Ok(answer_json(&json!({
             "success": true,
             "commitOid": made.to_string(),
@@ -252,7 +260,13 @@ impl Asked<'_> {
         })))
     }
 
-    async fn read_commit(&self, own: &Own, body: Body) -> Result<Commit, Error> {
+    /// `inline`: gets the files that came with it and were not here.
+    async fn read_commit(
+        &self,
+        own: &Own,
+        body: Body,
+        inline: &mut Vec<[u8; 32]>,
+    ) -> Result<Commit, Error> {
         let mut commit = Commit { title: String::new(), parent: None, changes: Vec::new() };
         let mut lines = Lines { body, buffer: Vec::new() };
         while let Some(line) = lines.next().await? {
@@ -281,12 +295,16 @@ impl Asked<'_> {
                         Some(other) => return Err(Error::bad(format!("{other} is no encoding"))),
                     };
                     let (library, own) = (self.library.clone(), own.clone());
-                    let sha256 = blocking(move || {
+                    let taken = blocking(move || {
                         let mut upload = drafts::receive(&library, &own, bytes.len() as u64)?;
                         upload.write(&bytes)?;
                         upload.finish(None)
                     });
-                    Change::Put { path, sha256: sha256.await? }
+                    let (sha256, is_new) = taken.await?;
+                    if is_new {
+                        inline.push(sha256);
+                    }
+                    Change::Put { path, sha256 }
                 }
                 Line::LfsFile { path, oid } => Change::Put { path, sha256: parse_oid(&oid)? },
                 Line::DeletedFile { path } => Change::Delete { path },

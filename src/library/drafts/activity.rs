@@ -41,6 +41,11 @@ impl Activity {
         rested.map(|(own, _)| own.clone()).collect()
     }
 
+    /// Whether nobody writes to this repo now.
+    pub(super) fn is_still(&self, own: &Own) -> bool {
+        self.all().get(own).is_none_or(|writes| writes.under_way == 0)
+    }
+
     fn change(&self, own: &Own, change: impl FnOnce(&mut Writes)) {
         let mut all = self.all();
         let new = || Writes { under_way: 0, last: Instant::now(), waits: false };

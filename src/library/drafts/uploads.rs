@@ -1,13 +1,19 @@
 //! What is uploaded for a repo, until a commit names it: files under their sha256, and the pieces they come in.
 //!
 //! A file is written under a name of its own and gets the name of its digest when all of it is here and has that digest.
-//! Nothing here is listed anywhere: what no commit names goes with the drafts.
+//! Nothing here is listed anywhere. What a state named goes when the repo is signed, what none names when nobody has written
+//! to the repo for [`limits::UPLOAD_KEPT`]: a client may have sent it for a commit that is still to come.
 
 use std::{
+    collections::HashSet,
     fs::{self, File},
     io::{self, Write as _},
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::SystemTime,
 };
 
 use sha2::{Digest as _, Sha256};
@@ -18,7 +24,7 @@ use crate::{
     dag::Cid,
     library::{Library, files, place},
     limits,
-    rpc::{Code, Failure},
+    rpc::{Code, Failure, Kind},
     store,
 };
 
@@ -42,6 +48,9 @@ pub fn has(library: &Library, own: &Own, sha256: &[u8; 32]) -> bool {
     object(library, own, sha256).is_file()
 }
 
+/// What the files on their way in are called by in this run of the daemon.
+static RUN: LazyLock<String> = LazyLock::new(|| format!("{:016x}-", rand::random::<u64>()));
+
 /// A file on its way in. Dropped before its end it leaves nothing.
 #[derive(Debug)]
 pub struct Upload {
@@ -64,8 +73,7 @@ pub fn receive(library: &Library, own: &Own, size: u64) -> Result<Upload, Failur
     let (incoming, place) = (folder.join("incoming"), folder.join("files"));
     fs::create_dir_all(&place).map_err(|why| failed(&place, &why))?;
     make_room(library, &incoming, size)?;
-    // A number may have been used by a daemon that was killed, whose file nobody needs.
-    let path = incoming.join(number.to_string());
+    let path = incoming.join(format!("{}{number}", *RUN));
     let file = File::create(&path).map_err(|why| failed(&path, &why))?;
     Ok(Upload { place, path, file, hasher: Sha256::new(), size: 0, done: false })
 }
@@ -104,11 +112,15 @@ impl Upload {
         self.file.write_all(bytes).map_err(|why| failed(&self.path, &why))
     }
 
-    /// All of it is here: the digest, under which it is kept. `expected`: digest and size that the client announced.
+    /// All of it is here: the digest, under which it is kept, and whether it was not here before. `expected`: digest and size
+    /// that the client announced.
     ///
     /// # Errors
     /// Usage (2) for another digest or size than expected: nothing is kept then; as the disk fails.
-    pub fn finish(mut self, expected: Option<([u8; 32], u64)>) -> Result<[u8; 32], Failure> {
+    pub fn finish(
+        mut self,
+        expected: Option<([u8; 32], u64)>,
+    ) -> Result<([u8; 32], bool), Failure> {
         let sha256: [u8; 32] = self.hasher.finalize_reset().into();
         if let Some((stated, size)) = expected
             && (stated, size) != (sha256, self.size)
@@ -125,18 +137,17 @@ impl Upload {
         }
         let place = self.place.join(hex(&sha256));
         self.file.sync_data().map_err(|why| failed(&self.path, &why))?;
+        let is_new = !place.exists();
         fs::rename(&self.path, &place).map_err(|why| failed(&place, &why))?;
         self.done = true;
-        Ok(sha256)
+        Ok((sha256, is_new))
     }
 }
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        if !self.done
-            && let Err(why) = fs::remove_file(&self.path)
-        {
-            tracing::warn!(path = %self.path.display(), %why, "an upload that failed stays behind");
+        if !self.done {
+            remove(&self.path);
         }
     }
 }
@@ -166,6 +177,84 @@ pub(super) fn forget_batches(library: &Library, own: &Own, files: &[[u8; 32]]) {
         {
             tracing::warn!(folder = %path.display(), %why, "pieces of uploads stay behind");
         }
+    }
+}
+
+/// Drops files that no commit will name.
+pub fn forget_files(library: &Library, own: &Own, files: &[[u8; 32]]) {
+    for sha256 in files {
+        remove(&object(library, own, sha256));
+    }
+}
+
+/// Drops what an earlier daemon was taking in when it ended.
+pub(super) fn forget_unfinished(library: &Library) {
+    for own in repos(library) {
+        for path in files_in(&folder(library, &own).join("incoming")) {
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+            if !name.is_some_and(|name| name.starts_with(&*RUN)) {
+                remove(&path);
+            }
+        }
+    }
+}
+
+/// Drops the files that no state names, and all pieces, of a repo to which nothing was written for so long; `named`: the
+/// digests that states name.
+pub(super) fn forget_old(library: &Library, own: &Own, named: &HashSet<[u8; 32]>) {
+    let folder = folder(library, own);
+    let batches = fs::read_dir(folder.join("pieces")).into_iter().flatten().flatten();
+    let pieces: Vec<PathBuf> = batches.flat_map(|batch| files_in(&batch.path())).collect();
+    let files = files_in(&folder.join("files"));
+    let is_recent = |path: &PathBuf| {
+        let written = fs::metadata(path).and_then(|it| it.modified()).unwrap_or(SystemTime::now());
+        written.elapsed().is_ok_and(|age| age < limits::UPLOAD_KEPT)
+    };
+    if files.iter().chain(&pieces).any(is_recent) {
+        return;
+    }
+    let named: HashSet<PathBuf> = named.iter().map(|file| object(library, own, file)).collect();
+    files.iter().filter(|file| !named.contains(*file)).chain(&pieces).for_each(|path| remove(path));
+    tidy(library, own);
+}
+
+/// Removes the folders of a repo that are empty.
+pub(super) fn tidy(library: &Library, own: &Own) {
+    let folder = folder(library, own);
+    let batches = fs::read_dir(folder.join("pieces")).into_iter().flatten().flatten();
+    let inner = ["pieces", "incoming", "files"].map(|name| folder.join(name));
+    for path in batches.map(|batch| batch.path()).chain(inner).chain([folder]) {
+        // One that holds something stays, which is what is meant.
+        let _ = fs::remove_dir(path);
+    }
+}
+
+/// The repos for which anything lies here.
+pub(super) fn repos(library: &Library) -> Vec<Own> {
+    let mut repos = Vec::new();
+    for kind in [Kind::Model, Kind::Dataset] {
+        let folder = place::drafts_folder(&library.inner.home.library(), kind);
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            if let Some(Ok(name)) = entry.file_name().to_str().map(str::parse) {
+                repos.push(Own { kind, name });
+            }
+        }
+    }
+    repos
+}
+
+fn files_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.is_file()).collect()
+}
+
+/// Removes a file, if it is there.
+pub(super) fn remove(path: &Path) {
+    match fs::remove_file(path) {
+        Err(why) if why.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(path = %path.display(), %why, "what was uploaded stays behind");
+        }
+        _ => {}
     }
 }
 
