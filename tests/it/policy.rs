@@ -14,8 +14,12 @@ struct Lab {
 
 impl Lab {
     fn new() -> Self {
+        Self::with(1)
+    }
+
+    fn with(seed: u64) -> Self {
         let home = Home::new();
-        let model = home.model("tiny", 1);
+        let model = home.model("tiny", seed);
         let daemon = home.daemon(&[]);
         let seeded = home.seed(&model, &[]);
         Self { _home: home, daemon, seeded }
@@ -51,6 +55,26 @@ fn without_rules_strangers_and_unsigned_content_are_taken_and_the_reasons_say_so
             .any(|reason| reason["rule"] == "unsigned")
     );
     other.run(&["trust", "why", "nothing"]).fails(3);
+}
+
+#[test]
+fn a_name_that_another_key_used_before_is_said_loudly() {
+    let (lab, other) = (Lab::new(), Lab::with(2));
+    let home = Home::new();
+    let first = lab.get(&home, "release");
+    assert!(!first.stderr.contains("ANOTHER PUBLISHER"), "{first:?}");
+    first.ok();
+    let second = other.get(&home, "release");
+    let said =
+        ["ANOTHER PUBLISHER", text(&lab.seeded, "publisher"), text(&other.seeded, "publisher")];
+    assert!(said.iter().all(|said| second.stderr.contains(said)), "{second:?}");
+    second.ok();
+    // Neither takes the other's name.
+    home.run(&["show", "tiny"]).fails(2);
+    let of = |lab: &Lab| {
+        home.ask(&["show", &format!("{}/tiny", text(&lab.seeded, "publisher"))])["root"].clone()
+    };
+    assert_eq!([of(&lab), of(&other)], [lab.seeded["root"].clone(), other.seeded["root"].clone()]);
 }
 
 #[test]

@@ -15,6 +15,11 @@
 //! | terminal | what controls or reverses text is escaped |
 //! | code in models | judged by content before the bulk |
 //! | lineage | only cards that are here and verified are called so |
+//! | name squatting | a name belongs to its key; the same name by another key is said loudly and takes no place |
+//! | stolen key | what a lab's newest root drops signs nothing that is taken |
+//! | keyid tricks | the one form of a bundle has the signer's own id |
+//! | endorsement spam | of strangers few are kept and none passed on |
+//! | malicious README | served as no page; what it would do to a terminal is escaped |
 //! | others' signatures | refused unless they hold for every file; they change nothing of whose it is |
 
 use std::{fs, path::Path};
@@ -190,6 +195,53 @@ const TESTS: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        "name squatting",
+        &[
+            ("tests/it/policy.rs", "a_name_that_another_key_used_before_is_said_loudly"),
+            (
+                "src/card/trust/tests.rs",
+                "an_alias_means_one_publisher_and_a_publisher_has_one_alias",
+            ),
+        ],
+    ),
+    (
+        "stolen key",
+        &[
+            ("tests/it/labs.rs", "a_thief_of_a_dropped_card_key_signs_nothing_that_is_taken"),
+            (
+                "tests/it/labs.rs",
+                "a_lab_keeps_its_name_when_its_keys_change_and_a_thief_of_an_old_one_does_not_get_it",
+            ),
+        ],
+    ),
+    (
+        "keyid tricks",
+        &[
+            ("src/card/envelope/tests.rs", "a_bundle_in_any_other_form_is_refused"),
+            ("src/card/claim/tests.rs", "a_bundle_in_another_form_or_of_another_key_is_refused"),
+        ],
+    ),
+    (
+        "endorsement spam",
+        &[
+            (
+                "tests/it/claims.rs",
+                "of_endorsers_whom_nobody_knows_few_are_kept_and_none_passed_on",
+            ),
+            (
+                "src/library/claims/kept.rs",
+                "strangers_take_no_room_from_those_whom_the_user_knows_nor_these_from_the_user",
+            ),
+        ],
+    ),
+    (
+        "malicious README",
+        &[
+            ("tests/hub/safety.py", "test_no_file_is_one_that_a_browser_runs"),
+            ("src/dag/name.rs", "no_error_carries_a_character_that_acts_on_a_terminal"),
+        ],
+    ),
+    (
         "others' signatures",
         &[
             (
@@ -219,6 +271,10 @@ fn every_threat_has_its_tests() {
         assert!(!tests.is_empty(), "{threat}");
         for (file, test) in *tests {
             let text = fs::read_to_string(top.join(file)).expect(file);
+            if file.ends_with(".py") {
+                assert!(text.contains(&format!("def {test}(")), "{threat}: {file} has no {test}");
+                continue;
+            }
             // Behind the attribute of a test, or inside of one with properties.
             let place = text.find(&format!("fn {test}("));
             let place = place.unwrap_or_else(|| panic!("{threat}: {file} has no {test}"));
