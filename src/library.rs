@@ -114,6 +114,7 @@ struct Inner {
     activity: drafts::Activity,
     /// What the gateway's clients had looked for.
     seen: hub::Seen<()>,
+    reads: hub::Reads,
     /// Publishers' indexes that were read for their lists.
     indexes: hub::Seen<Option<Arc<Index>>>,
     /// What they read.
@@ -169,6 +170,7 @@ impl Library {
                 fetches: Fetches::default(),
                 activity: drafts::Activity::default(),
                 seen: hub::Seen::default(),
+                reads: hub::Reads::default(),
                 indexes: hub::Seen::default(),
                 versions: hub::Versions::default(),
                 noting: Mutex::default(),

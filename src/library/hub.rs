@@ -10,6 +10,7 @@
 
 mod bytes;
 mod lists;
+mod room;
 mod seen;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -38,11 +39,11 @@ use crate::{
     store::TreeState,
 };
 
-pub(super) use self::seen::Seen;
 pub use self::{
     bytes::{Body, body},
     lists::{Listing, Past, history, list, tags},
 };
+pub(super) use self::{room::Reads, seen::Seen};
 
 /// A repo, as a client writes it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

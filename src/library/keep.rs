@@ -27,6 +27,16 @@ pub async fn remove(library: &Library, reference: &str, watch: &Watch) -> Result
         let (library, reference) = (library.clone(), reference.to_owned());
         blocking(move || refs::versions(&library, &reference)).await?
     };
+    let removed = forget(library, held).await?;
+    names::publish_after(library, Some(watch)).await;
+    Ok(removed)
+}
+
+/// Forgets these versions, and tells the DHT.
+///
+/// # Errors
+/// As the store fails.
+pub(super) async fn forget(library: &Library, held: Vec<Held>) -> Result<Removed, Failure> {
     for one in &held {
         library.inner.fetches.stop(&one.tree.root).await;
     }
@@ -69,7 +79,6 @@ pub async fn remove(library: &Library, reference: &str, watch: &Watch) -> Result
     if let Some(network) = &library.inner.network {
         network.withdraw(cids).await?;
     }
-    names::publish_after(library, Some(watch)).await;
     Ok(removed)
 }
 

@@ -52,6 +52,9 @@ pub const HUB_VERSIONS: usize = 32;
 /// Bytes of the largest repo that is fetched because a client reads it: above the largest open weights of today.
 pub const HUB_REPO_MAX: u64 = 2 << 40;
 
+/// Roots of which it is remembered when they were read last: what is forgotten only makes way sooner.
+pub const HUB_READS: usize = 4096;
+
 /// Bytes that stay free on the disk when a client's reading fetches.
 pub const HUB_RESERVE: u64 = 1 << 30;
 

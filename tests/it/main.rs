@@ -24,6 +24,7 @@ mod origins;
 mod policy;
 mod rates;
 mod real_model;
+mod room;
 mod round_trips;
 mod share;
 mod shared_bytes;

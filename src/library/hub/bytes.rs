@@ -10,20 +10,22 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
-use super::State;
+use super::{
+    State,
+    room::{self, Reading},
+};
 use crate::{
     card::{
         content::{Examination, Leave, Pieces, admit, examine},
         manifest::FileEntry,
     },
     library::{
-        Library, Watch, blocking, content,
+        Library, Watch, content,
         read::{self, Chunks, File},
         trust,
     },
     limits,
     rpc::{Cat, Code, Failure},
-    store,
 };
 
 /// A stretch of a file, on its way out.
@@ -32,6 +34,7 @@ pub struct Body {
     chunks: Chunks,
     /// What its end is compared with.
     stated: Option<Stated>,
+    _reading: Reading,
 }
 
 #[derive(Debug)]
@@ -53,6 +56,7 @@ pub async fn body(
     entry: &FileEntry,
     range: Range<u64>,
 ) -> Result<Body, Failure> {
+    let reading = Reading::begin(library, state.version.root());
     let file = if state.whole || state.files <= limits::HUB_TREE_FILES {
         let card = state.version.card().cloned();
         let timeout = limits::HUB_BODY.as_secs();
@@ -67,7 +71,7 @@ pub async fn body(
     if !state.whole {
         let what = format!("content of {}:{}", state.version.root(), entry.path);
         library.inner.seen.once(what, || look(library, state, &file, entry)).await?;
-        spare_the_disk(library, range.end - range.start).await?;
+        room::make(library, range.end - range.start).await?;
     }
     let whole = range == (0..entry.size);
     let stated = (whole && !state.compared).then(|| Stated {
@@ -76,7 +80,7 @@ pub async fn body(
         hasher: Sha256::new(),
         sha256: entry.sha256,
     });
-    Ok(Body { chunks: file.read(range), stated })
+    Ok(Body { chunks: file.read(range), stated, _reading: reading })
 }
 
 /// A file of a tree of so many files that it would take long to look at them all.
@@ -167,19 +171,4 @@ async fn look(
             "it is let in from publishers that you trust (modelswarm trust add), or by hand: modelswarm get --allow-code",
         )
     })
-}
-
-/// Refuses to fetch what would not leave the reserve free.
-async fn spare_the_disk(library: &Library, needed: u64) -> Result<(), Failure> {
-    let reserve = library.inner.config.gateway.reserve;
-    let place = library.inner.home.library();
-    let free = blocking(move || Ok(store::free_space(&place)?)).await?;
-    if free < needed.saturating_add(reserve) {
-        return Err(Failure::new(
-            Code::NoSpace,
-            format!("{free} bytes are free, {needed} may be needed, and {reserve} stay free (gateway.reserve)"),
-        )
-        .hint("modelswarm gc drops what was only read; modelswarm rm REF forgets a repo"));
-    }
-    Ok(())
 }

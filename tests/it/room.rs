@@ -1,0 +1,103 @@
+//! What is fetched because an HTTP client reads it makes way for what is read after it, and nothing else does. Needs the right
+//! to mount a small tmpfs.
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::TcpStream,
+};
+
+use serde_json::Value;
+
+use crate::common::{
+    Daemon, Home,
+    files::{self, MIB},
+    mount::Mount,
+    text, until,
+};
+
+/// The body of an answer with status 200; else what was said.
+fn read(address: &str, path: &str) -> Result<Vec<u8>, String> {
+    let mut stream = TcpStream::connect(address).expect("connect");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("write");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("read");
+    let end = answer.windows(4).position(|it| it == b"\r\n\r\n").expect("a head") + 4;
+    let head = String::from_utf8_lossy(&answer[..end]).into_owned();
+    if head.starts_with("HTTP/1.1 200") { Ok(answer.split_off(end)) } else { Err(head) }
+}
+
+/// The names in a library, in order.
+fn names(ask: &dyn Fn(&[&str]) -> Value) -> Vec<String> {
+    let repos = ask(&["ls"])["repos"].as_array().expect("a list").clone();
+    repos.iter().map(|repo| text(repo, "name").to_owned()).collect()
+}
+
+#[test]
+fn what_was_only_read_makes_way_the_longest_unread_first_and_what_is_kept_stays() {
+    let lab = Home::new();
+    let daemon = lab.daemon(&[]);
+    let all = ["a", "b", "c", "d"];
+    let folder = |name: &str| lab.beside(name);
+    for (seed, name) in all.iter().enumerate() {
+        files::model(&folder(name), seed as u64, 12 * MIB);
+        lab.seed(&folder(name), &[]);
+    }
+    let publisher = text(&lab.ask(&["name", "publish"]), "publisher").to_owned();
+
+    let beside = Home::new();
+    let Some(small) = Mount::tmpfs(beside.beside("small"), 72) else {
+        return;
+    };
+    let home = small.path().join("home");
+    let command = |args: &[&str]| {
+        let mut command = beside.bare();
+        command.arg("--home").arg(&home).args(["--network", "isolated", "--json"]).args(args);
+        command
+    };
+    let ask = |args: &[&str]| crate::common::Running::spawn(command(args)).wait().ok();
+    ask(&["trust", "add", "lab", &publisher]);
+    let reader = Daemon::start(command(&[
+        "daemon",
+        "--bootstrap",
+        daemon.addr(),
+        "--http",
+        "127.0.0.1:0",
+        "--listen",
+        "/ip4/127.0.0.1/tcp/0",
+        // Room for three and a bit.
+        "--set",
+        "gateway.reserve=25000000",
+    ]));
+    let address = text(&reader.ready, "http").trim_start_matches("http://").to_owned();
+    let file = |name: &str| format!("/lab/{name}/resolve/main/model.safetensors");
+    let bytes =
+        |name: &str| fs::read(folder(name).join("model.safetensors")).expect("as it was made");
+    until("the publisher's record", || {
+        lab.ask(&["name", "publish"])["names"][0]["peers"].as_u64().filter(|peers| *peers > 0)
+    });
+
+    ask(&["get", "lab/a"]);
+    for name in ["b", "c", "d"] {
+        let body = read(&address, &file(name)).unwrap_or_else(|head| panic!("{name}: {head}"));
+        assert!(body == bytes(name), "{name}");
+    }
+    let held = names(&ask);
+    assert!(held.contains(&"a".to_owned()), "what was asked for by hand stays: {held:?}");
+    assert!(held.contains(&"d".to_owned()), "{held:?}");
+    assert!(!held.contains(&"b".to_owned()), "the longest unread went: {held:?}");
+    // And comes again.
+    assert!(read(&address, &file("b")).is_ok_and(|body| body == bytes("b")));
+    ask(&["verify", "lab/a"]);
+    // With nothing that may go there is no room, which is said.
+    for kept in ["lab/b", "lab/d"] {
+        ask(&["pin", kept]);
+    }
+    let refused = read(&address, &file("c")).expect_err("there is no room");
+    assert!(
+        refused.starts_with("HTTP/1.1 507") && refused.contains("gateway.reserve"),
+        "{refused}"
+    );
+    assert_eq!(names(&ask), ["a", "b", "d"]);
+}
