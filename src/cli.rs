@@ -3,6 +3,7 @@
 //! Each command is a file of its own: its request from the arguments, its answer as text. This module decides only
 //! which is which and what the process's exit code is.
 
+mod adopt;
 mod args;
 mod card;
 mod cat;
@@ -189,6 +190,7 @@ fn request(command: Command) -> Result<Request, Failure> {
     Ok(match command {
         Command::Init { alias } => Request::Init { alias },
         Command::Seed(args) => seed::request(args)?,
+        Command::Adopt { paths } => adopt::request(&paths)?,
         Command::Get(args) => get::request(args)?,
         Command::Cat(args) => cat::request(args),
         Command::Publish { reference } => Request::Publish { reference },
@@ -228,6 +230,7 @@ fn request(command: Command) -> Result<Request, Failure> {
 fn print(context: &Context, request: &Request, answer: &Answer, screen: &Screen) {
     match answer {
         Answer::Seeded(answer) => seed::print(answer, screen),
+        Answer::Adopted(answer) => adopt::print(answer, screen),
         Answer::Fetched(answer) => get::print(answer, screen),
         // Its bytes are out, and stdout is theirs.
         Answer::Printed(_) => {}
@@ -279,6 +282,10 @@ fn verdict(answer: &Answer) -> Result<(), Failure> {
                 "{} not as signed or indexed",
                 output::count(verified.bad.len() as u64, "file")
             ),
+        )),
+        Answer::Adopted(adopted) if adopted.adopted.is_empty() => Err(Failure::new(
+            Code::Failure,
+            format!("all of it was left out: {}", adopt::first_reason(adopted)),
         )),
         _ => Ok(()),
     }

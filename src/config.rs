@@ -192,6 +192,14 @@ impl Config {
                 ),
             });
         }
+        let cache = &self.gateway.hf_cache;
+        if !(cache.is_empty() || cache.starts_with('/') || cache.starts_with("~/")) {
+            return Err(Error::Range {
+                name: "gateway.hf_cache",
+                value: cache.clone(),
+                why: "a daemon has another working folder: begin it with / or ~/".into(),
+            });
+        }
         Ok(())
     }
 }
@@ -255,6 +263,17 @@ mod tests {
         let set = Layer::from_setting("--set", "store.inline_max", "3000000");
         let error = Config::from_layers([set]).expect_err("too large").to_string();
         assert!(error.contains("store.inline_max"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_that_depends_on_where_one_stands_is_refused() {
+        let set =
+            |value| Config::from_layers([Layer::from_setting("x", "gateway.hf_cache", value)]);
+        for (value, is_one) in
+            [("", true), ("/c", true), ("~/c", true), ("c", false), ("~c", false)]
+        {
+            assert_eq!(set(value).is_ok(), is_one, "{value:?}");
+        }
     }
 
     #[test]

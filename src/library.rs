@@ -6,6 +6,7 @@
 //!
 //! Order of durability: bytes, then the index, then the card, then the announcement; see `store`.
 
+mod adopt;
 mod blocks;
 pub mod cards;
 mod chain;
@@ -19,6 +20,7 @@ mod fetch;
 mod figures;
 pub mod files;
 mod hash;
+mod hf_cache;
 pub mod hub;
 mod import;
 mod keep;
@@ -72,6 +74,7 @@ use crate::{
 };
 
 pub use self::{
+    adopt::adopt,
     chain::contradictions,
     export::export_card,
     fetch::{get, resume},

@@ -5,6 +5,7 @@
 //! one JSON line, and so is each event; of a file's bytes the line says how many follow it. The answers' fields are the contract of the command line (`--json` prints
 //! them as they stand), so fields are added here and never renamed.
 
+mod adopt;
 mod answer;
 mod cards;
 mod claims;
@@ -22,6 +23,8 @@ use serde::{Deserialize, Serialize};
 use crate::config::Config;
 
 pub use crate::card::{policy::Provenance as ProvenanceStatus, statement::Kind};
+
+pub use adopt::{Adopted, AdoptedLine, LeftOut, OriginLine};
 
 pub use answer::{
     Answer, BlockLine, CardInitialised, Collected, ExportedCard, Fetched, FileLine, Printed,

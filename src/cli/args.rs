@@ -154,6 +154,20 @@ pub(super) enum Command {
   modelswarm seed ./corpus --kind dataset --visibility private --exclude '*.tmp'
   modelswarm seed ./tiny-7b-q4 --base tiny-7b@1.0=quantized --link https://acme.example/models")]
     Seed(SeedArgs),
+    /// Index in place what other tools have on this disk: Hugging Face caches, Ollama's models, folders
+    ///
+    /// Nothing is copied, and nothing is written there. Each snapshot of a cache becomes an unsigned version, checked against
+    /// the digests that its files are named by, and stays private until you share it. Run again, it reads only what is new.
+    #[command(after_help = "Examples:
+  modelswarm adopt ~/.cache/huggingface
+  modelswarm adopt ~/.cache/huggingface/hub/models--sentence-transformers--all-MiniLM-L6-v2
+  modelswarm adopt ~/.ollama /data/models/tiny-7b
+  modelswarm share sentence-transformers/all-MiniLM-L6-v2 --to lan")]
+    Adopt {
+        /// Caches, repos in them, or other folders
+        #[arg(value_name = "PATH", required = true)]
+        paths: Vec<PathBuf>,
+    },
     /// Fetch by CID or name, verify every byte, put in place
     ///
     /// Files that can carry code (pickles, scripts, programs …) are told by their content before the bulk is fetched. From a

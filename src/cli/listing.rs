@@ -8,7 +8,10 @@ use super::{
     seed::reach,
     signatures,
 };
-use crate::rpc::{Repos, Shown};
+use crate::{
+    dag::name::escape,
+    rpc::{OriginLine, Repos, Shown},
+};
 
 pub(super) fn print_repos(answer: &Repos, screen: &Screen) {
     if answer.repos.is_empty() {
@@ -34,8 +37,23 @@ pub(super) fn print_repos(answer: &Repos, screen: &Screen) {
             repo.state,
             repo.release.as_ref().unwrap_or(&repo.root)
         );
+        text += &adopted(&repo.origin);
     }
     print_text(&text);
+}
+
+/// What the tool that brought it calls it; nobody has signed that.
+fn adopted(origin: &OriginLine) -> String {
+    match origin {
+        OriginLine { hub: Some(hub), hub_commit: Some(commit), .. } => {
+            let commit = commit.get(..12).unwrap_or(commit);
+            format!("    adopted from a Hugging Face cache: {}@{}\n", escape(hub), escape(commit))
+        }
+        OriginLine { ollama: Some(model), .. } => {
+            format!("    adopted from Ollama: {}\n", escape(model))
+        }
+        _ => String::new(),
+    }
 }
 
 pub(super) fn print_shown(answer: &Shown) {
@@ -61,6 +79,7 @@ pub(super) fn print_shown(answer: &Shown) {
         repo.state,
         repo.path.display()
     );
+    text += &adopted(&repo.origin);
     text += &match repo.statements.as_deref() {
         Some("hold") => "  its publisher's digests of the files hold\n".to_owned(),
         Some("unchecked") => {

@@ -20,6 +20,9 @@ pub struct Settings {
     pub repo_max: u64,
     /// Bytes that stay free on the disk when something is fetched so.
     pub reserve: u64,
+    /// Folder of the Hugging Face clients' cache, such as `~/.cache/huggingface/hub`, in which what `get` brings is laid out
+    /// for them, without a second copy; empty: it is not.
+    pub hf_cache: String,
 }
 
 impl Default for Settings {
@@ -31,6 +34,7 @@ impl Default for Settings {
             publish_key: false,
             repo_max: limits::HUB_REPO_MAX,
             reserve: limits::HUB_RESERVE,
+            hf_cache: String::new(),
         }
     }
 }

@@ -36,7 +36,8 @@ use self::{
     unfinished::Unfinished,
 };
 use super::{
-    Library, Watch, blocking, chain, claims, content, labs, policy, sign, trust, watch, word,
+    Library, Watch, blocking, chain, claims, content, hf_cache, labs, policy, sign, trust, watch,
+    word,
 };
 use crate::card::Verified;
 use crate::dag::Cid;
@@ -176,6 +177,16 @@ async fn run(library: Library, get: Get, job: Arc<Job>) -> Result<Outcome, Failu
         None => terms.look(plan.lying()).await?,
     };
     content::few(&admitted.warnings).into_iter().for_each(|warning| job.warn(warning));
+    let comparing = |progress: &Progress| {
+        let name = format!("comparing {} with its card", progress.name);
+        job.update(|state| {
+            (state.name, state.bytes, state.total) = (name, progress.bytes, progress.total);
+            state.peers = 0;
+        });
+    };
+    if let Some(why) = hf_cache::lay_out(&library, plan.id(), comparing).await? {
+        job.warn(format!("not laid out for Hugging Face clients (gateway.hf_cache): {why}"));
+    }
     outcome.templates = admitted.templates;
     end_of(heard).await;
     claims::look_around(&library, origin.root);

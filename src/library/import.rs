@@ -82,7 +82,7 @@ pub(super) fn files(
     meter: &Meter,
 ) -> Result<Vec<(Imported, Built)>, Failure> {
     let hasher = Hasher::new(meter, whole)?;
-    hash::for_each(found, |found| import_file(found, &hasher, index))
+    hash::for_each(found, |found| file(found, &hasher, index, |_| {}))
 }
 
 /// Builds the tree of these files, sorted by path, and of folders that hold nothing.
@@ -113,13 +113,19 @@ fn refused(why: build::Error) -> Failure {
     Failure::new(Code::Usage, why.to_string()).hint("rename it, or leave it out with --exclude")
 }
 
-fn import_file(
+/// Reads and hashes one file; `also` is told each step of it, as the hasher says it.
+///
+/// # Errors
+/// As [`import`].
+pub(super) fn file(
     found: &Found,
     hasher: &Hasher<'_>,
     index: Option<Index<'_>>,
+    mut also: impl FnMut(&Step<'_>),
 ) -> Result<(Imported, Built), Failure> {
     let mut reading = Reading::default();
     let hashed = hasher.read(&found.source, |step| {
+        also(&step);
         match step {
             Step::Begin { stat, started } => {
                 reading = Reading::default();

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{
-    Library, claims,
+    Library, adopt, claims,
     keep::name_of,
     note::Note,
     refs::{self, Held},
@@ -94,6 +94,7 @@ fn line(
         publisher: tree.repo.as_ref().map(|repo| repo.publisher.clone()),
         statements: statements::of(tree),
         stated,
+        origin: Box::new(note.adopted.as_ref().map(adopt::origin).unwrap_or_default()),
         path: tree.location.clone(),
     })
 }

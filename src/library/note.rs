@@ -22,12 +22,36 @@ pub(super) struct Note {
     /// Of which repo it is a state that is not signed yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub draft: Option<Draft>,
+    /// What another tool calls it, from whose folder it was adopted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adopted: Option<Adopted>,
     /// What came of comparing all files with what the card says of them; none if that is still to be done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub statements: Option<Statements>,
     /// Cards over the same files that came too, or that the publisher's index lists: not the one that the version has.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub over: Vec<Over>,
+}
+
+/// What another tool calls a version that it brought here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "from", rename_all = "kebab-case")]
+pub(super) enum Adopted {
+    /// A snapshot of a Hugging Face cache.
+    Hub {
+        /// `namespace/name`, or a name alone, on the hub that it came from.
+        id: String,
+        /// The hub's commit id, 40 hex digits: not one of ours.
+        commit: String,
+        /// The refs that pointed there when it was last looked at.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        refs: Vec<String>,
+    },
+    /// A model of Ollama.
+    Ollama {
+        /// `registry/namespace/name:tag`.
+        model: String,
+    },
 }
 
 /// A card over files that another card stands for.

@@ -36,6 +36,11 @@ pub(super) fn drafts_folder(library: &Path, kind: Kind) -> PathBuf {
     library.join("drafts").join(kind_folder(kind))
 }
 
+/// What the Hugging Face clients' cache calls a repo's folder.
+pub(super) fn hub_folder(kind: Kind, namespace: &str, name: &RepoName) -> String {
+    format!("{}--{namespace}--{name}", kind_folder(kind))
+}
+
 fn kind_folder(kind: Kind) -> &'static str {
     match kind {
         Kind::Model => "models",

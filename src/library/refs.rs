@@ -1,13 +1,17 @@
 //! What a REF means in this library.
 
-use super::{Library, chain, note::Note, trust};
+use super::{
+    Library, chain,
+    note::{Adopted, Note},
+    trust,
+};
 use crate::{
     card::{
-        CommitId, Identity, Reference,
+        CommitId, Identity, Reference, RepoName,
         reference::{Publisher, Revision, Target},
     },
     dag::Cid,
-    rpc::{Code, Failure},
+    rpc::{Code, Failure, Kind},
     store::{Tree, TreeId},
 };
 
@@ -114,7 +118,21 @@ fn among(library: &Library, target: &Target, over: bool) -> Result<Vec<Held>, Fa
             with_revision(only_one_publisher(library, named)?, revision, over)
         }
         Target::Repo { publisher, name, revision } => {
-            let publisher = publisher_id(library, publisher)?.to_string();
+            let publisher = match publisher_id(library, publisher) {
+                Ok(publisher) => publisher.to_string(),
+                Err(failure) if failure.code != Code::NotFound => return Err(failure),
+                Err(failure) => {
+                    // Nobody of the user's has that alias: it may be a namespace of the hub that a cache came from.
+                    let adopted: Vec<Held> =
+                        all.filter(|held| is_adopted_as(&held.tree, publisher, name)).collect();
+                    if adopted.is_empty() {
+                        return Err(failure);
+                    }
+                    let mut found = with_revision(adopted, revision, over);
+                    found.sort_by_key(|held| (held.tree.seq, held.tree.created_at));
+                    return Ok(found);
+                }
+            };
             let named = all.filter(|held| {
                 has_name(&held.tree, name.as_str())
                     && held.tree.repo.as_ref().is_some_and(|repo| repo.publisher == publisher)
@@ -147,6 +165,23 @@ fn has_name(tree: &Tree, name: &str) -> bool {
     }
 }
 
+/// Whether it was adopted from a cache that calls it so.
+fn is_adopted_as(tree: &Tree, publisher: &Publisher, name: &RepoName) -> bool {
+    let Publisher::Alias(namespace) = publisher else { return false };
+    match Note::of(tree).adopted {
+        Some(Adopted::Hub { id, .. }) => {
+            tree.repo.is_none() && id.split_once('/') == Some((namespace.as_str(), name.as_str()))
+        }
+        _ => false,
+    }
+}
+
+/// Whether its commit id here, or the one of the hub that it was adopted from, begins so.
+fn has_commit(tree: &Tree, start: &str) -> bool {
+    CommitId::of(&tree.root).to_string().starts_with(start)
+        || matches!(Note::of(tree).adopted, Some(Adopted::Hub { commit, .. }) if commit.starts_with(start))
+}
+
 /// Codec and version are part of the question, not of the content: `Qm…` and its `bafy…` are one.
 fn is_named(tree: &Tree, cid: &Cid, over: bool) -> bool {
     let is = |own: &Cid| own.hash() == cid.hash();
@@ -166,7 +201,15 @@ fn has_version(tree: &Tree, version: &str, over: bool) -> bool {
 }
 
 fn only_one_publisher(library: &Library, named: Vec<Held>) -> Result<Vec<Held>, Failure> {
-    let publisher = |held: &Held| held.tree.repo.as_ref().map(|repo| repo.publisher.clone());
+    let publisher = |held: &Held| match (&held.tree.repo, Note::of(&held.tree).adopted) {
+        (Some(repo), _) => Some(repo.publisher.clone()),
+        // Two namespaces of a hub may have repos of one name, and so may its models and datasets.
+        (None, Some(Adopted::Hub { id, .. })) if held.tree.kind == Kind::Dataset => {
+            Some(format!("{id} (dataset)"))
+        }
+        (None, Some(Adopted::Hub { id, .. })) => Some(id),
+        (None, _) => None,
+    };
     let own = library.publisher().to_string();
     if named.iter().any(|held| publisher(held).as_deref() == Some(own.as_str())) {
         return Ok(named
@@ -193,14 +236,12 @@ fn with_revision(named: Vec<Held>, revision: &Revision, over: bool) -> Vec<Held>
     };
     match revision {
         Revision::Head => named,
-        Revision::Commit(commit) => keep(&|held| CommitId::of(&held.tree.root) == *commit),
+        Revision::Commit(commit) => keep(&|held| has_commit(&held.tree, &commit.to_string())),
         Revision::Cid(cid) => keep(&|held| is_named(&held.tree, cid, over)),
         Revision::Version(version) => {
             let exact = keep(&|held| has_version(&held.tree, version.as_str(), over));
             match revision.short_commit() {
-                Some(short) if exact.is_empty() => {
-                    keep(&|held| CommitId::of(&held.tree.root).to_string().starts_with(short))
-                }
+                Some(short) if exact.is_empty() => keep(&|held| has_commit(&held.tree, short)),
                 _ => exact,
             }
         }

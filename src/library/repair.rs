@@ -7,7 +7,7 @@
 use std::fs;
 
 use super::{
-    Library, Watch, blocking, blocks,
+    Library, Watch, adopt, blocking, blocks,
     import::{self, Index},
     note::Note,
     scan::{self, Found, Scan, Selection},
@@ -79,10 +79,18 @@ fn bring_back(
         return Ok(Err("only a part of it was here".into()));
     }
     let mut scan = Scan::default();
+    let elsewhere = match adopt::elsewhere(tree) {
+        Ok(elsewhere) => elsewhere,
+        Err(why) => return Ok(Err(why)),
+    };
     for file in store.record_files(record)? {
         let TreeFile { path, .. } = file?;
         // A link of a Hugging Face cache is read where it leads, as it was imported.
-        let source = match fs::canonicalize(tree.location.join(&path)) {
+        let place = match &elsewhere {
+            Some(places) => places.get(&path).cloned().unwrap_or_default(),
+            None => tree.location.join(&path),
+        };
+        let source = match fs::canonicalize(place) {
             Ok(source) => source,
             Err(why) => return Ok(Err(format!("{path}: {why}"))),
         };

@@ -237,3 +237,37 @@ pub const CARD_OFFERED_MAX: usize = 256 * KIB;
 
 /// Cards of the library's own in one answer to a peer that asks about a root: they come first, and leave room for claims.
 pub const ATTEST_CARDS: usize = 16;
+
+/// Repos of one cache, and models of one Ollama folder, that are adopted at once: as many versions as a store may hold.
+pub const ADOPT_REPOS: usize = super::STORE_TREES_MAX;
+
+/// Snapshots of one repo of a cache: each is a folder that is listed, and a version in the library.
+pub const ADOPT_SNAPSHOTS: usize = 1024;
+
+/// Refs of one repo of a cache that are read, and how deep their folders go (`refs/pr/1`).
+pub const ADOPT_REFS: usize = 1024;
+/// See [`ADOPT_REFS`].
+pub const ADOPT_REF_DEPTH: usize = 4;
+
+/// Refs that are noted with a snapshot, and bytes of one's name: with them a note stays far below
+/// [`STORE_NOTE_MAX`](super::STORE_NOTE_MAX).
+pub const ADOPT_REFS_NOTED: usize = 16;
+/// See [`ADOPT_REFS_NOTED`].
+pub const ADOPT_REF_NAME: usize = 255;
+
+/// Bytes of a ref's file: 40 hex digits, and a line's end.
+pub const ADOPT_REF_BYTES: usize = 42;
+
+/// Bytes of one list of a commit's files as a Hugging Face client keeps it: about 300 a file, for as many as a repo may have.
+pub const ADOPT_LISTING_BYTES: usize = 64 * MIB;
+
+/// Entries of a cache's folder of blobs that are looked at for unfinished ones: two for each file of a repo.
+pub const ADOPT_BLOBS: usize = 2 * super::REPO_FILES_MAX;
+
+/// Bytes of one Ollama manifest, and layers in it: real ones have about ten, each in 200 bytes.
+pub const ADOPT_MANIFEST_BYTES: usize = MIB;
+/// See [`ADOPT_MANIFEST_BYTES`].
+pub const ADOPT_LAYERS: usize = 256;
+
+/// What was left out that the answer names; the rest is counted in its last line.
+pub const ADOPT_LEFT_OUT: usize = 1000;

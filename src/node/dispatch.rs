@@ -18,6 +18,7 @@ pub(super) async fn answer(node: &Node, request: Request, watch: Watch) -> Resul
     let library = &node.inner.library;
     Ok(match request {
         Request::Seed(seed) => Answer::Seeded(library::seed(library, seed, watch).await?),
+        Request::Adopt { paths } => Answer::Adopted(library::adopt(library, paths, watch).await?),
         Request::Get(get) => Answer::Fetched(library::get(library, get, watch).await?),
         Request::Cat(cat) => Answer::Printed(library::read::cat(library, cat, watch).await?),
         Request::Verify { target } => {

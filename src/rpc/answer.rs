@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AgentKeys, CardDiff, CardLog, CardShown, ClaimLine, Claims, Endorsed, EndorserLine, Identity,
-    ImportedClaims, ImportedSignature, Initialised, KeyExported, KeyMade, KeyShown, Kind, Lineage,
-    Name, Names, Peers, ProvenanceStatus, PublisherShown, SignatureLine, Status, TokenShown,
+    Adopted, AgentKeys, CardDiff, CardLog, CardShown, ClaimLine, Claims, Endorsed, EndorserLine,
+    Identity, ImportedClaims, ImportedSignature, Initialised, KeyExported, KeyMade, KeyShown, Kind,
+    Lineage, Name, Names, OriginLine, Peers, ProvenanceStatus, PublisherShown, SignatureLine,
+    Status, TokenShown,
 };
 use crate::card::statement::Status as Stated;
 use crate::config::Visibility;
@@ -20,6 +21,8 @@ use crate::config::rates::Rates;
 pub enum Answer {
     /// To `seed`.
     Seeded(Seeded),
+    /// To `adopt`.
+    Adopted(Adopted),
     /// To `get`.
     Fetched(Fetched),
     /// To `cat`, after the bytes.
@@ -257,6 +260,9 @@ pub struct RepoLine {
     /// What its publisher says of it by now, if it is not in use any more: `deprecated` or `withdrawn`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stated: Option<Stated>,
+    /// What the tool calls it from whose folder it was adopted.
+    #[serde(flatten)]
+    pub origin: Box<OriginLine>,
     /// Where the files lie.
     pub path: PathBuf,
 }

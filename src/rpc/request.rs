@@ -14,6 +14,11 @@ use crate::config::rates::Rate;
 pub enum Request {
     /// Import a file or folder, sign it, announce it.
     Seed(Seed),
+    /// Import in place what other tools have fetched: caches of Hugging Face clients, of Ollama, other folders.
+    Adopt {
+        /// Folders. Absolute.
+        paths: Vec<PathBuf>,
+    },
     /// Find, fetch, verify, put in place.
     Get(Get),
     /// The bytes of one file.

@@ -4,6 +4,7 @@
 //! `lan`, which does both in network namespaces of its own), and kills only what it started. Waits are polls with a
 //! generous end, so a slow machine makes a test slow, not red.
 
+mod adopt;
 mod bad_input;
 mod cat;
 mod claims;
@@ -12,6 +13,7 @@ mod common;
 mod companion;
 mod content;
 mod crash;
+mod hf_cache;
 mod hostile_peer;
 mod inline;
 mod keys;

@@ -1,5 +1,8 @@
 //! Symbolic links on import: to regular files inside the seeded folder, or inside the enclosing `models--*` or
 //! `datasets--*` folder of a Hugging Face cache, they are read as plain files; others only with `--follow-symlinks`.
+//!
+//! Of such a cache also what lies in the store of blobs that its repos share (`huggingface_hub` 2: `blobs/`, with a marker
+//! in it), which a repo's own blobs are links to.
 
 use std::{
     fs,
@@ -13,6 +16,7 @@ use crate::rpc::{Code, Failure};
 #[derive(Debug)]
 pub(super) struct Links {
     bounds: PathBuf,
+    shared: Option<PathBuf>,
     follow: bool,
     entered: Vec<PathBuf>,
 }
@@ -26,7 +30,12 @@ impl Links {
                 .and_then(|name| name.to_str())
                 .is_some_and(|name| name.starts_with("models--") || name.starts_with("datasets--"))
         });
-        Ok(Self { bounds: cache.unwrap_or(&root).to_owned(), follow, entered: Vec::new() })
+        Ok(Self {
+            bounds: cache.unwrap_or(&root).to_owned(),
+            shared: cache.and_then(Path::parent).and_then(shared_blobs),
+            follow,
+            entered: Vec::new(),
+        })
     }
 
     /// The file or folder a link leads to.
@@ -35,7 +44,8 @@ impl Links {
             Failure::new(Code::Usage, format!("the link {} leads nowhere: {why}", link.display()))
                 .hint("leave it out with --exclude")
         })?;
-        let inside = target.starts_with(&self.bounds) && target.is_file();
+        let shared = self.shared.as_ref().is_some_and(|shared| target.starts_with(shared));
+        let inside = (target.starts_with(&self.bounds) || shared) && target.is_file();
         if inside || self.follow {
             return Ok(target);
         }
@@ -65,4 +75,15 @@ impl Links {
     pub(super) fn leave(&mut self) {
         self.entered.pop();
     }
+}
+
+/// What marks the folder of blobs that the repos of a cache share.
+const SHARED_MARKER: &str = ".huggingface-shared-blobs";
+
+/// The store of blobs that the repos of a cache share, if it has one: a folder of its own, not a link to one.
+fn shared_blobs(cache: &Path) -> Option<PathBuf> {
+    let folder = cache.join("blobs");
+    let is = |path: &Path| fs::symlink_metadata(path).ok();
+    let marked = is(&folder.join(SHARED_MARKER)).is_some_and(|it| it.is_file());
+    (is(&folder).is_some_and(|it| it.is_dir()) && marked).then_some(folder)
 }
