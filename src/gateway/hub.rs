@@ -21,7 +21,7 @@ mod xet;
 use std::sync::Arc;
 
 use axum::{
-    body::{Body, to_bytes},
+    body::Body,
     extract::{Request, State as Extracted},
     http::{HeaderValue, Method, StatusCode, header, request::Parts},
     response::Response,
@@ -207,9 +207,7 @@ impl<'a> Asked<'a> {
         body: Body,
     ) -> Result<Response, Error> {
         let state = self.state(repo, revision).await?;
-        let body = to_bytes(body, limits::HTTP_BODY)
-            .await
-            .map_err(|why| Error::bad(format!("the list of paths was not read: {why}")))?;
+        let body = write::whole(body, limits::HTTP_BODY).await?;
         let (paths, expand) = wanted_paths(&self.head, &body)?;
         let (library, version) = (self.library.clone(), state.version.clone());
         let entries = blocking(move || {

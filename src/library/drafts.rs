@@ -13,7 +13,12 @@ mod activity;
 mod commit;
 mod uploads;
 
-use std::{collections::HashSet, fs, io, time::Instant};
+use std::{
+    collections::HashSet,
+    fs,
+    io::{self, Write as _},
+    time::Instant,
+};
 
 use super::{
     Library, Watch, blocking, names,
@@ -54,6 +59,23 @@ pub fn own(
     namespace: Option<&str>,
     name: &str,
 ) -> Result<Own, Failure> {
+    let own = is_own(library, kind, namespace, name)?;
+    if !library.inner.config.gateway.publish_key || library.inner.publishing.key.is_none() {
+        return Err(Failure::new(
+            Code::Permission,
+            "this daemon does not sign what is uploaded to it",
+        )
+        .hint("start it with: modelswarm daemon --set gateway.publish_key=true; or publish a folder: modelswarm seed FOLDER"));
+    }
+    Ok(own)
+}
+
+fn is_own(
+    library: &Library,
+    kind: Kind,
+    namespace: Option<&str>,
+    name: &str,
+) -> Result<Own, Failure> {
     let alias = library.alias();
     let is_own = match namespace {
         None => true,
@@ -71,13 +93,6 @@ pub fn own(
                 namespace.unwrap_or_default()
             ),
         ));
-    }
-    if !library.inner.config.gateway.publish_key || library.inner.publishing.key.is_none() {
-        return Err(Failure::new(
-            Code::Permission,
-            "this daemon does not sign what is uploaded to it",
-        )
-        .hint("start it with: modelswarm daemon --set gateway.publish_key=true; or publish a folder: modelswarm seed FOLDER"));
     }
     let name = name
         .parse()
@@ -139,9 +154,14 @@ pub fn visibility(library: &Library, own: &Own) -> Result<Visibility, Failure> {
     if let Some((_, tree)) = newest {
         return Ok(tree.visibility);
     }
-    let said = fs::read_to_string(folder(library, own).join(VISIBILITY)).unwrap_or_default();
-    let said = serde_json::from_str(&said).ok();
-    Ok(said.unwrap_or(library.inner.config.seed.visibility))
+    match fs::read_to_string(folder(library, own).join(VISIBILITY)) {
+        // What cannot be understood may have said so.
+        Ok(said) => Ok(serde_json::from_str(&said).unwrap_or(Visibility::Private)),
+        Err(why) if why.kind() == io::ErrorKind::NotFound => {
+            Ok(library.inner.config.seed.visibility)
+        }
+        Err(why) => Err(failed(&folder(library, own).join(VISIBILITY), &why)),
+    }
 }
 
 /// What was said of a repo when it was made: it stands until the first version is signed.
@@ -153,15 +173,7 @@ const VISIBILITY: &str = "visibility.json";
 /// As the disk fails; usage (2) if a repo of the other kind is called so.
 pub fn create(library: &Library, own: &Own, private: Option<bool>) -> Result<bool, Failure> {
     let versions = seed::versions(library, &own.name)?;
-    if versions.iter().any(|(_, tree)| tree.kind != own.kind) {
-        return Err(Failure::new(
-            Code::Usage,
-            format!(
-                "{} is a repo of the other kind: models and datasets share their names",
-                own.name
-            ),
-        ));
-    }
+    is_of_its_kind(library, own)?;
     let folder = folder(library, own);
     let path = folder.join(VISIBILITY);
     if !versions.is_empty() || path.exists() || !drafts(library, own)?.is_empty() {
@@ -171,8 +183,36 @@ pub fn create(library: &Library, own: &Own, private: Option<bool>) -> Result<boo
     let default = library.inner.config.seed.visibility;
     let visibility = if private == Some(true) { Visibility::Private } else { default };
     let text = serde_json::to_string(&visibility).expect("a word");
-    fs::write(&path, text).map_err(|why| failed(&path, &why))?;
+    let partial = path.with_extension("part");
+    let written = fs::File::create(&partial).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
+    written.and_then(|()| fs::rename(&partial, &path)).map_err(|why| failed(&path, &why))?;
     Ok(true)
+}
+
+/// Refuses a repo that is called like one of the other kind.
+fn is_of_its_kind(library: &Library, own: &Own) -> Result<(), Failure> {
+    let other = match own.kind {
+        Kind::Model => Kind::Dataset,
+        Kind::Dataset => Kind::Model,
+    };
+    let other = Own { kind: other, name: own.name.clone() };
+    let signed = seed::versions(library, &own.name)?;
+    if signed.iter().any(|(_, tree)| tree.kind == other.kind)
+        || !drafts(library, &other)?.is_empty()
+        || folder(library, &other).join(VISIBILITY).exists()
+    {
+        return Err(Failure::new(
+            Code::Usage,
+            format!(
+                "{} is a repo of the other kind: models and datasets share their names",
+                own.name
+            ),
+        ));
+    }
+    Ok(())
 }
 
 /// Since when there is a repo in which nothing was committed or signed yet; none if it is another.
@@ -198,6 +238,20 @@ pub(super) fn nothing_yet() -> Cid {
 /// # Errors
 /// Not found (3) if there is no such repo; as `seed`.
 pub async fn publish(library: &Library, own: &Own, watch: Watch) -> Result<Seeded, Failure> {
+    let (library, own) = (library.clone(), own.clone());
+    to_its_end(async move { publish_now(&library, &own, watch).await }).await
+}
+
+/// Does this to its end, whoever waits for it: a client that goes away leaves nothing half done.
+async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Failure>> + Send + 'static,
+) -> Result<T, Failure> {
+    tokio::spawn(work).await.unwrap_or_else(|why| {
+        Err(Failure::new(Code::Failure, format!("it ended in the middle: {why}")))
+    })
+}
+
+async fn publish_now(library: &Library, own: &Own, watch: Watch) -> Result<Seeded, Failure> {
     let _one_at_a_time = library.inner.importing.lock().await;
     let published = names::published(library).await?;
     let (seeded, id, tree) = {
@@ -207,11 +261,12 @@ pub async fn publish(library: &Library, own: &Own, watch: Watch) -> Result<Seede
             let Some(last) = drafts.last() else {
                 return seed::last(&library, &own.name)?.ok_or_else(|| nothing(&own));
             };
-            let listed = named(&library, &drafts);
+            let listed = named(&library, &drafts)?;
             let signed = seed::publish(&library, &own, last, published, &watch)?;
             forget(&library, &own, &drafts);
-            forget_files(&library, &own, &Vec::from_iter(listed));
+            // A client that writes now may have been told that one of them is here.
             if library.inner.activity.is_still(&own) {
+                forget_files(&library, &own, &Vec::from_iter(listed));
                 uploads::tidy(&library, &own);
             }
             Ok(signed)
@@ -229,10 +284,11 @@ pub async fn publish(library: &Library, own: &Own, watch: Watch) -> Result<Seede
 /// # Errors
 /// As [`publish`].
 pub async fn publish_named(library: &Library, name: &str, watch: Watch) -> Result<Seeded, Failure> {
-    let name = name.rsplit('/').next().unwrap_or(name);
-    let name: RepoName = name
-        .parse()
-        .map_err(|why: crate::card::name::Error| Failure::new(Code::Usage, why.to_string()))?;
+    let (namespace, name) = match name.rsplit_once('/') {
+        Some((namespace, name)) => (Some(namespace), name),
+        None => (None, name),
+    };
+    let Own { name, .. } = is_own(library, Kind::Model, namespace, name)?;
     let own = {
         let (library, name) = (library.clone(), name.clone());
         let waiting = move || {
@@ -257,20 +313,28 @@ fn nothing(own: &Own) -> Failure {
 ///
 /// # Errors
 /// As the store and the disk fail.
-pub fn abandon(library: &Library, own: &Own) -> Result<(), Failure> {
-    forget(library, own, &drafts(library, own)?);
-    library.inner.activity.published(own);
-    let folder = folder(library, own);
-    match fs::remove_dir_all(&folder) {
-        Err(why) if why.kind() != io::ErrorKind::NotFound => Err(failed(&folder, &why)),
-        _ => Ok(()),
-    }
+pub async fn abandon(library: &Library, own: &Own) -> Result<(), Failure> {
+    let _one_at_a_time = library.inner.importing.lock().await;
+    let (library, own) = (library.clone(), own.clone());
+    let work = move || {
+        forget(&library, &own, &drafts(&library, &own)?);
+        library.inner.activity.published(&own);
+        let folder = folder(&library, &own);
+        match fs::remove_dir_all(&folder) {
+            Err(why) if why.kind() != io::ErrorKind::NotFound => Err(failed(&folder, &why)),
+            _ => Ok(()),
+        }
+    };
+    blocking(work).await
 }
 
 /// The digests of all files of these states.
-fn named(library: &Library, drafts: &[Draft]) -> HashSet<[u8; 32]> {
-    let lists = drafts.iter().filter_map(|draft| manifest(library, draft).ok());
-    lists.flat_map(Manifest::into_files).map(|file| file.sha256).collect()
+fn named(library: &Library, drafts: &[Draft]) -> Result<HashSet<[u8; 32]>, Failure> {
+    let mut named = HashSet::new();
+    for draft in drafts {
+        named.extend(manifest(library, draft)?.into_files().into_iter().map(|file| file.sha256));
+    }
+    Ok(named)
 }
 
 /// Forgets states and what was said of the repo. What stays behind is no harm.
@@ -297,9 +361,7 @@ pub async fn tend(library: &Library) {
         };
         blocking(look).await
     };
-    if !library.inner.config.gateway.publish_key || library.inner.publishing.key.is_none() {
-        return;
-    }
+    let signs = library.inner.config.gateway.publish_key && library.inner.publishing.key.is_some();
     // What an earlier daemon left unsigned rests from now on.
     for draft in waiting.unwrap_or_default() {
         if let Ok(name) = parse(&draft.note.name) {
@@ -320,7 +382,8 @@ pub async fn tend(library: &Library) {
                 tracing::warn!(%failure, "what was uploaded and never committed stays");
             }
         }
-        for own in library.inner.activity.rested(limits::DRAFT_QUIET) {
+        let rested = library.inner.activity.rested(limits::DRAFT_QUIET);
+        for own in rested.into_iter().filter(|_| signs) {
             let (events, _unread) = tokio::sync::mpsc::channel(limits::EVENTS_QUEUED);
             match publish(library, &own, Watch::new(events)).await {
                 Ok(seeded) => {
@@ -339,9 +402,9 @@ pub async fn tend(library: &Library) {
 /// Drops what was uploaded and never committed.
 fn sweep(library: &Library) {
     for own in uploads::repos(library) {
-        match drafts(library, &own) {
-            Ok(drafts) if library.inner.activity.is_still(&own) => {
-                uploads::forget_old(library, &own, &named(library, &drafts));
+        match drafts(library, &own).and_then(|drafts| named(library, &drafts)) {
+            Ok(named) if library.inner.activity.is_still(&own) => {
+                uploads::forget_old(library, &own, &named);
             }
             Ok(_) => {}
             Err(failure) => tracing::warn!(repo = %own.name, %failure, "its drafts are not known"),

@@ -29,7 +29,7 @@ pub const HUB_FIND: Duration = Duration::from_secs(8);
 pub const HUB_BODY: Duration = Duration::from_secs(30);
 
 /// How long the answer's head waits for the first peer that has the file: clients give up 10 s after the last byte.
-pub const HUB_OPEN: Duration = Duration::from_secs(5);
+pub const HUB_OPEN: Duration = Duration::from_secs(8);
 
 /// How long what serves the readers of a tree stays after the last one: the next file is asked for by then.
 pub const HUB_LINGER: Duration = Duration::from_secs(10);
@@ -109,6 +109,10 @@ pub const UPLOAD_STALL: Duration = Duration::from_secs(60);
 
 /// Bytes of one xorb as a Xet client sends it: 64 MiB of data, their headers and what follows them.
 pub const XORB_MAX: usize = 72 * MIB;
+
+/// Xorbs and shards taken in at a time, each whole in memory and grown by doubling: 1.2 GB at the very most. A client sends
+/// some eight at once, and what waits loses nothing.
+pub const PIECES_AT_ONCE: usize = 8;
 
 /// Bytes of one shard: clients begin another at 64 MiB.
 pub const SHARD_MAX: usize = 80 * MIB;

@@ -57,6 +57,9 @@ impl Store {
             candidates.extend(file);
             if stored.tree.state == TreeState::Arriving {
                 self.unlink_partial(&stored.tree.location, id, &path)?;
+                // What readers brought whole stands in no list before all of it is here.
+                let brought = self.file_at(&stored.tree.location.join(&path))?;
+                candidates.extend(brought.filter(|(_, it)| it.tree == id).map(|(file, _)| file));
             }
         }
         self.0.index.write(|batch| batch.remove(&keys::numbered(keys::TREE, id.0)))?;

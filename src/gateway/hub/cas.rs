@@ -15,6 +15,7 @@ use axum::{
     response::Response,
 };
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use super::{
     super::guard,
@@ -35,6 +36,9 @@ use crate::{
 
 /// For how long a client may use an address; it asks for another when it is over.
 const VALID: Duration = Duration::from_secs(24 * 3600);
+
+/// Xorbs and shards are whole in memory.
+static PIECES_AT_ONCE: Semaphore = Semaphore::const_new(limits::PIECES_AT_ONCE);
 
 /// What the proof of an address is for.
 const PIECES: &str = "pieces";
@@ -73,7 +77,7 @@ impl Asked<'_> {
         own: &Own,
         batch: &str,
         hash: &str,
-        mut body: Body,
+        body: Body,
     ) -> Result<Response, Error> {
         self.may_send(own, batch)?;
         let _writing = drafts::writing(self.library, own);
@@ -81,14 +85,8 @@ impl Asked<'_> {
             hash.parse().map_err(|why| Error::bad(format!("the xorb's name: {why}")))?;
         let folder = drafts::batch(self.library, own, batch);
         let path = folder.join(hash.to_string());
-        let mut bytes = Vec::new();
-        while let Some(piece) = write::piece(&mut body).await? {
-            if bytes.len() + piece.len() > limits::XORB_MAX {
-                let why = format!("a xorb has {} bytes at most", limits::XORB_MAX);
-                return Err(Error::new(StatusCode::PAYLOAD_TOO_LARGE, why));
-            }
-            bytes.extend_from_slice(&piece);
-        }
+        let _place = PIECES_AT_ONCE.acquire().await;
+        let bytes = write::whole(body, limits::XORB_MAX).await?;
         let (library, needed) = (self.library.clone(), bytes.len() as u64);
         let keep = move || {
             drafts::make_room(&library, &folder, needed)?;
@@ -106,18 +104,12 @@ impl Asked<'_> {
         &self,
         own: &Own,
         batch: &str,
-        mut body: Body,
+        body: Body,
     ) -> Result<Response, Error> {
         self.may_send(own, batch)?;
         let _writing = drafts::writing(self.library, own);
-        let mut bytes = Vec::new();
-        while let Some(piece) = write::piece(&mut body).await? {
-            if bytes.len() + piece.len() > limits::SHARD_MAX {
-                let why = format!("a shard has {} bytes at most", limits::SHARD_MAX);
-                return Err(Error::new(StatusCode::PAYLOAD_TOO_LARGE, why));
-            }
-            bytes.extend_from_slice(&piece);
-        }
+        let _place = PIECES_AT_ONCE.acquire().await;
+        let bytes = write::whole(body, limits::SHARD_MAX).await?;
         let (library, own) = (self.library.clone(), own.clone());
         let folder = drafts::batch(&library, &own, batch);
         blocking(move || make(&library, &own, folder, &bytes)).await?;

@@ -53,8 +53,8 @@ impl Asked<'_> {
     /// Says where the files of a batch are to be sent; those that are here need not be.
     pub(super) async fn lfs_batch(&self, repo: &RepoId, body: Body) -> Result<Response, Error> {
         let own = self.own(repo)?;
-        let _writing = drafts::writing(self.library, &own);
         let asked: Batch = self.json(body).await?;
+        let _writing = drafts::writing(self.library, &own);
         if asked.operation != "upload" {
             return Err(Error::bad("only uploads come this way; files are read at /resolve/"));
         }

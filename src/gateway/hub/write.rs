@@ -1,7 +1,7 @@
 //! What is written: repos made, files announced, commits. Everything here needs the token, and a repo of the user's own.
 
 use axum::{
-    body::{Body, Bytes, to_bytes},
+    body::{Body, Bytes},
     http::{StatusCode, header},
     response::Response,
 };
@@ -124,8 +124,7 @@ impl Asked<'_> {
     pub(super) async fn delete(&self, body: Body) -> Result<Response, Error> {
         self.writes()?;
         let (_, own) = self.named(body).await?;
-        let (library, own) = (self.library.clone(), own.clone());
-        blocking(move || drafts::abandon(&library, &own)).await?;
+        drafts::abandon(self.library, &own).await?;
         Ok(answer_json(&json!({})))
     }
 
@@ -177,8 +176,8 @@ impl Asked<'_> {
         body: Body,
     ) -> Result<Response, Error> {
         let own = self.own_main(repo, revision)?;
-        let _writing = drafts::writing(self.library, &own);
         let announced: Announced = self.json(body).await?;
+        let _writing = drafts::writing(self.library, &own);
         if announced.files.len() > limits::HUB_PATHS {
             return Err(Error::bad(format!("at most {} files at a time", limits::HUB_PATHS)));
         }
@@ -325,9 +324,7 @@ impl Asked<'_> {
     }
 
     pub(super) async fn json<T: for<'de> Deserialize<'de>>(&self, body: Body) -> Result<T, Error> {
-        let body = to_bytes(body, limits::HTTP_BODY)
-            .await
-            .map_err(|why| Error::bad(format!("the request was not read: {why}")))?;
+        let body = whole(body, limits::HTTP_BODY).await?;
         serde_json::from_slice(&body)
             .map_err(|why| Error::bad(format!("the request is not understood: {why}")))
     }
@@ -386,6 +383,19 @@ pub(super) async fn piece(body: &mut Body) -> Result<Option<Bytes>, Error> {
             return Ok(Some(bytes));
         }
     }
+}
+
+/// All of a body of at most so many bytes.
+pub(super) async fn whole(mut body: Body, most: usize) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    while let Some(piece) = piece(&mut body).await? {
+        if bytes.len() + piece.len() > most {
+            let why = format!("the request has more than {most} bytes");
+            return Err(Error::new(StatusCode::PAYLOAD_TOO_LARGE, why));
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(bytes)
 }
 
 /// Takes in a file as it comes; `size`: bytes that are announced.

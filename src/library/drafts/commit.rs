@@ -8,7 +8,7 @@ use std::{
 
 use super::{Draft, Own, drafts, manifest, uploads};
 use crate::{
-    card::{CommitId, Manifest, manifest::FileEntry},
+    card::{CommitId, Manifest, manifest::FileEntry, release::CARD},
     config::Visibility,
     dag::{Built, Cid},
     library::{
@@ -64,6 +64,11 @@ pub struct Commit {
 /// Usage (2) for a file that was not uploaded, and for paths that no repo has; refused (4) if `parent` is not the newest
 /// state; as the disk fails.
 pub async fn commit(library: &Library, own: &Own, commit: Commit) -> Result<CommitId, Failure> {
+    let (library, own) = (library.clone(), own.clone());
+    super::to_its_end(async move { commit_now(&library, &own, commit).await }).await
+}
+
+async fn commit_now(library: &Library, own: &Own, commit: Commit) -> Result<CommitId, Failure> {
     let _one_at_a_time = library.inner.importing.lock().await;
     let made = {
         let (library, own) = (library.clone(), own.clone());
@@ -126,6 +131,7 @@ fn before(library: &Library, own: &Own) -> Result<Option<Before>, Failure> {
 }
 
 fn make(library: &Library, own: &Own, commit: &Commit) -> Result<Made, Failure> {
+    super::is_of_its_kind(library, own)?;
     let before = before(library, own)?;
     let head = before.as_ref().map(|before| CommitId::of(&before.root));
     let newest = head.unwrap_or_else(|| CommitId::of(&super::nothing_yet()));
@@ -172,6 +178,14 @@ fn apply(
         old.map(|file| (file.path.clone(), file.sha256)).collect();
     for change in changes {
         match change {
+            Change::Put { path, .. } if path == CARD => {
+                return Err(Failure::new(
+                    Code::Usage,
+                    format!(
+                        "a repo has no file called {CARD}: that is its card, which is made when it is signed"
+                    ),
+                ));
+            }
             Change::Put { path, sha256 } => {
                 files.insert(path.clone(), *sha256);
             }

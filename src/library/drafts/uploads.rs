@@ -59,23 +59,29 @@ pub struct Upload {
     file: File,
     hasher: Sha256,
     size: u64,
+    /// Bytes that were announced.
+    most: u64,
     done: bool,
 }
 
-/// Begins to take in a file of about so many bytes; blocks, as all of [`Upload`] does.
+/// Begins to take in a file of so many bytes; blocks, as all of [`Upload`] does.
 ///
 /// # Errors
-/// No space (7) if the disk's reserve would go; as the disk fails.
+/// Usage (2) beyond [`limits::UPLOAD_MAX`]; no space (7) if the disk's reserve would go; as the disk fails.
 pub fn receive(library: &Library, own: &Own, size: u64) -> Result<Upload, Failure> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    if size > limits::UPLOAD_MAX {
+        let message = format!("a file may have {} bytes at most", limits::UPLOAD_MAX);
+        return Err(Failure::new(Code::Usage, message));
+    }
     let folder = folder(library, own);
     let (incoming, place) = (folder.join("incoming"), folder.join("files"));
     fs::create_dir_all(&place).map_err(|why| failed(&place, &why))?;
     make_room(library, &incoming, size)?;
     let path = incoming.join(format!("{}{number}", *RUN));
     let file = File::create(&path).map_err(|why| failed(&path, &why))?;
-    Ok(Upload { place, path, file, hasher: Sha256::new(), size: 0, done: false })
+    Ok(Upload { place, path, file, hasher: Sha256::new(), size: 0, most: size, done: false })
 }
 
 /// Makes a folder for what is to come, if there is room for so many bytes.
@@ -101,11 +107,11 @@ impl Upload {
     /// The next bytes.
     ///
     /// # Errors
-    /// As the disk fails; usage (2) beyond [`limits::UPLOAD_MAX`].
+    /// As the disk fails; usage (2) beyond what was announced.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.size = self.size.saturating_add(bytes.len() as u64);
-        if self.size > limits::UPLOAD_MAX {
-            let message = format!("a file may have {} bytes at most", limits::UPLOAD_MAX);
+        if self.size > self.most {
+            let message = format!("more than the {} bytes came that were announced", self.most);
             return Err(Failure::new(Code::Usage, message));
         }
         self.hasher.update(bytes);
@@ -166,18 +172,29 @@ pub fn made(batch: &Path, sha256: &[u8; 32]) -> Result<(), Failure> {
     fs::write(&path, []).map_err(|why| failed(&path, &why))
 }
 
-/// Drops the pieces of the batches that gave any of these files: a commit names them, so nothing more comes of those pieces.
+/// Drops the pieces of the batches of which these files are all: a commit names them, so nothing more comes of those pieces. Of
+/// a batch that gave others too there may be more to come.
 pub(super) fn forget_batches(library: &Library, own: &Own, files: &[[u8; 32]]) {
     let Ok(batches) = fs::read_dir(folder(library, own).join("pieces")) else { return };
     for batch in batches.flatten() {
         let path = batch.path();
-        let gave = |sha256: &[u8; 32]| path.join(format!("{}.made", hex(sha256))).exists();
-        if files.iter().any(gave)
+        let made: Vec<PathBuf> = files_in(&path).into_iter().filter(is_made).collect();
+        let named = |made: &PathBuf| {
+            let stem = made.file_stem().and_then(|stem| stem.to_str());
+            files.iter().any(|file| stem == Some(hex(file).as_str()))
+        };
+        if !made.is_empty()
+            && made.iter().all(named)
             && let Err(why) = fs::remove_dir_all(&path)
         {
             tracing::warn!(folder = %path.display(), %why, "pieces of uploads stay behind");
         }
     }
+}
+
+/// Whether this tells of a file that a batch gave.
+fn is_made(path: &PathBuf) -> bool {
+    path.extension().is_some_and(|extension| extension == "made")
 }
 
 /// Drops files that no commit will name.

@@ -10,7 +10,7 @@ use super::{
     jobs::Job,
     judge,
     origin::Origin,
-    plan::{library_folder, repo_of},
+    plan::{library_folder, repo_of, visibility},
     source::Source,
 };
 use crate::{
@@ -80,6 +80,8 @@ fn keep(library: &Library, origin: &Origin) -> Result<(), Failure> {
         store.change_tree(*id, |tree| *tree = over(known))?;
         return chain::accept(library, card);
     }
+    let repo = repo_of(statement);
+    let visibility = visibility(library, &store.trees()?, &origin.root, Some(&repo));
     let reservation = store.reserve()?;
     blocks::add_nodes(store, reservation.id(), &origin.blocks)?;
     save_card()?;
@@ -91,7 +93,7 @@ fn keep(library: &Library, origin: &Origin) -> Result<(), Failure> {
         kind: statement.kind,
         version: None,
         seq: None,
-        visibility: library.inner.config.seed.fetched,
+        visibility,
         pinned: false,
         location,
         owner: Owner::Library,

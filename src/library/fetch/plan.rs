@@ -14,6 +14,7 @@ use self::{compare::Verdict, version::Version};
 use super::{jobs::Outcome, origin::Origin, place::Place, source::Source, subject::find_subject};
 use crate::{
     card::{Verified, release::CARD, statement::Statement},
+    config::Visibility,
     dag::{
         Block, Cid,
         walk::{Found, Leaf, Size, Walk},
@@ -49,6 +50,18 @@ pub(super) fn library_folder(library: &Library, card: &Verified) -> Result<PathB
 pub(super) fn repo_of(statement: &Statement) -> StoredRepo {
     let (publisher, name) = (statement.publisher.to_string(), statement.name.to_string());
     StoredRepo { publisher, name }
+}
+
+/// How far what comes may go: no further than the same files or the same repo here, else as configured.
+pub(super) fn visibility(
+    library: &Library,
+    trees: &[(TreeId, Tree)],
+    root: &Cid,
+    repo: Option<&StoredRepo>,
+) -> Visibility {
+    let same = |tree: &&Tree| tree.root == *root || repo.is_some() && tree.repo.as_ref() == repo;
+    let here = trees.iter().map(|(_, tree)| tree).filter(same).map(|tree| tree.visibility);
+    here.min().unwrap_or(library.inner.config.seed.fetched)
 }
 
 /// A file that was asked for.
@@ -96,7 +109,7 @@ pub(super) struct Plan {
     /// Whether that one's card goes on standing for the files.
     keeps_card: bool,
     partial: bool,
-    visibility: crate::config::Visibility,
+    visibility: Visibility,
     nodes: Vec<Block>,
     folders: Vec<String>,
 }
@@ -175,10 +188,12 @@ impl Plan {
         let store = library.store().clone();
         let (root, base) = (origin.root, place.base.clone());
         let (of, card) = (library.clone(), origin.card.clone());
-        let (known, keeps_card, reservation) = blocking(move || {
+        let (known, keeps_card, reservation, visibility) = blocking(move || {
             let id = card.as_ref().map(|card| *card.id());
-            let known = store
-                .trees()?
+            let trees = store.trees()?;
+            let repo = card.as_ref().map(|card| repo_of(card.statement()));
+            let visibility = visibility(&of, &trees, &root, repo.as_ref());
+            let known = trees
                 .into_iter()
                 .filter(|(_, tree)| tree.root == root && tree.location == base)
                 .max_by_key(|(_, tree)| (tree.card == id, tree.seq));
@@ -187,7 +202,7 @@ impl Plan {
                 (Some((_, tree)), Some(card)) => version::stays(&of, tree, card)?,
                 _ => false,
             };
-            Ok((known, keeps_card, reservation))
+            Ok((known, keeps_card, reservation, visibility))
         })
         .await?;
         let id = match (&known, &reservation) {
@@ -195,7 +210,6 @@ impl Plan {
             (None, Some(reservation)) => reservation.id(),
             (None, None) => unreachable!("one of both was made above"),
         };
-        let fetched = library.inner.config.seed.fetched;
         let known = known.map(|(_, tree)| tree);
         Ok(Self {
             id,
@@ -205,7 +219,7 @@ impl Plan {
             walk,
             purpose: Purpose::Keep,
             partial: sorted.partial,
-            visibility: known.as_ref().map_or(fetched, |tree| tree.visibility),
+            visibility: known.as_ref().map_or(visibility, |tree| tree.visibility),
             known,
             keeps_card,
             nodes,
