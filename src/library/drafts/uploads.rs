@@ -178,7 +178,7 @@ pub(super) fn forget_batches(library: &Library, own: &Own, files: &[[u8; 32]]) {
     let Ok(batches) = fs::read_dir(folder(library, own).join("pieces")) else { return };
     for batch in batches.flatten() {
         let path = batch.path();
-        let made: Vec<PathBuf> = files_in(&path).into_iter().filter(is_made).collect();
+        let made: Vec<PathBuf> = files_in(&path).into_iter().filter(|file| is_made(file)).collect();
         let named = |made: &PathBuf| {
             let stem = made.file_stem().and_then(|stem| stem.to_str());
             files.iter().any(|file| stem == Some(hex(file).as_str()))
@@ -193,7 +193,7 @@ pub(super) fn forget_batches(library: &Library, own: &Own, files: &[[u8; 32]]) {
 }
 
 /// Whether this tells of a file that a batch gave.
-fn is_made(path: &PathBuf) -> bool {
+fn is_made(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "made")
 }
 
