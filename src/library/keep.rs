@@ -76,6 +76,7 @@ pub(super) async fn forget(library: &Library, held: Vec<Held>) -> Result<Removed
         })
         .await?
     };
+    library.inner.seen.forget();
     if let Some(network) = &library.inner.network {
         network.withdraw(cids).await?;
     }

@@ -24,6 +24,7 @@ mod licence;
 mod names;
 mod origins;
 mod policy;
+mod private;
 mod rates;
 mod real_model;
 mod room;

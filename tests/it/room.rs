@@ -1,32 +1,17 @@
 //! What is fetched because an HTTP client reads it makes way for what is read after it, and nothing else does. Needs the right
 //! to mount a small tmpfs.
 
-use std::{
-    fs,
-    io::{Read as _, Write as _},
-    net::TcpStream,
-};
+use std::fs;
 
 use serde_json::Value;
 
 use crate::common::{
     Daemon, Home,
     files::{self, MIB},
+    http,
     mount::Mount,
     text, until,
 };
-
-/// The body of an answer with status 200; else what was said.
-fn read(address: &str, path: &str) -> Result<Vec<u8>, String> {
-    let mut stream = TcpStream::connect(address).expect("connect");
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).expect("write");
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).expect("read");
-    let end = answer.windows(4).position(|it| it == b"\r\n\r\n").expect("a head") + 4;
-    let head = String::from_utf8_lossy(&answer[..end]).into_owned();
-    if head.starts_with("HTTP/1.1 200") { Ok(answer.split_off(end)) } else { Err(head) }
-}
 
 /// The names in a library, in order.
 fn names(ask: &dyn Fn(&[&str]) -> Value) -> Vec<String> {
@@ -70,7 +55,6 @@ fn what_was_only_read_makes_way_the_longest_unread_first_and_what_is_kept_stays(
         "--set",
         "gateway.reserve=25000000",
     ]));
-    let address = text(&reader.ready, "http").trim_start_matches("http://").to_owned();
     let file = |name: &str| format!("/lab/{name}/resolve/main/model.safetensors");
     let bytes =
         |name: &str| fs::read(folder(name).join("model.safetensors")).expect("as it was made");
@@ -80,7 +64,8 @@ fn what_was_only_read_makes_way_the_longest_unread_first_and_what_is_kept_stays(
 
     ask(&["get", "lab/a"]);
     for name in ["b", "c", "d"] {
-        let body = read(&address, &file(name)).unwrap_or_else(|head| panic!("{name}: {head}"));
+        let body =
+            http::get(&reader, &file(name), "").unwrap_or_else(|head| panic!("{name}: {head}"));
         assert!(body == bytes(name), "{name}");
     }
     let held = names(&ask);
@@ -88,13 +73,13 @@ fn what_was_only_read_makes_way_the_longest_unread_first_and_what_is_kept_stays(
     assert!(held.contains(&"d".to_owned()), "{held:?}");
     assert!(!held.contains(&"b".to_owned()), "the longest unread went: {held:?}");
     // And comes again.
-    assert!(read(&address, &file("b")).is_ok_and(|body| body == bytes("b")));
+    assert!(http::get(&reader, &file("b"), "").is_ok_and(|body| body == bytes("b")));
     ask(&["verify", "lab/a"]);
     // With nothing that may go there is no room, which is said.
     for kept in ["lab/b", "lab/d"] {
         ask(&["pin", kept]);
     }
-    let refused = read(&address, &file("c")).expect_err("there is no room");
+    let refused = http::get(&reader, &file("c"), "").expect_err("there is no room");
     assert!(
         refused.starts_with("HTTP/1.1 507") && refused.contains("gateway.reserve"),
         "{refused}"

@@ -45,6 +45,12 @@ impl<T: Clone> Seen<T> {
         found
     }
 
+    /// Forgets what was found: something of it may be gone.
+    pub(in crate::library) fn forget(&self) {
+        let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        looks.retain(|_, last| Arc::strong_count(last) > 1);
+    }
+
     fn last(&self, what: String) -> Last<T> {
         let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if looks.len() >= limits::HUB_LOOKS && !looks.contains_key(&what) {

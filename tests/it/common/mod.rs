@@ -3,6 +3,7 @@
 pub(crate) mod files;
 pub(crate) mod foreign;
 pub(crate) mod forge;
+pub(crate) mod http;
 pub(crate) mod mount;
 pub(crate) mod netns;
 mod process;
