@@ -160,6 +160,12 @@ impl Failure {
         self.hint = Some(hint.into());
         self
     }
+
+    /// What happened and what can be done about it, where there is room for one line.
+    pub fn in_one_line(&self) -> String {
+        let hint = self.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+        format!("{}{hint}", self.message)
+    }
 }
 
 /// Exit codes of the command line; as JSON, the number.

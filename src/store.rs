@@ -74,6 +74,7 @@ pub use arriving::{Arriving, Leaf, Target};
 pub use aside::Aside;
 pub use blocks::NewBlock;
 pub use codec::Place;
+pub(crate) use disk::write_small;
 pub use disk::{WriteMode, free_space};
 pub use error::Error;
 pub use files::{FileRecord, FileStat, FileState, Look, NewFile, Recheck, Suspect};

@@ -13,12 +13,7 @@ mod activity;
 mod commit;
 mod uploads;
 
-use std::{
-    collections::HashSet,
-    fs,
-    io::{self, Write as _},
-    time::Instant,
-};
+use std::{collections::HashSet, fs, io, time::Instant};
 
 use super::{
     Library, Watch, blocking, names,
@@ -32,12 +27,14 @@ use crate::{
     dag::{Cid, build},
     limits,
     rpc::{Code, Failure, Kind, Seeded},
+    store,
 };
 
+pub(super) use self::uploads::object;
 pub use self::{
     activity::{Activity, Writing, writing},
     commit::{Change, Commit, commit},
-    uploads::{Upload, batch, failed, folder, forget_files, has, made, make_room, receive},
+    uploads::{Upload, batch, failed, folder, forget_files, has, keep_piece, made, receive},
 };
 
 /// A repo of the user's own, of one kind.
@@ -183,12 +180,7 @@ pub fn create(library: &Library, own: &Own, private: Option<bool>) -> Result<boo
     let default = library.inner.config.seed.visibility;
     let visibility = if private == Some(true) { Visibility::Private } else { default };
     let text = serde_json::to_string(&visibility).expect("a word");
-    let partial = path.with_extension("part");
-    let written = fs::File::create(&partial).and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.sync_all()
-    });
-    written.and_then(|()| fs::rename(&partial, &path)).map_err(|why| failed(&path, &why))?;
+    store::write_small(&path, text.as_bytes())?;
     Ok(true)
 }
 

@@ -436,10 +436,7 @@ fn missing(library: &Library, sought: &Sought, looked: Result<(), Failure>) -> M
         }
         Ok(_) => match looked {
             Ok(()) => Miss::Repo(format!("there is no {id}")),
-            Err(Failure { code: Code::NotFound, message, hint }) => {
-                let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
-                Miss::Repo(format!("{message}{hint}"))
-            }
+            Err(failure) if failure.code == Code::NotFound => Miss::Repo(failure.in_one_line()),
             Err(failure) => Miss::Failed(failure),
         },
         Err(failure) => Miss::Failed(failure),

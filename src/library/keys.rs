@@ -207,8 +207,8 @@ pub fn held_companion(home: &Home) -> Result<Option<oms::SigningKey>, Failure> {
     }
 }
 
-/// Writes a key's file whole, or not at all.
-fn put(path: &Path, text: &str) -> io::Result<()> {
+/// Writes a secret's file whole, or not at all; one that is there stays, and is the error.
+pub(super) fn put(path: &Path, text: &str) -> io::Result<()> {
     let partial = path.with_extension("new");
     if partial.exists() {
         fs::remove_file(&partial)?;

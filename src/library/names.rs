@@ -75,8 +75,8 @@ pub(super) async fn publish_after(library: &Library, watch: Option<&Watch>) {
             });
         }
         Err(failure) => {
-            let hint = failure.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
-            let said = format!("the publisher's names were not published: {failure}{hint}");
+            let said =
+                format!("the publisher's names were not published: {}", failure.in_one_line());
             match watch {
                 Some(watch) => watch.warn(said),
                 None => tracing::warn!("{said}"),

@@ -1,15 +1,11 @@
 //! The token of a home: what proves to its HTTP endpoint that a client is the owner's. It is made when first asked for, lies
 //! in a file that only the owner reads, and never leaves this machine by us.
 
-use std::{
-    fs::{DirBuilder, OpenOptions},
-    io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
-};
+use std::{fs::DirBuilder, io, os::unix::fs::DirBuilderExt as _};
 
 use rand::{RngExt as _, distr::Alphanumeric};
 
-use super::files;
+use super::{files, keys};
 use crate::{
     config::Home,
     rpc::{Code, Failure},
@@ -36,11 +32,8 @@ pub fn load(home: &Home) -> Result<String, Failure> {
         let random = rand::rng().sample_iter(Alphanumeric).take(LENGTH).map(char::from);
         START.chars().chain(random).collect::<String>()
     };
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
-        Ok(mut file) => {
-            file.write_all(token.as_bytes()).map_err(|why| failed(&why))?;
-            return Ok(token);
-        }
+    match keys::put(&path, &token) {
+        Ok(()) => return Ok(token),
         Err(why) if why.kind() == io::ErrorKind::AlreadyExists => {}
         Err(why) => return Err(failed(&why)),
     }

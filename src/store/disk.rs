@@ -44,7 +44,7 @@ pub(super) fn read_small(path: &Path, max: usize) -> Result<Option<Vec<u8>>, Err
 }
 
 /// Replaces a file's contents: all or nothing, and durable when this returns.
-pub(super) fn write_small(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+pub(crate) fn write_small(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     write_file(path, |file| io::Write::write_all(file, bytes))
 }
 

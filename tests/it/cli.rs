@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::common::{
     Daemon, Home, Running,
     files::{self, MODEL_FILES},
-    number, text, until,
+    http, number, text, until,
 };
 
 const COMMANDS: [&str; 20] = [
@@ -273,28 +273,16 @@ fn a_person_reads_text_and_quiet_leaves_only_the_answer() {
 
 #[test]
 fn the_http_endpoint_says_that_the_node_is_well_and_what_it_counts() {
-    use std::{
-        io::{Read as _, Write as _},
-        net::TcpStream,
-    };
     let home = Home::new();
     let daemon = home.daemon(&["--http", "127.0.0.1:0"]);
-    let address = text(&daemon.ready, "http").trim_start_matches("http://").to_owned();
-    let ask = |path: &str| {
-        let mut stream = TcpStream::connect(&address).expect("connect");
-        let request =
-            format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).expect("write");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("read");
-        answer
-    };
-    assert!(ask("/healthz").starts_with("HTTP/1.1 200"));
-    let metrics = ask("/metrics");
-    assert!(metrics.starts_with("HTTP/1.1 200") && metrics.contains("modelswarm_"), "{metrics}");
-    assert!(ask("/").starts_with("HTTP/1.1 404"));
+    let ask = |path: &str| http::get(&daemon, path, "");
+    assert!(ask("/healthz").is_ok());
+    let metrics = String::from_utf8(ask("/metrics").expect("status 200")).expect("UTF-8");
+    assert!(metrics.contains("modelswarm_"), "{metrics}");
     // Control is nowhere but on the socket.
-    assert!(ask("/control").starts_with("HTTP/1.1 404"));
+    for path in ["/", "/control"] {
+        assert!(ask(path).is_err_and(|head| head.starts_with("HTTP/1.1 404")), "{path}");
+    }
 }
 
 #[test]

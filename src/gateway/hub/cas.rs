@@ -3,7 +3,7 @@
 //! never counts on pieces that it sent for another; a commit that names any of its files ends the batch.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io,
     path::PathBuf,
     time::{Duration, SystemTime},
@@ -84,17 +84,10 @@ impl Asked<'_> {
         let hash: XetHash =
             hash.parse().map_err(|why| Error::bad(format!("the xorb's name: {why}")))?;
         let folder = drafts::batch(self.library, own, batch);
-        let path = folder.join(hash.to_string());
         let _place = PIECES_AT_ONCE.acquire().await;
         let bytes = write::whole(body, limits::XORB_MAX).await?;
-        let (library, needed) = (self.library.clone(), bytes.len() as u64);
-        let keep = move || {
-            drafts::make_room(&library, &folder, needed)?;
-            // Whole or not at all: a shard may name it at once.
-            let partial = path.with_extension("part");
-            let written = fs::write(&partial, &bytes).and_then(|()| fs::rename(&partial, &path));
-            written.map_err(|why| drafts::failed(&path, &why))
-        };
+        let library = self.library.clone();
+        let keep = move || drafts::keep_piece(&library, &folder, &hash.to_string(), &bytes);
         blocking(keep).await?;
         Ok(answer_json(&json!({ "was_inserted": true })))
     }

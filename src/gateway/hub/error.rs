@@ -112,8 +112,7 @@ impl From<Failure> for Error {
             Code::Interrupted => StatusCode::SERVICE_UNAVAILABLE,
             Code::Failure => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        let hint = failure.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
-        Self::new(status, format!("{}{hint}", failure.message))
+        Self::new(status, failure.in_one_line())
     }
 }
 

@@ -22,7 +22,7 @@ use crate::{
     },
     limits,
     rpc::{Code, Failure, Stage},
-    store::{Owner, Tree, TreeFile, TreeState},
+    store::{self, Owner, Tree, TreeFile, TreeState},
 };
 
 /// What changes.
@@ -272,7 +272,7 @@ fn keep(
     let list = uploads::list(library, own, &root);
     fs::create_dir_all(uploads::folder(library, own))
         .map_err(|why| uploads::failed(&list, &why))?;
-    fs::write(&list, manifest.to_jsonl()).map_err(|why| uploads::failed(&list, &why))?;
+    store::write_small(&list, &manifest.to_jsonl())?;
     let note = note::Draft {
         name: own.name.to_string(),
         number,

@@ -88,7 +88,7 @@ pub fn receive(library: &Library, own: &Own, size: u64) -> Result<Upload, Failur
 ///
 /// # Errors
 /// No space (7) if the disk's reserve would go; as the disk fails.
-pub fn make_room(library: &Library, folder: &Path, size: u64) -> Result<(), Failure> {
+fn make_room(library: &Library, folder: &Path, size: u64) -> Result<(), Failure> {
     fs::create_dir_all(folder).map_err(|why| failed(folder, &why))?;
     let free = store::free_space(folder)?;
     let reserve = library.inner.config.gateway.reserve;
@@ -161,6 +161,21 @@ impl Drop for Upload {
 /// Where the pieces of one batch lie, from which its files are made.
 pub fn batch(library: &Library, own: &Own, batch: &str) -> PathBuf {
     folder(library, own).join("pieces").join(batch)
+}
+
+/// Keeps a piece of a batch: whole or not at all, since a file that is made of it may be asked for at once.
+///
+/// # Errors
+/// No space (7) if the disk's reserve would go; as the disk fails.
+pub fn keep_piece(
+    library: &Library,
+    batch: &Path,
+    name: &str,
+    bytes: &[u8],
+) -> Result<(), Failure> {
+    make_room(library, batch, bytes.len() as u64)?;
+    let path = batch.join(name);
+    files::replace(&path, bytes).map_err(|why| failed(&path, &why))
 }
 
 /// Notes that a batch gave a file with this digest.

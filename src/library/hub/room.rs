@@ -2,7 +2,6 @@
 //! unread first. What is pinned, somebody's own or being read now stays.
 
 use std::{
-    cmp::Reverse,
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Instant,
@@ -110,6 +109,6 @@ async fn longest_unread(library: &Library) -> Result<Option<Held>, Failure> {
             && reads.get(&tree.root).is_none_or(|read| read.readers == 0)
     });
     let last = |root: &Cid| reads.get(root).map(|read| read.last);
-    let longest = may_go.max_by_key(|(_, tree)| Reverse((last(&tree.root), tree.created_at)));
+    let longest = may_go.min_by_key(|(_, tree)| (last(&tree.root), tree.created_at));
     Ok(longest.map(|(id, tree)| Held { id, tree }))
 }

@@ -70,7 +70,7 @@ fn sign(
     let uploads = drafts::folder(library, own);
     let (mut scan, mut new) = (Scan::default(), Vec::new());
     for file in files {
-        let lies = place_of(library, records.get(&file.path), &uploads, file)?;
+        let lies = place_of(library, records.get(&file.path), own, file)?;
         let source = if lies.starts_with(&uploads) {
             let place = base.join(&file.path);
             moved.to(&lies, &place)?;
@@ -176,13 +176,12 @@ pub(in crate::library) fn last(
 fn place_of(
     library: &Library,
     record: Option<&TreeFile>,
-    uploads: &Path,
+    own: &Own,
     file: &FileEntry,
 ) -> Result<PathBuf, Failure> {
     let id = record.and_then(|record| record.file);
     let record = id.map(|id| library.store().file(id)).transpose()?.flatten();
-    let uploaded = || uploads.join("files").join(crate::card::json::hex(&file.sha256));
-    Ok(record.map_or_else(uploaded, |record| record.path))
+    Ok(record.map_or_else(|| drafts::object(library, own, &file.sha256), |record| record.path))
 }
 
 /// Files that were moved, so that they can be moved back.
