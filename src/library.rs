@@ -62,7 +62,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    fetch::Fetches,
+    fetch::{Fetches, Fresh},
     keys::{Keys, Publishing},
 };
 use crate::{
@@ -115,6 +115,8 @@ struct Inner {
     fetches: Fetches,
     /// Who uploads to the user's own repos.
     activity: drafts::Activity,
+    /// What came just now for readers.
+    fresh: Fresh,
     /// What the gateway's clients had looked for.
     seen: hub::Seen<()>,
     reads: hub::Reads,
@@ -172,6 +174,7 @@ impl Library {
                 claiming: Mutex::default(),
                 fetches: Fetches::default(),
                 activity: drafts::Activity::default(),
+                fresh: Fresh::default(),
                 seen: hub::Seen::default(),
                 reads: hub::Reads::default(),
                 indexes: hub::Seen::default(),

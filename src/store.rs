@@ -57,7 +57,7 @@ mod tally;
 mod tests;
 mod trees;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -174,8 +174,8 @@ struct Inner {
     dir: PathBuf,
     options: Options,
     index: index::Index,
-    /// The visibility of each tree in the index.
-    trees: RwLock<HashMap<TreeId, Visibility>>,
+    /// Each tree in the index: every request of every client asks for some of them.
+    trees: RwLock<BTreeMap<TreeId, Tree>>,
     /// Trees in the making.
     reserved: Mutex<HashSet<TreeId>>,
     /// Files that trees in the making use and no list names yet.
@@ -214,11 +214,11 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Inner {
-    fn trees(&self) -> RwLockReadGuard<'_, HashMap<TreeId, Visibility>> {
+    fn trees(&self) -> RwLockReadGuard<'_, BTreeMap<TreeId, Tree>> {
         self.trees.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn trees_mut(&self) -> RwLockWriteGuard<'_, HashMap<TreeId, Visibility>> {
+    fn trees_mut(&self) -> RwLockWriteGuard<'_, BTreeMap<TreeId, Tree>> {
         self.trees.write().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -133,6 +133,12 @@ pub enum Difference {
     },
 }
 
+/// The file at a path of a manifest's files.
+pub fn find<'a>(files: &'a [FileEntry], path: &str) -> Option<&'a FileEntry> {
+    let at = files.binary_search_by(|file| file.path.as_str().cmp(path)).ok()?;
+    Some(&files[at])
+}
+
 impl Manifest {
     /// Sorts and checks `files`.
     ///

@@ -61,7 +61,7 @@ pub fn log(library: &Library, reference: &str) -> Result<CardLog, Failure> {
     let statement = card.statement();
     let (publisher, name) = (statement.publisher.to_string(), statement.name.to_string());
     let mark = library.store().mark(&publisher, &name)?;
-    let trees = versions(library, &publisher, &name)?;
+    let trees = versions(library, &publisher, &name);
     let mut ids: Vec<Cid> = trees.iter().filter_map(|tree| tree.card).collect();
     let contradictions =
         mark.iter().flat_map(|mark| chain::of_mark(&publisher, &name, mark)).collect();
@@ -229,7 +229,7 @@ fn restate_now(
         return Ok(Vec::new());
     }
     // As `seed` does: never behind a card that this key signed, nor on a fork.
-    let versions = seed::versions(library, &name)?;
+    let versions = seed::versions(library, &name);
     let (head, newest) = seed::head(library, &name, &versions, None)?
         .expect("a version of the repo is held, so it has a head");
     seed::not_behind(library, &name, Some(&head), &versions, published)?;
@@ -261,7 +261,7 @@ fn instead(library: &Library, card: &Verified, text: &str) -> Result<String, Fai
     let statement = card.statement();
     let (publisher, name) = (statement.publisher.to_string(), statement.name.to_string());
     let version = text.strip_prefix(&format!("{name}@")).unwrap_or(text);
-    let trees = versions(library, &publisher, &name)?;
+    let trees = versions(library, &publisher, &name);
     let found = trees.iter().find(|tree| tree.version.as_deref() == Some(version));
     found.and_then(|tree| tree.card).map(|card| card.to_string()).ok_or_else(|| {
         Failure::new(
@@ -346,11 +346,10 @@ pub(super) fn signed(library: &Library, reference: &str) -> Result<(Verified, He
     Ok((card, held))
 }
 
-fn versions(library: &Library, publisher: &str, name: &str) -> Result<Vec<Tree>, Failure> {
-    let trees = library.store().trees()?.into_iter().map(|(_, tree)| tree);
-    let of_repo = |tree: &Tree| {
+fn versions(library: &Library, publisher: &str, name: &str) -> Vec<Tree> {
+    let of_repo = library.store().trees_where(|tree| {
         let repo = tree.repo.as_ref();
         repo.is_some_and(|repo| repo.publisher == publisher && repo.name == name)
-    };
-    Ok(trees.filter(of_repo).collect())
+    });
+    of_repo.into_iter().map(|(_, tree)| tree).collect()
 }

@@ -105,25 +105,23 @@ pub(super) struct Draft {
 }
 
 /// All drafts of a repo, the newest last.
-///
-/// # Errors
-/// As the store fails.
-pub(super) fn drafts(library: &Library, own: &Own) -> Result<Vec<Draft>, Failure> {
-    let mut drafts: Vec<Draft> = all(library)?
+pub(super) fn drafts(library: &Library, own: &Own) -> Vec<Draft> {
+    let mut drafts: Vec<Draft> = all(library)
         .into_iter()
         .filter(|draft| draft.held.tree.kind == own.kind && draft.note.name == own.name.as_str())
         .collect();
     drafts.sort_by_key(|draft| draft.note.number);
-    Ok(drafts)
+    drafts
 }
 
-fn all(library: &Library) -> Result<Vec<Draft>, Failure> {
-    let trees = library.store().trees()?.into_iter();
-    let drafts = trees.filter_map(|(id, tree)| {
+fn all(library: &Library) -> Vec<Draft> {
+    // Of a version that is signed no note need be read.
+    let unsigned = library.store().trees_where(|tree| tree.card.is_none()).into_iter();
+    let drafts = unsigned.filter_map(|(id, tree)| {
         let note = Note::of(&tree).draft?;
         Some(Draft { held: Held { id, tree }, note })
     });
-    Ok(drafts.collect())
+    drafts.collect()
 }
 
 /// The files of a draft with their digests.
@@ -146,7 +144,7 @@ fn parse(name: &str) -> Result<RepoName, Failure> {
 /// # Errors
 /// As the store fails.
 pub fn visibility(library: &Library, own: &Own) -> Result<Visibility, Failure> {
-    let versions = seed::versions(library, &own.name)?;
+    let versions = seed::versions(library, &own.name);
     let newest = versions.iter().max_by_key(|(_, tree)| tree.seq);
     if let Some((_, tree)) = newest {
         return Ok(tree.visibility);
@@ -169,11 +167,11 @@ const VISIBILITY: &str = "visibility.json";
 /// # Errors
 /// As the disk fails; usage (2) if a repo of the other kind is called so.
 pub fn create(library: &Library, own: &Own, private: Option<bool>) -> Result<bool, Failure> {
-    let versions = seed::versions(library, &own.name)?;
+    let versions = seed::versions(library, &own.name);
     is_of_its_kind(library, own)?;
     let folder = folder(library, own);
     let path = folder.join(VISIBILITY);
-    if !versions.is_empty() || path.exists() || !drafts(library, own)?.is_empty() {
+    if !versions.is_empty() || path.exists() || !drafts(library, own).is_empty() {
         return Ok(false);
     }
     fs::create_dir_all(&folder).map_err(|why| failed(&folder, &why))?;
@@ -191,9 +189,9 @@ fn is_of_its_kind(library: &Library, own: &Own) -> Result<(), Failure> {
         Kind::Dataset => Kind::Model,
     };
     let other = Own { kind: other, name: own.name.clone() };
-    let signed = seed::versions(library, &own.name)?;
+    let signed = seed::versions(library, &own.name);
     if signed.iter().any(|(_, tree)| tree.kind == other.kind)
-        || !drafts(library, &other)?.is_empty()
+        || !drafts(library, &other).is_empty()
         || folder(library, &other).join(VISIBILITY).exists()
     {
         return Err(Failure::new(
@@ -208,15 +206,12 @@ fn is_of_its_kind(library: &Library, own: &Own) -> Result<(), Failure> {
 }
 
 /// Since when there is a repo in which nothing was committed or signed yet; none if it is another.
-///
-/// # Errors
-/// As the store fails.
-pub(super) fn made_at(library: &Library, own: &Own) -> Result<Option<String>, Failure> {
-    if !seed::versions(library, &own.name)?.is_empty() || !drafts(library, own)?.is_empty() {
-        return Ok(None);
+pub(super) fn made_at(library: &Library, own: &Own) -> Option<String> {
+    if !seed::versions(library, &own.name).is_empty() || !drafts(library, own).is_empty() {
+        return None;
     }
     let made = fs::metadata(folder(library, own).join(VISIBILITY)).and_then(|it| it.modified());
-    Ok(made.ok().and_then(rfc3339))
+    made.ok().and_then(rfc3339)
 }
 
 /// The root of a repo in which there is nothing.
@@ -249,7 +244,7 @@ async fn publish_now(library: &Library, own: &Own, watch: Watch) -> Result<Seede
     let (seeded, id, tree) = {
         let (library, own, watch) = (library.clone(), own.clone(), watch.clone());
         let work = move || {
-            let drafts = drafts(&library, &own)?;
+            let drafts = drafts(&library, &own);
             let Some(last) = drafts.last() else {
                 return seed::last(&library, &own.name)?.ok_or_else(|| nothing(&own));
             };
@@ -284,7 +279,7 @@ pub async fn publish_named(library: &Library, name: &str, watch: Watch) -> Resul
     let own = {
         let (library, name) = (library.clone(), name.clone());
         let waiting = move || {
-            let known = all(&library)?.into_iter().find(|draft| draft.note.name == name.as_str());
+            let known = all(&library).into_iter().find(|draft| draft.note.name == name.as_str());
             let kind = known.map(|draft| draft.held.tree.kind);
             Ok(Own { kind: kind.unwrap_or_default(), name })
         };
@@ -309,7 +304,7 @@ pub async fn abandon(library: &Library, own: &Own) -> Result<(), Failure> {
     let _one_at_a_time = library.inner.importing.lock().await;
     let (library, own) = (library.clone(), own.clone());
     let work = move || {
-        forget(&library, &own, &drafts(&library, &own)?);
+        forget(&library, &own, &drafts(&library, &own));
         library.inner.activity.published(&own);
         let folder = folder(&library, &own);
         match fs::remove_dir_all(&folder) {
@@ -349,7 +344,7 @@ pub async fn tend(library: &Library) {
         let library = library.clone();
         let look = move || {
             uploads::forget_unfinished(&library);
-            all(&library)
+            Ok(all(&library))
         };
         blocking(look).await
     };
@@ -394,7 +389,7 @@ pub async fn tend(library: &Library) {
 /// Drops what was uploaded and never committed.
 fn sweep(library: &Library) {
     for own in uploads::repos(library) {
-        match drafts(library, &own).and_then(|drafts| named(library, &drafts)) {
+        match named(library, &drafts(library, &own)) {
             Ok(named) if library.inner.activity.is_still(&own) => {
                 uploads::forget_old(library, &own, &named);
             }

@@ -8,6 +8,7 @@
 //! in which a fetch brings things, or has one that brings just what is read. Design section 4.
 
 mod admission;
+mod fresh;
 mod jobs;
 mod lookup;
 mod meet;
@@ -45,6 +46,7 @@ use crate::limits;
 use crate::network::Multiaddr;
 use crate::rpc::{Code, Failure, Fetched, Get, Progress, Stage};
 
+pub(super) use self::fresh::Fresh;
 pub(super) use self::jobs::Fetches;
 pub(super) use self::meet::meet;
 pub(super) use self::reading::{Hold, Opened, Reader, Subject, open as open_reading, open_listed};

@@ -12,8 +12,9 @@ mod bytes;
 mod lists;
 mod room;
 mod seen;
+mod version;
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::Arc;
 
 use super::{
     Library, blocking, chain,
@@ -22,28 +23,28 @@ use super::{
     names,
     note::{Note, Statements},
     refs::{self, Held},
-    sign, trust,
+    trust,
 };
 use crate::{
     card::{
         CommitId, Identity, RepoName, Verified,
-        manifest::FileEntry,
         policy::Admission,
         reference::{Publisher, Revision, Target},
         statement::Status,
     },
     config::{Audience, Visibility, allows, gateway::OnDemand},
-    dag::Cid,
     limits,
     rpc::{Code, Failure, Get, Kind},
     store::TreeState,
 };
 
+use self::version::Unsigned;
 pub use self::{
     bytes::{Body, body},
     lists::{Listing, Past, history, list, tags},
+    version::{Version, file},
 };
-pub(super) use self::{room::Reads, seen::Seen};
+pub(super) use self::{room::Reads, seen::Seen, version::Versions};
 
 /// A repo, as a client writes it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -94,81 +95,6 @@ impl From<Failure> for Miss {
     }
 }
 
-/// One state of a repo: a version, by its card, or what was committed after it and is not signed yet.
-#[derive(Debug)]
-pub struct Version {
-    root: Cid,
-    said: Said,
-    files: OnceLock<Vec<FileEntry>>,
-}
-
-#[derive(Debug)]
-enum Said {
-    Card(Box<Verified>),
-    Draft(Box<Draft>),
-    /// A repo that was made, in which there is nothing yet; since when.
-    Empty(String),
-}
-
-impl Version {
-    fn signed(card: Verified) -> Self {
-        let root = card.statement().root;
-        Self { root, said: Said::Card(Box::new(card)), files: OnceLock::new() }
-    }
-
-    /// The card, verified when it was read; none if nobody has signed it yet.
-    pub fn card(&self) -> Option<&Verified> {
-        match &self.said {
-            Said::Card(card) => Some(card),
-            Said::Draft(_) | Said::Empty(_) => None,
-        }
-    }
-
-    /// Root of its files.
-    pub fn root(&self) -> &Cid {
-        &self.root
-    }
-
-    /// What Hugging Face clients know it by.
-    pub fn commit(&self) -> CommitId {
-        CommitId::of(&self.root)
-    }
-
-    /// What it is called in lists of commits.
-    pub fn title(&self) -> String {
-        match &self.said {
-            Said::Card(card) => format!("version {}", card.statement().version),
-            Said::Draft(draft) => draft.note.title.clone(),
-            Said::Empty(_) => "nothing yet".to_owned(),
-        }
-    }
-
-    /// When it was made, as whoever made it says: RFC 3339, UTC.
-    pub fn made_at(&self) -> String {
-        match &self.said {
-            Said::Card(card) => card.statement().created_at.to_string(),
-            Said::Draft(draft) => draft.note.at.clone(),
-            Said::Empty(at) => at.clone(),
-        }
-    }
-
-    /// Its files as they are signed or were committed, sorted by path; blocks.
-    ///
-    /// # Errors
-    /// Failure (1) if the list beside the card is not here; refused (4) if it is another one.
-    pub fn files(&self, library: &Library) -> Result<&[FileEntry], Failure> {
-        if let Some(files) = self.files.get() {
-            return Ok(files);
-        }
-        let files = match &self.said {
-            Said::Card(card) => sign::signed_files(library, card)?.into_files(),
-            Said::Draft(draft) => drafts::manifest(library, draft)?.into_files(),
-            Said::Empty(_) => Vec::new(),
-        };
-        Ok(self.files.get_or_init(|| files))
-    }
-}
-
 /// A version that a client may read, and how it stands here.
 #[derive(Debug, Clone)]
 pub struct State {
@@ -186,37 +112,6 @@ pub struct State {
     compared: bool,
 }
 
-/// Versions that were read lately, so that a client which asks for a thousand files does not have the card verified a
-/// thousand times. The one used last stands last.
-#[derive(Debug, Default)]
-pub(super) struct Versions(Mutex<Vec<Arc<Version>>>);
-
-impl Versions {
-    fn get(&self, library: &Library, held: &Held) -> Result<Option<Arc<Version>>, Failure> {
-        let Some(id) = held.tree.card else { return Ok(None) };
-        if let Some(known) = self.known(&id) {
-            return Ok(Some(known));
-        }
-        let Some(card) = sign::card_of(library, &held.tree)? else { return Ok(None) };
-        let version = Arc::new(Version::signed(card));
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= limits::HUB_VERSIONS {
-            kept.remove(0);
-        }
-        kept.push(Arc::clone(&version));
-        Ok(Some(version))
-    }
-
-    fn known(&self, card: &Cid) -> Option<Arc<Version>> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let at =
-            kept.iter().position(|version| version.card().is_some_and(|own| own.id() == card))?;
-        let version = kept.remove(at);
-        kept.push(Arc::clone(&version));
-        Some(version)
-    }
-}
-
 /// The state of a repo that a revision names: `main`, `HEAD`, a version, a commit id or its start, a CID; also behind
 /// `refs/heads/` or `refs/tags/`. `audience`: who asks.
 ///
@@ -228,17 +123,41 @@ pub async fn state(
     revision: &str,
     audience: Audience,
 ) -> Result<State, Miss> {
-    let (publisher, name) = repo(library, id).await?;
-    let revision = parse_revision(revision)?;
-    let sought = Sought { id: id.clone(), publisher, name, revision, audience };
-    // What a commit id or a version names is here or is not; only the newest may have changed since.
-    let settled = sought.revision != Revision::Head && {
-        let (library, sought) = (library.clone(), sought.clone());
-        blocking(move || Ok(!held(&library, &sought)?.is_empty())).await?
+    let first = {
+        let (library, id, revision) = (library.clone(), id.clone(), revision.to_owned());
+        blocking(move || Ok(here(&library, id, &revision, audience))).await?
     };
-    let looked = if settled { Ok(()) } else { look(library, &sought).await };
+    let sought = match first? {
+        Here::Settled(state) => return Ok(state),
+        Here::MayHaveChanged(sought) => sought,
+    };
+    let looked = look(library, &sought).await;
     let library = library.clone();
     blocking(move || Ok(answer(&library, &sought, looked))).await?
+}
+
+/// What the library says without asking anybody.
+enum Here {
+    Settled(State),
+    MayHaveChanged(Sought),
+}
+
+/// What a commit id or a version names is here or is not; only the newest of somebody else's may have changed since.
+fn here(library: &Library, id: RepoId, revision: &str, audience: Audience) -> Result<Here, Miss> {
+    let sought = Sought::of(library, id, parse_revision(revision)?, audience)?;
+    let is_settled = asks_nobody(library, &sought.publisher)
+        || (sought.revision != Revision::Head && !held(library, &sought)?.is_empty());
+    if !is_settled {
+        return Ok(Here::MayHaveChanged(sought));
+    }
+    Ok(Here::Settled(answer(library, &sought, Ok(()))?))
+}
+
+/// Whether all that is known of a publisher's repos is here.
+fn asks_nobody(library: &Library, publisher: &Identity) -> bool {
+    library.is_own(publisher)
+        || library.inner.network.is_none()
+        || library.inner.config.gateway.fetch == OnDemand::Off
 }
 
 /// What is sought, with the publisher known.
@@ -252,30 +171,33 @@ struct Sought {
 }
 
 impl Sought {
+    /// Whose repo is meant. A namespace that nobody has is a repo that nobody has.
+    fn of(
+        library: &Library,
+        id: RepoId,
+        revision: Revision,
+        audience: Audience,
+    ) -> Result<Self, Miss> {
+        let no_repo = |why: String| Miss::Repo(format!("there is no {id}: {why}"));
+        let name: RepoName =
+            id.name.parse().map_err(|why: crate::card::name::Error| no_repo(why.to_string()))?;
+        let Some(namespace) = &id.namespace else {
+            return Err(no_repo("repos are called PUBLISHER/NAME here".to_owned()));
+        };
+        // A lab's id is told from a key's by its form.
+        let lab = format!("tuf:{namespace}").parse::<Identity>().ok();
+        let publisher = match lab.map_or_else(|| names::publisher_of(library, namespace), Ok) {
+            Ok(publisher) => publisher,
+            Err(failure) if matches!(failure.code, Code::NotFound | Code::Usage) => {
+                return Err(no_repo(failure.message));
+            }
+            Err(failure) => return Err(failure.into()),
+        };
+        Ok(Self { id, publisher, name, revision, audience })
+    }
+
     fn target(&self, revision: Revision) -> Target {
         Target::Repo { publisher: Publisher::Id(self.publisher), name: self.name.clone(), revision }
-    }
-}
-
-/// Whose repo is meant. A namespace that nobody has is a repo that nobody has.
-async fn repo(library: &Library, id: &RepoId) -> Result<(Identity, RepoName), Miss> {
-    let no_repo = |why: String| Miss::Repo(format!("there is no {id}: {why}"));
-    let name: RepoName =
-        id.name.parse().map_err(|why: crate::card::name::Error| no_repo(why.to_string()))?;
-    let Some(namespace) = id.namespace.clone() else {
-        return Err(no_repo("repos are called PUBLISHER/NAME here".to_owned()));
-    };
-    // A lab's id is told from a key's by its form.
-    if let Ok(lab) = format!("tuf:{namespace}").parse::<Identity>() {
-        return Ok((lab, name));
-    }
-    let of = library.clone();
-    match blocking(move || names::publisher_of(&of, &namespace)).await {
-        Ok(publisher) => Ok((publisher, name)),
-        Err(failure) if matches!(failure.code, Code::NotFound | Code::Usage) => {
-            Err(no_repo(failure.message))
-        }
-        Err(failure) => Err(failure.into()),
     }
 }
 
@@ -296,17 +218,11 @@ fn held(library: &Library, sought: &Sought) -> Result<Vec<Held>, Failure> {
     Ok(found)
 }
 
-/// Asks others for what may have changed, if that is to be done and was not done a moment ago.
+/// Asks others for what may have changed, if that was not done a moment ago.
 async fn look(library: &Library, sought: &Sought) -> Result<(), Failure> {
     let Sought { publisher, name, revision, .. } = sought;
-    if library.is_own(publisher) || library.inner.network.is_none() {
-        return Ok(());
-    }
-    let settings = library.inner.config.gateway.clone();
-    if settings.fetch == OnDemand::Off {
-        return Ok(());
-    }
-    if settings.fetch == OnDemand::Trusted && !trust::covers(library, publisher, name)? {
+    let fetch = library.inner.config.gateway.fetch;
+    if fetch == OnDemand::Trusted && !trust::covers(library, publisher, name)? {
         return Err(Failure::new(
             Code::NotFound,
             format!("{publisher} is nobody you trust, and gateway.fetch is trusted"),
@@ -405,18 +321,18 @@ fn draft(library: &Library, sought: &Sought) -> Result<Option<State>, Failure> {
         Revision::Commit(commit) => commit == CommitId::of(&drafts::nothing_yet()),
         Revision::Cid(_) | Revision::Version(_) => false,
     };
-    let found = drafts::drafts(library, &own)?.into_iter().rev().find(is_meant);
+    let found = drafts::drafts(library, &own).into_iter().rev().find(is_meant);
     let (root, said) = match found {
-        Some(draft) => (draft.held.tree.root, Said::Draft(Box::new(draft))),
-        None => match drafts::made_at(library, &own)? {
-            Some(at) if is_empty_one => (drafts::nothing_yet(), Said::Empty(at)),
+        Some(draft) => (draft.held.tree.root, Unsigned::Draft(Box::new(draft))),
+        None => match drafts::made_at(library, &own) {
+            Some(at) if is_empty_one => (drafts::nothing_yet(), Unsigned::Empty(at)),
             _ => return Ok(None),
         },
     };
     let visibility = drafts::visibility(library, &own)?;
     let shown = allows(visibility, sought.audience);
     Ok(shown.then(|| State {
-        version: Arc::new(Version { root, said, files: OnceLock::new() }),
+        version: Arc::new(Version::unsigned(root, said)),
         visibility,
         warning: None,
         files: 0,

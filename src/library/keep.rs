@@ -66,7 +66,7 @@ pub(super) async fn forget(library: &Library, held: Vec<Held>) -> Result<Removed
                 total.kept_user_files += users as u64;
                 claims::forget_strangers(&library, &held.tree.root)?;
             }
-            let left = store.trees()?;
+            let left = store.trees();
             for root in held.iter().map(|held| held.tree.root) {
                 if left.iter().all(|(_, tree)| tree.root != root) {
                     store.remove_signatures(&root)?;
@@ -218,12 +218,8 @@ impl Library {
     /// # Errors
     /// As the store and the network fail.
     pub async fn announce_all(&self) -> Result<(), Failure> {
-        let store = self.store().clone();
-        let trees = blocking(move || Ok(store.trees()?)).await?;
-        for (id, tree) in trees {
-            if tree.pinned {
-                self.announce(id, &tree).await?;
-            }
+        for (id, tree) in self.store().trees_where(|tree| tree.pinned) {
+            self.announce(id, &tree).await?;
         }
         Ok(())
     }

@@ -22,7 +22,7 @@ use crate::{
 /// As the store fails.
 pub fn list(library: &Library) -> Result<Repos, Failure> {
     let mut repos = Vec::new();
-    let trees = library.store().trees()?;
+    let trees = library.store().trees();
     let words = Words::of(library, trees.iter().map(|(_, tree)| tree))?;
     for (id, tree) in &trees {
         let Some(files) = library.store().files_if_any(*id)? else { continue };

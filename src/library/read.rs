@@ -7,7 +7,7 @@
 //!
 //! Where the bytes come from, and what of them is kept, is `fetch::reading`'s.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use tokio::task::JoinHandle;
@@ -18,7 +18,7 @@ use super::{
     sign,
 };
 use crate::{
-    card::{Verified, manifest::FileEntry},
+    card::manifest::FileEntry,
     dag::{Block, Cid, Cursor, block::RAW},
     rpc::{Cat, Code, Failure, Get, Printed, Progress, Provenance, Stage},
     store,
@@ -30,8 +30,10 @@ pub struct File {
     library: Library,
     get: Get,
     subject: Subject,
-    hold: Hold,
+    /// None while nobody had to look for what is read.
+    hold: Option<Hold>,
     opened: Opened,
+    then: Arc<[Cid]>,
 }
 
 /// Finds the file that a REF means. Of the request its range is not looked at.
@@ -46,32 +48,36 @@ pub async fn open(library: &Library, cat: &Cat, watch: &Watch) -> Result<File, F
         ..Get::new(cat.reference.clone())
     };
     let (hold, opened) = open_reading(library, &get, watch).await?;
-    Ok(File { library: library.clone(), get, subject: Subject::File, hold, opened })
+    Ok(File {
+        library: library.clone(),
+        get,
+        subject: Subject::File,
+        hold: Some(hold),
+        opened,
+        then: Arc::default(),
+    })
 }
 
-/// A file of a tree in the library, as the tree's card lists it. Nothing is looked for until it is read, and then for so long
-/// without progress.
-///
-/// # Errors
-/// None but for a fault of ours.
+/// A file of a tree in the library, as the tree's card lists it; whose that is, whoever has the card knows. Nothing is
+/// looked for until something that is read is not here, and then for so long without progress. `then`: files of the tree
+/// that are likely read next.
 pub(super) fn listed(
     library: &Library,
     root: &Cid,
     entry: &FileEntry,
-    card: Option<Verified>,
+    then: Arc<[Cid]>,
     timeout: u64,
-) -> Result<File, Failure> {
+) -> File {
     let get = Get { timeout, ..Get::new(root.to_string()) };
-    let hold = open_listed(library, &get)?;
     let opened = Opened {
         root: *root,
         file: entry.cid,
         size: entry.size,
         path: entry.path.clone(),
-        card,
+        card: None,
         named: false,
     };
-    Ok(File { library: library.clone(), get, subject: Subject::Listed, hold, opened })
+    File { library: library.clone(), get, subject: Subject::Listed, hold: None, opened, then }
 }
 
 impl File {
@@ -110,9 +116,16 @@ impl File {
         blocking(move || sign::provenance(&library, card.as_ref(), named)).await
     }
 
-    /// What keeps it open, for longer than the file itself.
-    pub(super) fn hold(&self) -> Hold {
-        self.hold.again()
+    /// What keeps open whatever is read of, for longer than the file itself.
+    ///
+    /// # Errors
+    /// None but for a fault of ours.
+    pub(super) fn hold(&mut self) -> Result<Hold, Failure> {
+        let hold = match self.hold.take() {
+            Some(hold) => hold,
+            None => open_listed(&self.library, &self.get)?,
+        };
+        Ok(self.hold.insert(hold).again())
     }
 
     /// These bytes of it; what lies beyond its end is left out.
@@ -122,7 +135,14 @@ impl File {
         Chunks {
             cursor: Cursor::new(&self.opened.path, self.opened.file, range.clone()),
             end: range.end,
-            reader: Reader::new(&self.library, &self.get, self.subject, &self.hold, &self.opened),
+            reader: Reader::new(
+                &self.library,
+                &self.get,
+                self.subject,
+                self.hold.as_ref(),
+                &self.opened,
+                Arc::clone(&self.then),
+            ),
             store: self.library.store().clone(),
             ahead: None,
         }
@@ -182,7 +202,8 @@ impl Chunks {
     }
 
     fn begin_ahead(&mut self) {
-        self.ahead = self.cursor.wanted().map(|cid| {
+        let next = self.cursor.wanted().filter(|cid| !self.reader.is_fresh(cid));
+        self.ahead = next.map(|cid| {
             let store = self.store.clone();
             // What fails here is said when it is read for good.
             (cid, tokio::task::spawn_blocking(move || store.read(cid.hash()).ok().flatten()))

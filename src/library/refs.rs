@@ -105,16 +105,15 @@ pub(super) fn matching(library: &Library, target: &Target) -> Result<Vec<Held>, 
 
 /// `over`: by the other cards over a version's files, not by its own.
 fn among(library: &Library, target: &Target, over: bool) -> Result<Vec<Held>, Failure> {
-    let all = library.store().trees()?.into_iter().map(|(id, tree)| Held { id, tree });
-    let is_named = |held: &Held, cid: &Cid| is_named(&held.tree, cid, over);
-    let mut found: Vec<Held> = match target {
-        Target::Cid(cid) | Target::Card(cid) if over => {
-            all.filter(|held| is_named(held, cid)).collect()
-        }
-        Target::Cid(cid) => all.filter(|held| is_named(held, cid)).collect(),
-        Target::Card(card) => all.filter(|held| held.tree.card == Some(*card)).collect(),
+    let of = |is: &dyn Fn(&Tree) -> bool| -> Vec<Held> {
+        let trees = library.store().trees_where(is).into_iter();
+        trees.map(|(id, tree)| Held { id, tree }).collect()
+    };
+    let mut found = match target {
+        Target::Card(card) if !over => of(&|tree| tree.card == Some(*card)),
+        Target::Cid(cid) | Target::Card(cid) => of(&|tree| is_named(tree, cid, over)),
         Target::Local { name, revision } => {
-            let named: Vec<Held> = all.filter(|held| has_name(&held.tree, name.as_str())).collect();
+            let named = of(&|tree| has_name(tree, name.as_str()));
             with_revision(only_one_publisher(library, named)?, revision, over)
         }
         Target::Repo { publisher, name, revision } => {
@@ -123,8 +122,7 @@ fn among(library: &Library, target: &Target, over: bool) -> Result<Vec<Held>, Fa
                 Err(failure) if failure.code != Code::NotFound => return Err(failure),
                 Err(failure) => {
                     // Nobody of the user's has that alias: it may be a namespace of the hub that a cache came from.
-                    let adopted: Vec<Held> =
-                        all.filter(|held| is_adopted_as(&held.tree, publisher, name)).collect();
+                    let adopted = of(&|tree| is_adopted_as(tree, publisher, name));
                     if adopted.is_empty() {
                         return Err(failure);
                     }
@@ -133,11 +131,11 @@ fn among(library: &Library, target: &Target, over: bool) -> Result<Vec<Held>, Fa
                     return Ok(found);
                 }
             };
-            let named = all.filter(|held| {
-                has_name(&held.tree, name.as_str())
-                    && held.tree.repo.as_ref().is_some_and(|repo| repo.publisher == publisher)
+            let named = of(&|tree| {
+                let repo = tree.repo.as_ref();
+                repo.is_some_and(|repo| repo.name == name.as_str() && repo.publisher == publisher)
             });
-            with_revision(named.collect(), revision, over)
+            with_revision(named, revision, over)
         }
     };
     found.sort_by_key(|held| (held.tree.seq, held.tree.created_at));

@@ -179,7 +179,7 @@ impl Import<'_> {
         let own_folder = place::root_folder(&library.inner.home.library(), &root);
         let planned = if seed.copy { own_folder.clone() } else { folder(&seed.path) };
         let known = store
-            .trees()?
+            .trees()
             .into_iter()
             .find(|(_, tree)| tree.root == root && tree.card.is_none() && tree.location == planned);
         let visibility = self.visibility(known.as_ref());

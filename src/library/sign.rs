@@ -29,7 +29,7 @@ use crate::{
     },
     limits,
     rpc::{self, Code, Failure, Kind, Provenance, ProvenanceStatus},
-    store::Tree,
+    store::{Repo, Tree},
 };
 
 /// What a new version says besides its files.
@@ -353,13 +353,8 @@ pub(super) fn known_card(
     library: &Library,
     root: &Cid,
 ) -> Result<(Option<Verified>, Option<Cid>), Failure> {
-    let mut trees: Vec<Tree> = library
-        .store()
-        .trees()?
-        .into_iter()
-        .map(|(_, tree)| tree)
-        .filter(|tree| tree.root == *root && tree.card.is_some())
-        .collect();
+    let over = library.store().trees_where(|tree| tree.root == *root && tree.card.is_some());
+    let mut trees: Vec<Tree> = over.into_iter().map(|(_, tree)| tree).collect();
     trees.sort_by_key(|tree| tree.seq);
     // One that was not accepted stands behind all that were.
     let mut newest = trees.last();
@@ -424,14 +419,11 @@ pub(super) fn predicate(card: &Verified) -> Result<serde_json::Value, Failure> {
 pub(super) fn namesakes(library: &Library, card: &Verified) -> Result<Vec<String>, Failure> {
     let statement = card.statement();
     let publisher = statement.publisher.to_string();
-    let mut others: Vec<String> = library
-        .store()
-        .trees()?
-        .into_iter()
-        .filter_map(|(_, tree)| tree.repo)
-        .filter(|repo| repo.name == statement.name.as_str() && repo.publisher != publisher)
-        .map(|repo| repo.publisher)
-        .collect();
+    let is_other =
+        |repo: &Repo| repo.name == statement.name.as_str() && repo.publisher != publisher;
+    let namesakes = library.store().trees_where(|tree| tree.repo.as_ref().is_some_and(is_other));
+    let mut others: Vec<String> =
+        namesakes.into_iter().filter_map(|(_, tree)| Some(tree.repo?.publisher)).collect();
     others.sort_unstable();
     others.dedup();
     Ok(others)

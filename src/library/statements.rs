@@ -136,15 +136,8 @@ pub async fn check_fetched(library: &Library) {
 
 /// The versions whose verdict is one against their publisher.
 async fn refuted_now(library: &Library) -> BTreeSet<TreeId> {
-    let store = library.store().clone();
-    let found = blocking(move || {
-        let trees = store.trees()?.into_iter();
-        Ok(trees.filter(|(_, tree)| refuted(tree).is_some()).map(|(id, _)| id).collect())
-    });
-    found.await.unwrap_or_else(|failure| {
-        tracing::warn!(%failure, "the library's versions could not be listed");
-        BTreeSet::new()
-    })
+    let refuted = library.store().trees_where(|tree| refuted(tree).is_some());
+    refuted.into_iter().map(|(id, _)| id).collect()
 }
 
 /// A version that is to be compared next: `again` of those that were, too.
@@ -154,7 +147,7 @@ fn due(
     later: &[TreeId],
     again: &BTreeSet<TreeId>,
 ) -> Result<Option<Held>, Failure> {
-    let mut trees = library.store().trees()?.into_iter();
+    let mut trees = library.store().trees().into_iter();
     let due = trees.find(|(id, tree)| {
         let first = || tree.created_at >= since && is_due(tree);
         let once_more = || again.contains(id) && refuted(tree).is_some() && is_here(tree);

@@ -52,7 +52,7 @@ pub async fn tend(library: &Library) {
 fn restless(store: &Store, tried: &[FileId], since: SystemTime) -> Result<Vec<FileId>, Failure> {
     let mut files: Vec<FileId> =
         store.suspects().into_iter().map(|(id, _)| id).filter(|id| !tried.contains(id)).collect();
-    for (id, _) in store.trees()?.into_iter().filter(|(_, tree)| tree.created_at >= since) {
+    for (id, _) in store.trees_where(|tree| tree.created_at >= since) {
         for file in store.files_if_any(id)?.into_iter().flatten() {
             let Some(id) = file?.file else { continue };
             if files.len() >= limits::TEND_FILES {
@@ -87,7 +87,7 @@ async fn go_round(library: &Library, round: &mut VecDeque<FileId>) {
 
 fn all_files(store: &Store) -> Result<VecDeque<FileId>, Failure> {
     let mut files = VecDeque::new();
-    for (id, _) in store.trees()? {
+    for (id, _) in store.trees() {
         for file in store.files_if_any(id)?.into_iter().flatten() {
             files.extend(file?.file);
         }

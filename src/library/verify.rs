@@ -302,8 +302,7 @@ fn changed_since(
     files: &[Imported],
 ) -> Result<Vec<String>, Failure> {
     let store = library.store();
-    let mut trees = store.trees()?;
-    trees.retain(|(_, tree)| tree.location == path);
+    let mut trees = store.trees_where(|tree| tree.location == path);
     trees.sort_by_key(|(_, tree)| (tree.seq, tree.created_at));
     let Some((id, _)) = trees.pop() else { return Ok(Vec::new()) };
     let now: HashMap<&str, Cid> = files.iter().map(|file| (file.path.as_str(), file.cid)).collect();

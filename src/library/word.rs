@@ -156,8 +156,8 @@ fn speaker(
     later: Option<&Verified>,
 ) -> Result<Verified, Failure> {
     let repo = repo_of(card);
-    let trees = library.store().trees()?.into_iter().map(|(_, tree)| tree);
-    let trees: Vec<Tree> = trees.filter(|tree| tree.repo.as_ref() == Some(&repo)).collect();
+    let of_repo = library.store().trees_where(|tree| tree.repo.as_ref() == Some(&repo));
+    let trees: Vec<Tree> = of_repo.into_iter().map(|(_, tree)| tree).collect();
     let later = later.filter(|later| repo_of(later) == repo);
     let more: Vec<&Verified> = [card].into_iter().chain(later).collect();
     let mut known = Known::of(library, &repo, &trees.iter().collect::<Vec<_>>(), &more)?;

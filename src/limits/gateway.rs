@@ -46,8 +46,11 @@ pub const HUB_NOT_FOUND: Duration = Duration::from_secs(5);
 /// Looks that are remembered for so long.
 pub const HUB_LOOKS: usize = 4096;
 
-/// Versions whose cards are kept verified in memory; one with 4,096 files takes about 1 MiB.
-pub const HUB_VERSIONS: usize = 32;
+/// Versions whose cards are kept verified in memory, for lists of repos and for clients that ask for one file after another.
+pub const HUB_VERSIONS: usize = 1024;
+
+/// Files of all these versions together: about half a KiB each. The newest stays whatever it has.
+pub const HUB_VERSIONS_FILES: u64 = 65_536;
 
 /// Bytes of the largest repo that is fetched because a client reads it: above the largest open weights of today.
 pub const HUB_REPO_MAX: u64 = 2 << 40;

@@ -87,6 +87,22 @@ pub const READ_AHEAD: u64 = 16 * MIB as u64;
 /// Leaves asked for ahead of one reader, however small they are.
 pub const READ_AHEAD_LEAVES: usize = 256;
 
+/// Bytes of a file that is brought because the one before it is read: one leaf. Whoever reads a repo's small files reads one
+/// after another, and each costs a round trip of its own else.
+pub const READ_AHEAD_FILE: u64 = 256 * KIB as u64;
+
+/// Bytes of such files together: what is lost on somebody who wanted the one file alone.
+pub const READ_AHEAD_FILES: u64 = 4 * MIB as u64;
+
+/// Bytes of blocks that came just now and are kept in memory for who reads them: all that one reader is ahead.
+pub const FRESH_BYTES: usize = READ_AHEAD as usize;
+
+/// The same as a number of blocks: small files come by the thousand.
+pub const FRESH_BLOCKS: usize = 1024;
+
+/// Such files opened in one go: what readers wait for comes between.
+pub const READ_AHEAD_STEP: usize = 16;
+
 /// Bytes of a file in one piece on their way to who reads it over the control socket; [`EVENTS_QUEUED`] of them wait.
 pub const READ_PIECE: usize = 64 * KIB;
 

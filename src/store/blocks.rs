@@ -70,8 +70,7 @@ impl Store {
         let holders = record.iter().flat_map(|record| &record.holders);
         let visibility: Option<Visibility> = holders
             .chain(pending.as_ref().map(|(_, tree)| tree))
-            .filter_map(|id| trees.get(id))
-            .copied()
+            .filter_map(|id| Some(trees.get(id)?.visibility))
             .max();
         let len =
             record.as_ref().map(|record| u64::from(record.len)).or(pending.map(|(len, _)| len));

@@ -14,7 +14,7 @@
 //! A repair writes the plain records anew into `records/trees.new` and swaps the folders at its end, so that one that
 //! is cut off can begin again from the old ones.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
@@ -118,8 +118,7 @@ fn assemble(
         repairing: AtomicBool::new(repairing),
         _lock: lock,
     }));
-    let trees: HashMap<_, _> =
-        store.trees()?.into_iter().map(|(id, t)| (id, t.visibility)).collect();
+    let trees = store.stored_trees()?.into_iter().map(|(id, stored)| (id, stored.tree)).collect();
     *store.0.trees_mut() = trees;
     Ok(store)
 }

@@ -196,7 +196,7 @@ impl Store {
         let key = keys::numbered(keys::TREE, id.0);
         self.0.index.write(|batch| batch.put(&key, codec::encode(stored)))?;
         self.0.index.flush()?;
-        self.0.trees_mut().insert(id, stored.tree.visibility);
+        self.0.trees_mut().insert(id, stored.tree.clone());
         Ok(())
     }
 
@@ -210,19 +210,20 @@ impl Store {
     }
 
     /// A tree, without its files.
-    ///
-    /// # Errors
-    /// What the index says.
-    pub fn tree(&self, id: TreeId) -> Result<Option<Tree>, Error> {
-        Ok(self.stored_tree(id)?.map(|stored| stored.tree))
+    pub fn tree(&self, id: TreeId) -> Option<Tree> {
+        self.0.trees().get(&id).cloned()
     }
 
     /// All trees, oldest id first, without their files.
-    ///
-    /// # Errors
-    /// What the index says.
-    pub fn trees(&self) -> Result<Vec<(TreeId, Tree)>, Error> {
-        Ok(self.stored_trees()?.into_iter().map(|(id, stored)| (id, stored.tree)).collect())
+    pub fn trees(&self) -> Vec<(TreeId, Tree)> {
+        self.trees_where(|_| true)
+    }
+
+    /// Those of all trees that are so: the others are looked at in passing and not copied. `is` asks nothing of the store,
+    /// whose trees stay as they are meanwhile.
+    pub fn trees_where(&self, is: impl Fn(&Tree) -> bool) -> Vec<(TreeId, Tree)> {
+        let trees = self.0.trees();
+        trees.iter().filter(|(_, tree)| is(tree)).map(|(id, tree)| (*id, tree.clone())).collect()
     }
 
     pub(super) fn stored_trees(&self) -> Result<Vec<(TreeId, StoredTree)>, Error> {

@@ -179,7 +179,7 @@ fn blame(home: &Home) {
         json!({"statements": {"do-not-hold": [format!("{file}: not those that were signed")]}});
     let options = Options::new(home.path().join("library"));
     let store = Store::open(&home.path().join("store"), options).expect("the store");
-    let (id, _) = store.trees().expect("trees").pop().expect("a version");
+    let (id, _) = store.trees().pop().expect("a version");
     store.change_tree(id, |tree| tree.note = Some(note.to_string())).expect("changed");
     store.close().expect("closed");
     assert!(statements(home).starts_with("DO NOT HOLD"));

@@ -12,12 +12,11 @@ use futures::{FutureExt as _, Stream, future::BoxFuture, stream};
 use super::{
     super::range::{self, Asked},
     error::{Error, visible},
-    tree::find,
 };
 use crate::{
     card::{json::hex, manifest::FileEntry},
     library::{
-        Library, blocking,
+        Library,
         hub::{self, State},
         read::media_type,
     },
@@ -34,11 +33,7 @@ pub(super) async fn answer(
     headers: &HeaderMap,
 ) -> Result<Response, Error> {
     let commit = state.version.commit();
-    let entry = {
-        let (library, version) = (library.clone(), state.version.clone());
-        let path = path.to_owned();
-        blocking(move || Ok(find(version.files(&library)?, &path).cloned())).await?
-    };
+    let entry = hub::file(library, &state.version, path).await?;
     let entry = entry.ok_or_else(|| Error::no_entry(commit, path))?;
     let etag = format!("\"{}\"", hex(&entry.sha256));
     let mut response = Response::new(Body::empty());

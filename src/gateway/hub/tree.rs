@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::{Value as Json, json};
 
 use super::{git, info};
-use crate::{card::manifest::FileEntry, library::hub::Version};
+use crate::{
+    card::manifest::{FileEntry, find},
+    library::hub::Version,
+};
 
 /// The files of a version and the directories between them.
 pub(super) struct Listing<'a> {
@@ -82,10 +85,4 @@ impl<'a> Listing<'a> {
         }
         entry
     }
-}
-
-/// The file at a path of a sorted list.
-pub(super) fn find<'a>(files: &'a [FileEntry], path: &str) -> Option<&'a FileEntry> {
-    let at = files.binary_search_by(|file| file.path.as_str().cmp(path)).ok()?;
-    Some(&files[at])
 }

@@ -204,11 +204,8 @@ impl Asked<'_> {
         path: &str,
         mode: &str,
     ) -> Result<Option<String>, Error> {
-        let (library, version, path) =
-            (self.library.clone(), state.version.clone(), path.to_owned());
-        let entry =
-            blocking(move || Ok(super::tree::find(version.files(&library)?, &path).cloned()));
-        let Some(entry) = entry.await? else { return Ok(None) };
+        let entry = hub::file(self.library, &state.version, path).await?;
+        let Some(entry) = entry else { return Ok(None) };
         if mode == "lfs" {
             return Ok(Some(crate::card::json::hex(&entry.sha256)));
         }

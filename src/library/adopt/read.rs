@@ -62,8 +62,7 @@ impl<'a> Reader<'a> {
         watch: &Watch,
     ) -> Result<Self, Failure> {
         let store = library.store();
-        let mut trees = store.trees()?;
-        trees.retain(|(_, tree)| {
+        let trees = store.trees_where(|tree| {
             tree.card.is_none()
                 && tree.owner == Owner::User
                 && tree.state == TreeState::Whole

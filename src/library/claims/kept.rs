@@ -264,13 +264,12 @@ pub(in crate::library) fn forget_strangers(library: &Library, root: &Cid) -> Res
 
 /// The cards of the library over a root; none if no version with that root is here.
 pub(super) fn cards_here(library: &Library, root: &Cid) -> Result<Option<Vec<Verified>>, Failure> {
-    let trees = library.store().trees()?.into_iter().map(|(_, tree)| tree);
-    let over: Vec<_> = trees.filter(|tree| tree.root.hash() == root.hash()).collect();
+    let over = library.store().trees_where(|tree| tree.root.hash() == root.hash());
     if over.is_empty() {
         return Ok(None);
     }
     let mut cards: Vec<Verified> = Vec::new();
-    for tree in &over {
+    for (_, tree) in &over {
         let card = sign::card_of(library, tree)?;
         cards.extend(card.filter(|card| cards.iter().all(|other| other.id() != card.id())));
     }

@@ -109,13 +109,13 @@ fn before(library: &Library, own: &Own) -> Result<Option<Before>, Failure> {
             .map(|file| file.map(|file| (file.path.clone(), file)).map_err(Failure::from))
             .collect()
     };
-    if let Some(draft) = drafts(library, own)?.pop() {
+    if let Some(draft) = drafts(library, own).pop() {
         let Draft { held, note } = &draft;
         let manifest = manifest(library, &draft)?;
         let (root, records, number) = (held.tree.root, records(held)?, note.number);
         return Ok(Some(Before { root, manifest, records, number }));
     }
-    let mut versions = seed::versions(library, &own.name)?;
+    let mut versions = seed::versions(library, &own.name);
     versions.sort_by_key(|(_, tree)| tree.seq);
     for (id, tree) in versions.into_iter().rev() {
         if !chain::is_accepted(library, &tree)? {

@@ -200,6 +200,10 @@ impl Follower {
         self.state.borrow_and_update()
     }
 
+    pub(super) fn has_ended(&self) -> bool {
+        self.state.borrow().outcome.is_some()
+    }
+
     /// Resolves when the state has changed since it was looked at.
     pub(super) async fn changed(&mut self) {
         // The job, which holds the other end, is held by us.

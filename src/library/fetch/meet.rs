@@ -47,7 +47,7 @@ pub(in crate::library) async fn meet(
 fn keep(library: &Library, origin: &Origin) -> Result<(), Failure> {
     let Some(card) = &origin.card else { return Ok(()) };
     let store = library.store();
-    let trees = store.trees()?;
+    let trees = store.trees();
     if trees.iter().any(|(_, tree)| tree.card == Some(*card.id())) {
         return chain::accept(library, card);
     }
@@ -81,7 +81,7 @@ fn keep(library: &Library, origin: &Origin) -> Result<(), Failure> {
         return chain::accept(library, card);
     }
     let repo = repo_of(statement);
-    let visibility = visibility(library, &store.trees()?, &origin.root, Some(&repo));
+    let visibility = visibility(library, &store.trees(), &origin.root, Some(&repo));
     let reservation = store.reserve()?;
     blocks::add_nodes(store, reservation.id(), &origin.blocks)?;
     save_card()?;

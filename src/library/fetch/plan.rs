@@ -1,16 +1,16 @@
 //! What is asked for, where it goes, and what of it is there already; said before anything is written.
 
 mod compare;
+mod sorted;
 mod version;
 
-use std::{
-    collections::{HashMap, HashSet},
-    path::PathBuf,
-    sync::PoisonError,
-    time::SystemTime,
-};
+use std::{collections::HashSet, path::PathBuf, sync::PoisonError, time::SystemTime};
 
-use self::{compare::Verdict, version::Version};
+use self::{
+    compare::Verdict,
+    sorted::{Sorted, declare, sort},
+    version::Version,
+};
 use super::{jobs::Outcome, origin::Origin, place::Place, source::Source, subject::find_subject};
 use crate::{
     card::{Verified, release::CARD, statement::Statement},
@@ -35,12 +35,12 @@ use crate::{
 pub(super) fn library_folder(library: &Library, card: &Verified) -> Result<PathBuf, Failure> {
     let statement = card.statement();
     let repo = repo_of(statement);
-    let held = library.store().trees()?.into_iter().find(|(_, tree)| {
+    let held = library.store().trees_where(|tree| {
         tree.owner == Owner::Library
             && tree.root == statement.root
             && tree.repo.as_ref() == Some(&repo)
     });
-    if let Some((_, tree)) = held {
+    if let Some((_, tree)) = held.into_iter().next() {
         return Ok(tree.location);
     }
     let publisher = trust::folder_name(library, card.publisher())?;
@@ -155,7 +155,10 @@ impl Plan {
             &path,
             is_file,
         );
-        let sorted = sort(found, &place);
+        let mut sorted = sort(found, &place);
+        if let Some(card) = &origin.card {
+            declare(&mut sorted.files, &card.statement().files);
+        }
         if origin.card.is_none() && sorted.files.iter().any(|file| file.path == CARD) {
             return Err(Failure::new(
                 Code::Refused,
@@ -190,7 +193,7 @@ impl Plan {
         let (of, card) = (library.clone(), origin.card.clone());
         let (known, keeps_card, reservation, visibility) = blocking(move || {
             let id = card.as_ref().map(|card| *card.id());
-            let trees = store.trees()?;
+            let trees = store.trees();
             let repo = card.as_ref().map(|card| repo_of(card.statement()));
             let visibility = visibility(&of, &trees, &root, repo.as_ref());
             let known = trees
@@ -430,7 +433,7 @@ fn save(
 ) -> Result<(), Failure> {
     let store = library.store();
     let _one_at_a_time = library.inner.listing.lock().unwrap_or_else(PoisonError::into_inner);
-    if store.tree(id)?.is_some() {
+    if store.tree(id).is_some() {
         let asked: HashSet<String> = files.iter().map(|file| file.path.clone()).collect();
         for file in store.tree_files(id)? {
             let file = file?;
@@ -441,44 +444,4 @@ fn save(
     }
     files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
     Ok(store.save_tree(id, tree, &files)?)
-}
-
-struct Sorted {
-    files: Vec<Planned>,
-    /// Folders that hold nothing, below the place's base.
-    folders: Vec<String>,
-    partial: bool,
-}
-
-fn sort(found: Vec<Found>, place: &Place) -> Sorted {
-    let mut partial = false;
-    let mut files = Vec::new();
-    let mut folders = Vec::new();
-    let mut leaves: HashMap<u64, Vec<Leaf>> = HashMap::new();
-    let mut names = Vec::new();
-    for found in found {
-        match found {
-            Found::Directory { path, .. } => folders.push(path.to_string()),
-            Found::File { selected: false, .. } => partial = true,
-            Found::File { index, path, cid, size, .. } => names.push((index, path, cid, size)),
-            Found::Leaf(leaf) => leaves.entry(leaf.file).or_default().push(leaf),
-        }
-    }
-    for (index, path, cid, size) in names {
-        let mut leaves = leaves.remove(&index).unwrap_or_default();
-        leaves.sort_unstable_by_key(|leaf| leaf.offset);
-        files.push(Planned {
-            path: place.in_repo(&path),
-            on_disk: place.on_disk(&path),
-            size,
-            cid,
-            leaves,
-            file: None,
-            replace: false,
-        });
-    }
-    files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-    folders.retain(|folder| !folder.is_empty() && !partial);
-    let folders = folders.iter().map(|folder| place.on_disk(folder)).collect();
-    Sorted { files, folders, partial }
 }

@@ -7,7 +7,7 @@
 use std::{
     collections::BTreeMap,
     ops::Range,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::Notify;
@@ -26,6 +26,8 @@ pub(super) struct Need {
     pub file: Cid,
     /// What comes next, and what is read ahead.
     pub range: Range<u64>,
+    /// Files that are likely read next: brought as well, as few at a time as are [read ahead](limits::READ_AHEAD_LEAVES).
+    pub then: Arc<[Cid]>,
     /// Whether the job brings this file; none while that is not known.
     pub carried: Option<bool>,
 }
@@ -53,6 +55,11 @@ impl Readers {
     pub(super) fn needs(&self) -> (u64, Vec<(u64, Need)>) {
         let inner = self.inner();
         (inner.version, inner.needs.iter().map(|(id, need)| (*id, need.clone())).collect())
+    }
+
+    /// Whether anybody reads.
+    pub(super) fn are_any(&self) -> bool {
+        !self.inner().needs.is_empty()
     }
 
     /// Whether somebody wants all of the job.
@@ -139,13 +146,18 @@ impl Seat {
     ///
     /// # Errors
     /// Failure (1) if the job has too many readers.
-    pub(super) fn take(follower: Follower, file: Cid, range: Range<u64>) -> Result<Self, Failure> {
+    pub(super) fn take(
+        follower: Follower,
+        file: Cid,
+        range: Range<u64>,
+        then: Arc<[Cid]>,
+    ) -> Result<Self, Failure> {
         let id = follower.readers().change(|inner| {
             if inner.needs.len() >= limits::READERS {
                 return None;
             }
             inner.next += 1;
-            inner.needs.insert(inner.next, Need { file, range, carried: None });
+            inner.needs.insert(inner.next, Need { file, range, then, carried: None });
             Some(inner.next)
         });
         let id = id.ok_or_else(|| {
@@ -203,8 +215,6 @@ impl Drop for Seat {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::super::jobs::{Fetches, Job, Key};
     use super::*;
     use crate::rpc::Get;
@@ -228,12 +238,15 @@ mod tests {
         let fetches = Fetches::default();
         let get = job(&fetches, Key::of(&Get::new("a")));
         assert!(get.readers().want_all());
-        let seat = Seat::take(get.again(), file(), 5..9).expect("a place");
+        let seat = Seat::take(get.again(), file(), 5..9, Arc::default()).expect("a place");
         let follower = get.again();
         drop(get);
         assert!(!follower.readers().want_all());
         let (_, needs) = follower.readers().needs();
-        assert_eq!(needs[0].1, Need { file: file(), range: 5..9, carried: None });
+        assert_eq!(
+            needs[0].1,
+            Need { file: file(), range: 5..9, then: Arc::default(), carried: None }
+        );
         drop(seat);
         assert!(follower.readers().needs().1.is_empty());
     }
@@ -245,7 +258,7 @@ mod tests {
         let readers = follower.readers();
         assert!(!readers.want_all(), "readers alone");
         let (before, _) = readers.needs();
-        let seat = Seat::take(follower.again(), file(), 0..1).expect("a place");
+        let seat = Seat::take(follower.again(), file(), 0..1, Arc::default()).expect("a place");
         readers.changed(before).await;
         let (seen, _) = readers.needs();
         seat.need(7..8);
@@ -257,7 +270,7 @@ mod tests {
     async fn no_more_readers_than_the_bound_take_a_place() {
         let fetches = Fetches::default();
         let follower = job(&fetches, Key::reading(&Get::new("a")));
-        let take = || Seat::take(follower.again(), file(), 0..1);
+        let take = || Seat::take(follower.again(), file(), 0..1, Arc::default());
         let mut seats: Vec<Seat> = (0..limits::READERS).map(|_| take().expect("a place")).collect();
         assert_eq!(take().map(drop).map_err(|why| why.code), Err(Code::Failure));
         seats.pop();
@@ -270,7 +283,7 @@ mod tests {
         let first = job(&fetches, Key::reading(&Get::new("a")));
         drop(first);
         let second = job(&fetches, Key::reading(&Get::new("a")));
-        let mut seat = Seat::take(second, file(), 0..1).expect("a place");
+        let mut seat = Seat::take(second, file(), 0..1, Arc::default()).expect("a place");
         assert!(seat.ended().is_none());
         drop(seat);
         fetches.wait().await;

@@ -249,7 +249,10 @@ pub(in crate::library) struct Reader {
     subject: Subject,
     file: Cid,
     root: Cid,
-    hold: Follower,
+    /// Files that are likely read next.
+    then: Arc<[Cid]>,
+    /// The job of readers alone; none while there was no need of it.
+    hold: Option<Follower>,
     seat: Option<Seat>,
     /// What was said to be needed.
     needed: Range<u64>,
@@ -263,8 +266,9 @@ impl Reader {
         library: &Library,
         get: &Get,
         subject: Subject,
-        hold: &Hold,
+        hold: Option<&Hold>,
         opened: &Opened,
+        then: Arc<[Cid]>,
     ) -> Self {
         Self {
             library: library.clone(),
@@ -272,7 +276,8 @@ impl Reader {
             subject,
             file: opened.file,
             root: opened.root,
-            hold: hold.0.again(),
+            then,
+            hold: hold.map(|hold| hold.0.again()),
             seat: None,
             needed: 0..0,
             restarts: 0,
@@ -308,7 +313,9 @@ impl Reader {
                 continue;
             };
             match ended {
-                None if seat.is_of(&self.hold) && seat.is_carried() == Some(false) => {
+                None if self.hold.as_ref().is_some_and(|own| seat.is_of(own))
+                    && seat.is_carried() == Some(false) =>
+                {
                     let (file, root) = (&self.file, &self.root);
                     return Err(Failure::new(
                         Code::Refused,
@@ -323,7 +330,7 @@ impl Reader {
                 }
                 Some(outcome) => {
                     let superseded = seat.was_superseded();
-                    let own = seat.is_of(&self.hold);
+                    let own = self.hold.as_ref().is_some_and(|own| seat.is_of(own));
                     self.fetched = self.fetched();
                     (self.seat, self.fetched_before) = (None, 0);
                     if !own || superseded {
@@ -343,6 +350,11 @@ impl Reader {
         }
     }
 
+    /// Whether a block came just now, and is had without waiting for the disk.
+    pub(in crate::library) fn is_fresh(&self, cid: &Cid) -> bool {
+        self.library.inner.fresh.get(cid).is_some()
+    }
+
     /// Says how far the reading is, of what was there without waiting.
     pub(in crate::library) fn moved(&mut self, rest: Range<u64>) {
         self.need(&rest, false);
@@ -359,6 +371,9 @@ impl Reader {
     }
 
     async fn look(&self, cid: Cid) -> Result<Option<Bytes>, Failure> {
+        if let Some(bytes) = self.library.inner.fresh.get(&cid) {
+            return Ok(Some(bytes));
+        }
         let store = self.library.store().clone();
         blocking(move || Ok(store.read(cid.hash())?)).await
     }
@@ -367,7 +382,7 @@ impl Reader {
     async fn attach(&mut self, rest: &Range<u64>) -> Result<(), Failure> {
         self.needed = ahead(rest);
         for fetch in self.library.inner.fetches.of_root(&self.root) {
-            let mut seat = Seat::take(fetch, self.file, self.needed.clone())?;
+            let mut seat = Seat::take(fetch, self.file, self.needed.clone(), self.then.clone())?;
             while seat.ended().is_none() {
                 match seat.is_carried() {
                     Some(true) => return self.sit(seat),
@@ -376,10 +391,12 @@ impl Reader {
                 }
             }
         }
-        if self.hold.look().outcome.is_some() {
-            self.hold = begin(&self.library, &self.get, self.subject)?;
-        }
-        let seat = Seat::take(self.hold.again(), self.file, self.needed.clone())?;
+        let hold = match self.hold.take().filter(|hold| !hold.has_ended()) {
+            Some(hold) => hold,
+            None => begin(&self.library, &self.get, self.subject)?,
+        };
+        let own = self.hold.insert(hold).again();
+        let seat = Seat::take(own, self.file, self.needed.clone(), self.then.clone())?;
         self.sit(seat)
     }
 

@@ -66,8 +66,13 @@ pub(super) async fn run(
     });
     let landing = Arc::new(Landing::new(library.store().clone(), plan.id()));
     source.land(Arc::new({
-        let landing = Arc::clone(&landing);
-        move |block: &Block| landing.land(block)
+        let (landing, library, job) = (Arc::clone(&landing), library.clone(), Arc::clone(job));
+        move |block: &Block| {
+            if job.readers().are_any() {
+                library.inner.fresh.put(block);
+            }
+            landing.land(block);
+        }
     }));
     let repeated = repeated(plan.files.iter().flat_map(|file| &file.leaves));
     let mut transfer = Transfer {
@@ -79,6 +84,7 @@ pub(super) async fn run(
         source,
         job,
         queue,
+        indices: None,
         leaves: VecDeque::new(),
         parts: Vec::new(),
         open: HashMap::new(),
@@ -132,8 +138,10 @@ struct Transfer<'a> {
     plan: &'a mut Plan,
     source: &'a mut Source,
     job: &'a Arc<Job>,
-    /// Files whose turn has not come, as indices into the plan.
+    /// Files whose turn has not come, as indices into the plan; ascending.
     queue: VecDeque<usize>,
+    /// Where in the plan each file's root is first, once a reader asks for one.
+    indices: Option<HashMap<Cid, usize>>,
     /// Leaves of open files that are not asked for yet.
     leaves: VecDeque<(usize, Leaf)>,
     /// Leaves that came to light in what was taken for one, and are not looked for in their file yet.

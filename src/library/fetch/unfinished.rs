@@ -130,7 +130,7 @@ async fn again(library: &Library, get: &Get) -> Result<(), Failure> {
 
 /// Notes a fetch again that ended for want of peers; false if its tree was forgotten meanwhile.
 fn keep(library: &Library, noted: Noted) -> Result<bool, Failure> {
-    let trees = library.store().trees()?;
+    let trees = library.store().trees();
     let there = trees.iter().any(|(_, tree)| tree.root.to_string() == noted.root);
     if there {
         add(library, noted)?;

@@ -4,7 +4,7 @@
 //! and size before the first byte, and its digest before the last one goes out, unless that was done when the version came
 //! here. So a body that is not what was signed never ends well.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
@@ -19,8 +19,10 @@ use crate::{
         content::{Examination, Leave, Pieces, admit, examine},
         manifest::FileEntry,
     },
+    dag::{Cid, block::RAW},
     library::{
         Library, Watch, content,
+        fetch::Hold,
         read::{self, Chunks, File},
         trust,
     },
@@ -57,12 +59,21 @@ pub async fn body(
     range: Range<u64>,
 ) -> Result<Body, Failure> {
     let reading = Reading::begin(library, state.version.root());
+    let leave = if state.whole {
+        Leave::Given
+    } else {
+        trust::leave(library, state.version.card(), false, false)?
+    };
     let file = if state.whole || state.files <= limits::HUB_TREE_FILES {
-        let card = state.version.card().cloned();
         let timeout = limits::HUB_BODY.as_secs();
-        let file = read::listed(library, state.version.root(), entry, card, timeout)?;
+        let then = if leave == Leave::Given && !state.whole && range.start == 0 {
+            likely_next(state.version.known_files().unwrap_or_default(), entry)
+        } else {
+            Arc::default()
+        };
+        let mut file = read::listed(library, state.version.root(), entry, then, timeout);
         if !state.whole {
-            linger(library, &file);
+            linger(library, file.hold()?);
         }
         file
     } else {
@@ -70,11 +81,14 @@ pub async fn body(
     };
     if !state.whole {
         let what = format!("content of {}:{}", state.version.root(), entry.path);
-        library.inner.seen.once(what, || look(library, state, &file, entry)).await?;
+        library.inner.seen.once(what, || look(&file, entry, leave)).await?;
         room::make(library, range.end - range.start).await?;
     }
     let whole = range == (0..entry.size);
-    let stated = (whole && !state.compared).then(|| Stated {
+    // Of a file that is one raw block the CID is the digest.
+    let proven = state.compared
+        || (entry.cid.codec() == RAW && entry.cid.hash().digest() == entry.sha256.as_slice());
+    let stated = (whole && !proven).then(|| Stated {
         path: entry.path.clone(),
         left: entry.size,
         hasher: Sha256::new(),
@@ -105,9 +119,21 @@ async fn by_itself(library: &Library, state: &State, entry: &FileEntry) -> Resul
     Ok(file)
 }
 
+/// The small files after one: clients take a repo's files in the order of its list.
+fn likely_next(files: &[FileEntry], entry: &FileEntry) -> Arc<[Cid]> {
+    let after = files.partition_point(|file| file.path <= entry.path);
+    let small = files[after..].iter().filter(|file| file.size <= limits::READ_AHEAD_FILE);
+    let mut bytes = 0;
+    let few = small.take(limits::READ_AHEAD_LEAVES).take_while(|file| {
+        bytes += file.size;
+        bytes <= limits::READ_AHEAD_FILES
+    });
+    few.map(|file| file.cid).collect()
+}
+
 /// Keeps what serves the readers of a tree for a while: its clients take one file after another.
-fn linger(library: &Library, file: &File) {
-    let (hold, ended) = (file.hold(), library.inner.ended.clone());
+fn linger(library: &Library, hold: Hold) {
+    let ended = library.inner.ended.clone();
     tokio::spawn(async move {
         tokio::select! {
             () = tokio::time::sleep(limits::HUB_LINGER) => {}
@@ -138,13 +164,7 @@ impl Body {
 }
 
 /// Looks whether a file carries code, if it is by somebody whom the user does not trust: as little of it as tells is read.
-async fn look(
-    library: &Library,
-    state: &State,
-    file: &File,
-    entry: &FileEntry,
-) -> Result<(), Failure> {
-    let leave = trust::leave(library, state.version.card(), false, false)?;
+async fn look(file: &File, entry: &FileEntry, leave: Leave) -> Result<(), Failure> {
     if leave == Leave::Given {
         return Ok(());
     }

@@ -4,9 +4,11 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use futures::{StreamExt as _, stream};
 
-use super::{RepoId, State, Version, held, parse_revision, repo};
+use super::{RepoId, Sought, State, Version, held};
 use crate::{
-    card::{CommitId, Identity, RepoName, index::Listed, name, statement::Status},
+    card::{
+        CommitId, Identity, RepoName, index::Listed, name, reference::Revision, statement::Status,
+    },
     config::{Audience, Visibility, allows, gateway::OnDemand},
     library::{
         Library, blocking, chain,
@@ -77,10 +79,10 @@ type Known = BTreeMap<(Identity, String), Option<Listing>>;
 
 fn library_repos(library: &Library, kind: Kind, audience: Audience) -> Result<Known, Failure> {
     let mut newest: BTreeMap<(Identity, String), Held> = BTreeMap::new();
-    for (id, tree) in library.store().trees()? {
+    for (id, tree) in library.store().trees_where(|tree| tree.kind == kind) {
         let Some(repo) = &tree.repo else { continue };
         let Ok(publisher) = repo.publisher.parse::<Identity>() else { continue };
-        if tree.kind != kind || !chain::is_accepted(library, &tree)? {
+        if !chain::is_accepted(library, &tree)? {
             continue;
         }
         let key = (publisher, repo.name.clone());
@@ -190,7 +192,7 @@ pub fn history(
             .name
             .parse()
             .map_err(|why: name::Error| Failure::new(Code::Usage, why.to_string()))?;
-        let drafts = drafts::drafts(library, &Own { kind: id.kind, name: name.clone() })?;
+        let drafts = drafts::drafts(library, &Own { kind: id.kind, name: name.clone() });
         let upto = drafts.iter().rposition(|draft| draft.held.tree.root == *state.version.root());
         let upto = upto.map_or(0, |at| at + 1);
         past.extend(drafts[..upto].iter().rev().map(|draft| Past {
@@ -198,7 +200,7 @@ pub fn history(
             title: draft.note.title.clone(),
             made_at: draft.note.at.clone(),
         }));
-        let mut versions = seed::versions(library, &name)?;
+        let mut versions = seed::versions(library, &name);
         versions.sort_by_key(|(_, tree)| tree.seq);
         at = versions.last().map(|(_, tree)| sign::card_of(library, tree)).transpose()?.flatten();
     }
@@ -230,11 +232,12 @@ pub async fn tags(
     id: &RepoId,
     audience: Audience,
 ) -> Result<Vec<(String, CommitId)>, super::Miss> {
-    let (publisher, name) = repo(library, id).await?;
-    let revision = parse_revision("main")?;
-    let sought = super::Sought { id: id.clone(), publisher, name, revision, audience };
-    let library = library.clone();
-    let versions = blocking(move || held(&library, &sought)).await?;
+    let (library, id) = (library.clone(), id.clone());
+    let versions = blocking(move || {
+        let sought = Sought::of(&library, id, Revision::Head, audience);
+        Ok(sought.and_then(|sought| Ok(held(&library, &sought)?)))
+    });
+    let versions = versions.await??;
     let tag = |held: &Held| Some((held.tree.version.clone()?, CommitId::of(&held.tree.root)));
     Ok(versions.iter().rev().filter_map(tag).collect())
 }

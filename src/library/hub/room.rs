@@ -84,7 +84,7 @@ pub(super) async fn make(library: &Library, needed: u64) -> Result<(), Failure> 
         if is_enough(free) {
             return Ok(());
         }
-        let Some(held) = longest_unread(library).await? else {
+        let Some(held) = longest_unread(library) else {
             return Err(Failure::new(
                 Code::NoSpace,
                 format!("{free} bytes are free, {needed} may be needed, and {reserve} stay free (gateway.reserve)"),
@@ -96,19 +96,14 @@ pub(super) async fn make(library: &Library, needed: u64) -> Result<(), Failure> 
     }
 }
 
-async fn longest_unread(library: &Library) -> Result<Option<Held>, Failure> {
-    let trees = {
-        let store = library.store().clone();
-        blocking(move || Ok(store.trees()?)).await?
-    };
-    let reads = library.inner.reads.all();
-    let may_go = trees.into_iter().filter(|(_, tree)| {
-        !tree.pinned
-            && tree.owner == Owner::Library
-            && Note::of(tree).draft.is_none()
-            && reads.get(&tree.root).is_none_or(|read| read.readers == 0)
+fn longest_unread(library: &Library) -> Option<Held> {
+    let brought = library.store().trees_where(|tree| {
+        !tree.pinned && tree.owner == Owner::Library && Note::of(tree).draft.is_none()
     });
+    let reads = library.inner.reads.all();
+    let is_unread = |root: &Cid| reads.get(root).is_none_or(|read| read.readers == 0);
+    let may_go = brought.into_iter().filter(|(_, tree)| is_unread(&tree.root));
     let last = |root: &Cid| reads.get(root).map(|read| read.last);
     let longest = may_go.min_by_key(|(_, tree)| (last(&tree.root), tree.created_at));
-    Ok(longest.map(|(id, tree)| Held { id, tree }))
+    longest.map(|(id, tree)| Held { id, tree })
 }

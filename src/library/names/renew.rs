@@ -165,8 +165,7 @@ fn current(
     standing: &Standing,
 ) -> Result<(Index, Vec<String>, Option<TreeId>), Failure> {
     let publisher = library.publisher().to_string();
-    let mut trees: Vec<(TreeId, Tree)> = library.store().trees()?;
-    trees.retain(|(_, tree)| {
+    let mut trees = library.store().trees_where(|tree| {
         tree.repo.as_ref().is_some_and(|repo| repo.publisher == publisher)
             && scope.lists(tree.visibility)
             && tree.release.is_some()
@@ -221,7 +220,7 @@ pub(super) fn contradicted(
 ) -> Result<Vec<Contradiction>, Failure> {
     let publisher = library.publisher().to_string();
     let mut trees: BTreeMap<String, Vec<(TreeId, Tree)>> = BTreeMap::new();
-    for (id, tree) in library.store().trees()? {
+    for (id, tree) in library.store().trees() {
         if let Some(repo) = tree.repo.as_ref().filter(|repo| repo.publisher == publisher) {
             trees.entry(repo.name.clone()).or_default().push((id, tree));
         }

@@ -148,7 +148,7 @@ pub(in crate::library) fn last(
     library: &Library,
     name: &RepoName,
 ) -> Result<Option<(Seeded, TreeId, Tree)>, Failure> {
-    let newest = super::versions(library, name)?.into_iter().max_by_key(|(_, tree)| tree.seq);
+    let newest = super::versions(library, name).into_iter().max_by_key(|(_, tree)| tree.seq);
     let Some((id, tree)) = newest else { return Ok(None) };
     let (mut files, mut bytes) = (0, 0);
     for file in library.store().tree_files(id)? {

@@ -42,7 +42,7 @@ impl Import<'_> {
         version: Option<Version>,
     ) -> Result<(Seeded, TreeId, Tree), Failure> {
         let library = self.library;
-        let versions = versions(library, &self.name)?;
+        let versions = versions(library, &self.name);
         let head = head(library, &self.name, &versions, self.seed.onto.as_deref())?;
         let Settled { id, release, card, unchanged } =
             self.against(head.as_ref(), &versions, version)?;
@@ -229,18 +229,12 @@ impl Import<'_> {
 }
 
 /// All versions of the user's own repo of this name.
-pub(in crate::library) fn versions(
-    library: &Library,
-    name: &RepoName,
-) -> Result<Vec<(TreeId, Tree)>, Failure> {
+pub(in crate::library) fn versions(library: &Library, name: &RepoName) -> Vec<(TreeId, Tree)> {
     let publisher = library.publisher().to_string();
-    let mut trees = library.store().trees()?;
-    trees.retain(|(_, tree)| {
-        tree.repo
-            .as_ref()
-            .is_some_and(|repo| repo.publisher == publisher && repo.name == name.as_str())
-    });
-    Ok(trees)
+    library.store().trees_where(|tree| {
+        let repo = tree.repo.as_ref();
+        repo.is_some_and(|repo| repo.publisher == publisher && repo.name == name.as_str())
+    })
 }
 
 pub(in crate::library) type Head = (Verified, Option<(TreeId, Tree)>);

@@ -22,16 +22,13 @@ impl Transfer<'_> {
         }
         let idle = self.asked.is_empty();
         let (mut wants, mut ranges, mut all) = (Vec::new(), Vec::new(), true);
-        for (id, need) in needs {
-            let index = self.plan.files.iter().position(|file| file.cid == need.file);
-            self.job.readers().answer(id, index.is_some());
+        for (id, need) in &needs {
+            let index = self.index_of(&need.file);
+            self.job.readers().answer(*id, index.is_some());
             let Some(index) = index else { continue };
-            if let Some(at) = self.queue.iter().position(|queued| *queued == index) {
-                self.queue.remove(at);
-                self.open_file(index).await?;
-            }
+            self.open_queued(index).await?;
             all &= self.ask_range(index, &need.range, &mut wants).await?;
-            ranges.push((index, need.range));
+            ranges.push((index, need.range.clone()));
         }
         if idle {
             // What went before was not waited for.
@@ -43,10 +40,48 @@ impl Transfer<'_> {
             self.prioritised = !urgent.is_empty();
             self.source.prioritise(urgent).await?;
         }
+        all &= self.ask_ahead(needs.iter().flat_map(|(_, need)| need.then.iter())).await?;
         self.seen = if all { version } else { u64::MAX };
         // Readers learn whether their file is here.
         self.job.update(|_| {});
         Ok(())
+    }
+
+    /// Asks for files that are likely read next: some of those that nobody has begun. False: more may be asked for at once.
+    async fn ask_ahead(&mut self, then: impl Iterator<Item = &Cid>) -> Result<bool, Failure> {
+        let mut wants = Vec::new();
+        let mut opened = 0;
+        for file in then {
+            if self.asked.len() >= limits::READ_AHEAD_LEAVES || opened == limits::READ_AHEAD_STEP {
+                break;
+            }
+            if let Some(index) = self.index_of(file)
+                && self.open_queued(index).await?
+            {
+                opened += 1;
+                self.ask_range(index, &(0..u64::MAX), &mut wants).await?;
+            }
+        }
+        self.source.want(wants).await?;
+        Ok(opened < limits::READ_AHEAD_STEP)
+    }
+
+    /// The first file with this root; files of equal content have their bytes from it.
+    fn index_of(&mut self, file: &Cid) -> Option<usize> {
+        let files = &self.plan.files;
+        let indices = self.indices.get_or_insert_with(|| {
+            let numbered = files.iter().enumerate().rev();
+            numbered.map(|(index, file)| (file.cid, index)).collect()
+        });
+        indices.get(file).copied()
+    }
+
+    /// Opens a file if its turn has not come; whether it is so.
+    async fn open_queued(&mut self, index: usize) -> Result<bool, Failure> {
+        let Ok(at) = self.queue.binary_search(&index) else { return Ok(false) };
+        self.queue.remove(at);
+        self.open_file(index).await?;
+        Ok(true)
     }
 
     /// Asks for the leaves of a file in this range that are not asked for. False: some wait until something was written.
