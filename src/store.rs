@@ -9,7 +9,7 @@
 //!
 //! | call | when it returns |
 //! |---|---|
-//! | [`Store::add_files`], [`Store::add_blocks`] | visible, not durable |
+//! | [`Store::add_files`], [`Store::add_blocks`], [`Store::renamed`] | visible, not durable |
 //! | [`Arriving::write`], [`Arriving::found`] | served, not durable |
 //! | [`Arriving::commit`] | bytes (`fdatasync`), then one batch of extents, then flush |
 //! | [`Arriving::finish`] | as commit; rename; folder synced; record of the file; flush |
@@ -49,6 +49,7 @@ mod lend;
 mod lock;
 mod open;
 mod records;
+mod renamed;
 mod signatures;
 mod soft;
 mod stamp;

@@ -1,7 +1,11 @@
 //! Blocks in and out of the store in the pieces that the library's verbs need: nodes of a tree, extents of a file.
 
 use crate::{
-    dag::{Block, Cid, Cursor, Multihash},
+    dag::{
+        Block, Built, Cid, Cursor, Multihash,
+        block::RAW,
+        unixfs::{self, Node},
+    },
     limits,
     rpc::{Code, Failure},
     store::{FileId, NewBlock, Place, Store, TreeId},
@@ -11,6 +15,43 @@ use crate::{
 pub(super) fn add_nodes(store: &Store, tree: TreeId, nodes: &[Block]) -> Result<(), Failure> {
     let nodes: Vec<NewBlock> = nodes.iter().map(NewBlock::node).collect();
     Ok(store.add_blocks(tree, &nodes)?)
+}
+
+/// Has a tree hold all blocks of a file that is here: it is served with this tree, whatever becomes of the others that hold it.
+/// How the file stands in a directory; none if a block of it is not here.
+pub(super) fn hold(
+    store: &Store,
+    tree: TreeId,
+    cid: Cid,
+    size: u64,
+    file: Option<FileId>,
+) -> Result<Option<Built>, Failure> {
+    let Some(root) = held(store, cid)? else { return Ok(None) };
+    let built = Built::of_file(&root, size);
+    let mut nodes = vec![root];
+    while let Some(node) = nodes.pop() {
+        let is_leaf = node.cid().codec() == RAW;
+        // Leaves that lie in the file come with its extents.
+        if !is_leaf || file.is_none() {
+            add_nodes(store, tree, std::slice::from_ref(&node))?;
+        }
+        let Ok(Node::File(parts)) = unixfs::decode(&node) else { continue };
+        for part in parts.parts.iter().filter(|part| file.is_none() || part.cid.codec() != RAW) {
+            let Some(below) = held(store, part.cid)? else { return Ok(None) };
+            nodes.push(below);
+        }
+    }
+    if let Some(file) = file {
+        let leaves: Vec<NewBlock> = extents(store, file)?
+            .into_iter()
+            .map(|(key, place)| {
+                let len = place.head.len() + place.len as usize + place.tail.len();
+                NewBlock { key, len: len as u32, place: Some(place), data: None }
+            })
+            .collect();
+        store.add_blocks(tree, &leaves)?;
+    }
+    Ok(built)
 }
 
 /// Every block recorded in a file, in order of offsets.

@@ -27,10 +27,10 @@ use crate::{
     dag::{Cid, build},
     limits,
     rpc::{Code, Failure, Kind, Seeded},
-    store,
+    store::{self, TreeId},
 };
 
-pub(super) use self::uploads::object;
+pub(super) use self::uploads::{object, remove};
 pub use self::{
     activity::{Activity, Writing, writing},
     commit::{Change, Commit, commit},
@@ -255,6 +255,7 @@ async fn publish_now(library: &Library, own: &Own, watch: Watch) -> Result<Seede
             if library.inner.activity.is_still(&own) {
                 forget_files(&library, &own, &Vec::from_iter(listed));
                 uploads::tidy(&library, &own);
+                seed::settle_published(&library, signed.1);
             }
             Ok(signed)
         };
@@ -304,6 +305,7 @@ pub async fn abandon(library: &Library, own: &Own) -> Result<(), Failure> {
     let _one_at_a_time = library.inner.importing.lock().await;
     let (library, own) = (library.clone(), own.clone());
     let work = move || {
+        seed::take_back(&library, &own);
         forget(&library, &own, &drafts(&library, &own));
         library.inner.activity.published(&own);
         let folder = folder(&library, &own);
@@ -328,13 +330,12 @@ fn named(library: &Library, drafts: &[Draft]) -> Result<HashSet<[u8; 32]>, Failu
 fn forget(library: &Library, own: &Own, drafts: &[Draft]) {
     let folder = folder(library, own);
     let lists = drafts.iter().map(|draft| uploads::list(library, own, &draft.held.tree.root));
-    for draft in drafts {
-        if let Err(why) = library.store().remove_tree(draft.held.id) {
-            tracing::warn!(repo = %own.name, %why, "a draft stays in the library");
-        }
+    let ids: Vec<TreeId> = drafts.iter().map(|draft| draft.held.id).collect();
+    if let Err(why) = library.store().remove_trees(&ids) {
+        tracing::warn!(repo = %own.name, %why, "drafts stay in the library");
     }
     for path in lists.chain([folder.join(VISIBILITY)]) {
-        uploads::remove(&path);
+        remove(&path);
     }
 }
 

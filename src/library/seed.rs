@@ -15,7 +15,7 @@ use std::{
 };
 
 pub(super) use self::{
-    draft::{last, publish},
+    draft::{last, publish, settle_published, take_back},
     signed::{contradicted, head, not_behind, versions},
 };
 

@@ -34,40 +34,46 @@ pub struct Swept {
 }
 
 impl Store {
-    /// Forgets a tree, durably, and deletes those of its files that are the library's own and that no other tree
-    /// lists, and its hidden partials. Its blocks are no longer served from now on; `gc` drops their records.
+    /// Forgets a tree: see [`Self::remove_trees`].
     ///
     /// # Errors
     /// [`Error::UnknownTree`], and what index and disk say.
     pub fn remove_tree(&self, id: TreeId) -> Result<Swept, Error> {
+        match self.remove_trees(&[id])? {
+            Swept { trees: 0, .. } => Err(Error::UnknownTree(id)),
+            swept => Ok(swept),
+        }
+    }
+
+    /// Forgets trees, durably, and deletes those of their files that are the library's own and that no other tree lists, and
+    /// their hidden partials. Their blocks are no longer served from now on; `gc` drops their records. One that is unknown is
+    /// passed over.
+    ///
+    /// # Errors
+    /// What index and disk say.
+    pub fn remove_trees(&self, ids: &[TreeId]) -> Result<Swept, Error> {
         let _one_at_a_time = self.0.tree_changes();
-        let stored = self.stored_tree(id)?.ok_or(Error::UnknownTree(id))?;
+        let mut known = Vec::with_capacity(ids.len());
+        for id in ids {
+            known.extend(self.stored_tree(*id)?.map(|stored| (*id, stored)));
+        }
         let mut swept = Swept::default();
-        self.forget_tree(id, &stored, &mut swept)?;
+        self.forget_trees(&known, &mut swept)?;
         self.0.index.flush()?;
         Ok(swept)
     }
 
-    fn forget_tree(&self, id: TreeId, stored: &StoredTree, swept: &mut Swept) -> Result<(), Error> {
-        // The plain record goes first: were it left over, a repair would bring the tree back.
-        self.0.remove_record(id)?;
-        let mut candidates: HashSet<FileId> = self.arriving_of(id)?.into_iter().collect();
-        for file in self.tree_files(id)? {
-            let TreeFile { path, file, .. } = file?;
-            candidates.extend(file);
-            if stored.tree.state == TreeState::Arriving {
-                self.unlink_partial(&stored.tree.location, id, &path)?;
-                // What readers brought whole stands in no list before all of it is here.
-                let brought = self.file_at(&stored.tree.location.join(&path))?;
-                candidates.extend(brought.filter(|(_, it)| it.tree == id).map(|(file, _)| file));
-            }
+    fn forget_trees(&self, trees: &[(TreeId, StoredTree)], swept: &mut Swept) -> Result<(), Error> {
+        let mut candidates = HashSet::new();
+        for (id, stored) in trees {
+            self.forget_record(*id, stored, &mut candidates)?;
+            swept.trees += 1;
         }
-        self.0.index.write(|batch| batch.remove(&keys::numbered(keys::TREE, id.0)))?;
-        self.0.index.flush()?;
-        self.0.trees_mut().remove(&id);
-        self.0.spared().remove(&id);
-        swept.trees += 1;
+        // Once for all of them: the files of all other trees are looked at.
         for (other, _) in self.stored_trees()? {
+            if candidates.is_empty() {
+                break;
+            }
             for file in self.tree_files(other)? {
                 if let Some(file) = file?.file {
                     candidates.remove(&file);
@@ -77,8 +83,38 @@ impl Store {
         for file in candidates {
             self.drop_file(file, swept)?;
         }
-        self.drop_list(id, stored.list)?;
-        self.0.remove_record_files(id, stored.list)
+        for (id, stored) in trees {
+            self.drop_list(*id, stored.list)?;
+            self.0.remove_record_files(*id, stored.list)?;
+        }
+        Ok(())
+    }
+
+    /// Drops the record of a tree; its files may go.
+    fn forget_record(
+        &self,
+        id: TreeId,
+        stored: &StoredTree,
+        may_go: &mut HashSet<FileId>,
+    ) -> Result<(), Error> {
+        // The plain record goes first: were it left over, a repair would bring the tree back.
+        self.0.remove_record(id)?;
+        may_go.extend(self.arriving_of(id)?);
+        for file in self.tree_files(id)? {
+            let TreeFile { path, file, .. } = file?;
+            may_go.extend(file);
+            if stored.tree.state == TreeState::Arriving {
+                self.unlink_partial(&stored.tree.location, id, &path)?;
+                // What readers brought whole stands in no list before all of it is here.
+                let brought = self.file_at(&stored.tree.location.join(&path))?;
+                may_go.extend(brought.filter(|(_, it)| it.tree == id).map(|(file, _)| file));
+            }
+        }
+        self.0.index.write(|batch| batch.remove(&keys::numbered(keys::TREE, id.0)))?;
+        self.0.index.flush()?;
+        self.0.trees_mut().remove(&id);
+        self.0.spared().remove(&id);
+        Ok(())
     }
 
     /// Drops all that neither a pinned tree holds nor one that is being fetched, and the indexes that repairs moved aside. `on_step` sees the sums so far after each step and
@@ -102,12 +138,16 @@ impl Store {
     ) -> Result<ControlFlow<()>, Error> {
         {
             let _one_at_a_time = self.0.tree_changes();
+            let mut unkept = Vec::new();
             for (id, stored) in self.stored_trees()? {
                 if !stored.tree.pinned && !self.is_being_written(id, &stored)? {
-                    self.forget_tree(id, &stored, swept)?;
-                    if on_step(swept).is_break() {
-                        return Ok(ControlFlow::Break(()));
-                    }
+                    unkept.push((id, stored));
+                }
+            }
+            for step in unkept.chunks(limits::STORE_GC_STEP) {
+                self.forget_trees(step, swept)?;
+                if on_step(swept).is_break() {
+                    return Ok(ControlFlow::Break(()));
                 }
             }
             if self.sweep_files(on_step, swept)?.is_break() {

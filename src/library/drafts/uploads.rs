@@ -281,7 +281,7 @@ fn files_in(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Removes a file, if it is there.
-pub(super) fn remove(path: &Path) {
+pub(in crate::library) fn remove(path: &Path) {
     match fs::remove_file(path) {
         Err(why) if why.kind() != io::ErrorKind::NotFound => {
             tracing::warn!(path = %path.display(), %why, "what was uploaded stays behind");

@@ -208,3 +208,46 @@ fn a_leaf_with_bytes_around_the_files_is_put_together_again() {
     assert_eq!(read(&store, &whole).as_deref(), Some(&whole[..]));
     assert_eq!(store.recheck(file).expect("recheck"), Recheck::Same);
 }
+
+#[test]
+fn a_file_of_the_library_that_got_another_name_is_read_there_and_a_changed_one_is_not_taken_for_it()
+{
+    let home = Home::new();
+    let (data, other) = (bytes(7, 2 * CHUNK), bytes(8, CHUNK));
+    let [old, changed] = [("library/old.bin", &data), ("library/changed.bin", &other)]
+        .map(|(name, data)| home.write(name, data));
+    let store = home.open();
+    let own = Tree { owner: Owner::Library, ..tree(&home.library(), "m") };
+    let id = import(&store, &[old.clone(), changed.clone()], &own);
+    let [file, changed_file] =
+        [&old, &changed].map(|path| store.file_at(path).expect("file").expect("known").0);
+
+    let new = home.path("library/new.bin");
+    fs::hard_link(&old, &new).expect("link");
+    assert_eq!(read(&store, &data[..CHUNK]).as_deref(), Some(&data[..CHUNK]), "by the old name");
+    store.renamed(&[(file, new.clone())]).expect("follows");
+    fs::remove_file(&old).expect("remove");
+    store.renamed(&[(file, new.clone())]).expect("once more");
+    assert_eq!(store.look(file).expect("look"), Look::Unsettled, "as it was hashed, and young");
+    assert_eq!(read(&store, &data[CHUNK..]).as_deref(), Some(&data[CHUNK..]));
+    assert!(store.file_at(&old).expect("file").is_none());
+    assert_eq!(store.file_at(&new).expect("file").expect("known").0, file);
+
+    fs::write(&changed, bytes(9, CHUNK)).expect("write");
+    let refused = store.renamed(&[(changed_file, changed)]);
+    assert!(matches!(refused, Err(Error::Invalid { .. })), "{refused:?}");
+    store.remove_tree(id).expect("removed");
+    assert!(!new.exists(), "the library's own goes with its tree, by its new name");
+}
+
+#[test]
+fn a_file_of_the_user_s_is_nobody_s_to_rename() {
+    let home = Home::new();
+    let data = bytes(10, CHUNK);
+    let path = home.write("a.bin", &data);
+    let store = home.open();
+    import(&store, std::slice::from_ref(&path), &tree(&home.path(""), "m"));
+    let id = store.file_at(&path).expect("file").expect("known").0;
+    let refused = store.renamed(&[(id, path)]);
+    assert!(matches!(refused, Err(Error::Invalid { .. })), "{refused:?}");
+}
