@@ -69,7 +69,7 @@ use crate::{
     card::{Identity, index::Index},
     config::{Config, Home},
     network::Network,
-    rpc::{Code, Failure, TransferLine},
+    rpc::{Code, Failure, TransferLine, UnpublishedLine},
     store::Store,
 };
 
@@ -217,6 +217,12 @@ impl Library {
     /// Fetches under way.
     pub fn transfers(&self) -> Vec<TransferLine> {
         self.inner.fetches.lines()
+    }
+
+    /// Uploads that could not be signed.
+    pub fn unpublished(&self) -> Vec<UnpublishedLine> {
+        let failures = self.inner.activity.failures().into_iter();
+        failures.map(|(own, why)| UnpublishedLine { name: own.name.to_string(), why }).collect()
     }
 
     /// Says that the node is about to stop: what is under way is to go on when it starts again.

@@ -50,7 +50,7 @@ pub use names::{Name, NameLine, NameRepo, Names, Resolve};
 
 pub use node::{
     ChangedFile, Health, Identity, Initialised, PeerLine, Peers, RefutedLine, Status, StoreFigures,
-    TransferLine, WithdrawnLine,
+    TransferLine, UnpublishedLine, WithdrawnLine,
 };
 
 pub use signatures::{ImportSig, ImportedSignature, SignatureLine};

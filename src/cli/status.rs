@@ -68,6 +68,9 @@ pub(super) fn print(answer: &Status, context: &Context, screen: &Screen) {
             line.name, line.statements, line.card
         );
     }
+    for line in &answer.unpublished {
+        text += &format!("  NOT PUBLISHED  {}: {}\n", line.name, line.why);
+    }
     text += &names(&answer.names);
     for line in &answer.trust {
         text += &format!("  WARNING  {line}\n");

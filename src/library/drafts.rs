@@ -11,12 +11,13 @@
 
 mod activity;
 mod commit;
+mod publish;
 mod uploads;
 
-use std::{collections::HashSet, fs, io, time::Instant};
+use std::{collections::HashSet, fs, io};
 
 use super::{
-    Library, Watch, blocking, names,
+    Library, blocking,
     note::{self, Note},
     refs::Held,
     rfc3339, seed,
@@ -25,8 +26,7 @@ use crate::{
     card::{Manifest, RepoName},
     config::Visibility,
     dag::{Cid, build},
-    limits,
-    rpc::{Code, Failure, Kind, Seeded},
+    rpc::{Code, Failure, Kind},
     store::{self, TreeId},
 };
 
@@ -34,6 +34,7 @@ pub(super) use self::uploads::{object, remove};
 pub use self::{
     activity::{Activity, Writing, writing},
     commit::{Change, Commit, commit},
+    publish::{publish, publish_named, tend},
     uploads::{Upload, batch, failed, folder, forget_files, has, keep_piece, made, receive},
 };
 
@@ -220,15 +221,6 @@ pub(super) fn nothing_yet() -> Cid {
     empty.expect("a directory of no entries has no bad name").cid
 }
 
-/// Signs the last draft of a repo as its next version, and tells peers; with nothing to sign, its last version stays.
-///
-/// # Errors
-/// Not found (3) if there is no such repo; as `seed`.
-pub async fn publish(library: &Library, own: &Own, watch: Watch) -> Result<Seeded, Failure> {
-    let (library, own) = (library.clone(), own.clone());
-    to_its_end(async move { publish_now(&library, &own, watch).await }).await
-}
-
 /// Does this to its end, whoever waits for it: a client that goes away leaves nothing half done.
 async fn to_its_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, Failure>> + Send + 'static,
@@ -236,65 +228,6 @@ async fn to_its_end<T: Send + 'static>(
     tokio::spawn(work).await.unwrap_or_else(|why| {
         Err(Failure::new(Code::Failure, format!("it ended in the middle: {why}")))
     })
-}
-
-async fn publish_now(library: &Library, own: &Own, watch: Watch) -> Result<Seeded, Failure> {
-    let _one_at_a_time = library.inner.importing.lock().await;
-    let published = names::published(library).await?;
-    let (seeded, id, tree) = {
-        let (library, own, watch) = (library.clone(), own.clone(), watch.clone());
-        let work = move || {
-            let drafts = drafts(&library, &own);
-            let Some(last) = drafts.last() else {
-                return seed::last(&library, &own.name)?.ok_or_else(|| nothing(&own));
-            };
-            let listed = named(&library, &drafts)?;
-            let signed = seed::publish(&library, &own, last, published, &watch)?;
-            forget(&library, &own, &drafts);
-            // A client that writes now may have been told that one of them is here.
-            if library.inner.activity.is_still(&own) {
-                forget_files(&library, &own, &Vec::from_iter(listed));
-                uploads::tidy(&library, &own);
-                seed::settle_published(&library, signed.1);
-            }
-            Ok(signed)
-        };
-        blocking(work).await?
-    };
-    library.inner.activity.published(own);
-    library.announce(id, &tree).await?;
-    names::publish_after(library, Some(&watch)).await;
-    Ok(seeded)
-}
-
-/// Signs the drafts of all repos of this name.
-///
-/// # Errors
-/// As [`publish`].
-pub async fn publish_named(library: &Library, name: &str, watch: Watch) -> Result<Seeded, Failure> {
-    let (namespace, name) = match name.rsplit_once('/') {
-        Some((namespace, name)) => (Some(namespace), name),
-        None => (None, name),
-    };
-    let Own { name, .. } = is_own(library, Kind::Model, namespace, name)?;
-    let own = {
-        let (library, name) = (library.clone(), name.clone());
-        let waiting = move || {
-            let known = all(&library).into_iter().find(|draft| draft.note.name == name.as_str());
-            let kind = known.map(|draft| draft.held.tree.kind);
-            Ok(Own { kind: kind.unwrap_or_default(), name })
-        };
-        blocking(waiting).await?
-    };
-    publish(library, &own, watch).await
-}
-
-fn nothing(own: &Own) -> Failure {
-    Failure::new(
-        Code::NotFound,
-        format!("nothing was uploaded for {}, and it has no version", own.name),
-    )
-    .hint("modelswarm ls shows what is here; modelswarm seed FOLDER publishes a folder")
 }
 
 /// Forgets whatever was uploaded for a repo and is not signed.
@@ -336,66 +269,5 @@ fn forget(library: &Library, own: &Own, drafts: &[Draft]) {
     }
     for path in lists.chain([folder.join(VISIBILITY)]) {
         remove(&path);
-    }
-}
-
-/// Signs what has rested, until dropped.
-pub async fn tend(library: &Library) {
-    let waiting = {
-        let library = library.clone();
-        let look = move || {
-            uploads::forget_unfinished(&library);
-            Ok(all(&library))
-        };
-        blocking(look).await
-    };
-    let signs = library.inner.config.gateway.publish_key && library.inner.publishing.key.is_some();
-    // What an earlier daemon left unsigned rests from now on.
-    for draft in waiting.unwrap_or_default() {
-        if let Ok(name) = parse(&draft.note.name) {
-            library.inner.activity.committed(&Own { kind: draft.held.tree.kind, name });
-        }
-    }
-    let mut swept = Instant::now();
-    loop {
-        tokio::time::sleep(limits::DRAFT_PAUSE).await;
-        if swept.elapsed() >= limits::UPLOAD_SWEEP {
-            swept = Instant::now();
-            let library = library.clone();
-            let sweep = move || {
-                sweep(&library);
-                Ok(())
-            };
-            if let Err(failure) = blocking(sweep).await {
-                tracing::warn!(%failure, "what was uploaded and never committed stays");
-            }
-        }
-        let rested = library.inner.activity.rested(limits::DRAFT_QUIET);
-        for own in rested.into_iter().filter(|_| signs) {
-            let (events, _unread) = tokio::sync::mpsc::channel(limits::EVENTS_QUEUED);
-            match publish(library, &own, Watch::new(events)).await {
-                Ok(seeded) => {
-                    tracing::info!(repo = %own.name, version = ?seeded.version, "signed and published what was uploaded");
-                }
-                Err(failure) => {
-                    // Until the next write, or by hand.
-                    library.inner.activity.published(&own);
-                    tracing::error!(repo = %own.name, %failure, "what was uploaded is not published");
-                }
-            }
-        }
-    }
-}
-
-/// Drops what was uploaded and never committed.
-fn sweep(library: &Library) {
-    for own in uploads::repos(library) {
-        match named(library, &drafts(library, &own)) {
-            Ok(named) if library.inner.activity.is_still(&own) => {
-                uploads::forget_old(library, &own, &named);
-            }
-            Ok(_) => {}
-            Err(failure) => tracing::warn!(repo = %own.name, %failure, "its drafts are not known"),
-        }
     }
 }

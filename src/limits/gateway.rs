@@ -76,10 +76,13 @@ pub const HUB_INDEXES_WAIT: Duration = Duration::from_secs(3);
 /// How long a repo's uploads rest before the last state is signed: a client's next batch is under way by then.
 pub const DRAFT_QUIET: Duration = Duration::from_secs(10);
 
+/// After how long one that could not be signed is tried again.
+pub const DRAFT_RETRY: Duration = Duration::from_secs(5 * 60);
+
 /// How often a daemon looks whether one has rested so long.
 pub const DRAFT_PAUSE: Duration = Duration::from_secs(1);
 
-/// States of one repo that are not signed yet: at 250 files a commit, a million files.
+/// States of one repo that are not signed yet: a client that commits every minute for days. Each keeps a list of all files.
 pub const DRAFTS: usize = 4096;
 
 /// Characters of a commit's title that are kept.

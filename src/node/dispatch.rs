@@ -223,6 +223,7 @@ impl Node {
             transfers: inner.library.transfers(),
             refuted: held.refuted,
             trust: blocking(&inner.library, |library| Ok(library::trust::wrong(library))).await?,
+            unpublished: inner.library.unpublished(),
             withdrawn: held.withdrawn,
             unchecked: held.unchecked,
             changed: held.changed,

@@ -104,6 +104,15 @@ pub struct ChangedFile {
     pub state: String,
 }
 
+/// A repo of the user's own with uploads that could not be signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnpublishedLine {
+    /// Repo name.
+    pub name: String,
+    /// Why, and what can be done.
+    pub why: String,
+}
+
 /// A version whose publisher's statements of the files do not hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefutedLine {
@@ -175,6 +184,9 @@ pub struct Status {
     /// What is wrong with `trust.toml`: fields that this version does not know, or that it can't be read at all.
     #[serde(default)]
     pub trust: Vec<String>,
+    /// Uploads that could not be signed and published; they are tried again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unpublished: Vec<UnpublishedLine>,
     /// Repos whose newest version here is withdrawn or deprecated.
     #[serde(default)]
     pub withdrawn: Vec<WithdrawnLine>,

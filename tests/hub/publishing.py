@@ -124,6 +124,19 @@ class Publishing(unittest.TestCase):
         LAB.ask("publish", "lab/changed")
         self.assertEqual(content(LAB, "lab/changed", "a.bin"), LARGE)
 
+    def test_what_cannot_be_signed_by_itself_is_said_and_signed_after_the_next_write(self) -> None:
+        before = LAB.ask("status")
+        self.assertNotIn("unpublished", before)
+        commit(LAB, "stuck", {"a.bin": LARGE[1:]})
+        upload = LAB.home / "library" / "drafts" / "models" / "stuck" / "files" / sha256(LARGE[1:])
+        upload.write_bytes(LARGE[:-1])
+        said = until("the failure to be said", lambda: LAB.ask("status").get("unpublished"))
+        self.assertEqual([line["name"] for line in said], ["stuck"])
+        self.assertIn("changed on the disk", said[0]["why"])
+        commit(LAB, "stuck", {"a.bin": LARGE[2:]})
+        until("it to be signed", lambda: versions(LAB, "stuck") == ["1"])
+        self.assertNotIn("unpublished", LAB.ask("status"))
+
     def test_what_a_killed_daemon_left_of_a_version_goes_and_the_draft_is_signed(self) -> None:
         node = Node("killed", "gateway.publish_key=true")
         node.ask("init", "--alias", "killed")

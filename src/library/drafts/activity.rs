@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::Own;
-use crate::library::Library;
+use crate::{library::Library, limits};
 
 /// Writes under way and when the last one ended, by repo. It holds the repos that are being written to or wait to be signed.
 #[derive(Debug, Default)]
@@ -19,6 +19,16 @@ struct Writes {
     last: Instant,
     /// Whether something waits to be signed.
     waits: bool,
+    /// When signing it failed last, and why; a write makes it another matter.
+    failed: Option<(Instant, String)>,
+}
+
+impl Writes {
+    fn have_rested(&self, quiet: Duration) -> bool {
+        let may_be_tried =
+            self.failed.as_ref().is_none_or(|(at, _)| at.elapsed() >= limits::DRAFT_RETRY);
+        self.waits && self.under_way == 0 && self.last.elapsed() >= quiet && may_be_tried
+    }
 }
 
 impl Activity {
@@ -35,10 +45,25 @@ impl Activity {
     /// Repos with something to sign that were not written to for so long.
     pub(super) fn rested(&self, quiet: Duration) -> Vec<Own> {
         let all = self.all();
-        let rested = all.iter().filter(|(_, writes)| {
-            writes.waits && writes.under_way == 0 && writes.last.elapsed() >= quiet
-        });
+        let rested = all.iter().filter(|(_, writes)| writes.have_rested(quiet));
         rested.map(|(own, _)| own.clone()).collect()
+    }
+
+    /// Whether this repo is one of them.
+    pub(super) fn has_rested(&self, own: &Own, quiet: Duration) -> bool {
+        self.all().get(own).is_some_and(|writes| writes.have_rested(quiet))
+    }
+
+    /// It could not be signed.
+    pub(super) fn failed(&self, own: &Own, why: String) {
+        self.change(own, |writes| writes.failed = Some((Instant::now(), why)));
+    }
+
+    /// What could not be signed, and why.
+    pub fn failures(&self) -> Vec<(Own, String)> {
+        let all = self.all();
+        let failed = all.iter().filter(|(_, writes)| writes.waits);
+        failed.filter_map(|(own, writes)| Some((own.clone(), writes.failed.clone()?.1))).collect()
     }
 
     /// Whether nobody writes to this repo now.
@@ -48,7 +73,7 @@ impl Activity {
 
     fn change(&self, own: &Own, change: impl FnOnce(&mut Writes)) {
         let mut all = self.all();
-        let new = || Writes { under_way: 0, last: Instant::now(), waits: false };
+        let new = || Writes { under_way: 0, last: Instant::now(), waits: false, failed: None };
         let writes = all.entry(own.clone()).or_insert_with(new);
         change(writes);
         if writes.under_way == 0 && !writes.waits {
@@ -79,6 +104,7 @@ impl Drop for Writing {
         self.library.inner.activity.change(&self.own, |writes| {
             writes.under_way -= 1;
             writes.last = Instant::now();
+            writes.failed = None;
         });
     }
 }
@@ -105,5 +131,18 @@ mod tests {
         activity.published(&own());
         assert_eq!(rested(), []);
         assert!(activity.all().is_empty(), "nothing is kept of a repo at rest");
+    }
+
+    #[test]
+    fn what_could_not_be_signed_is_said_and_left_alone_for_a_while() {
+        let activity = Activity::default();
+        activity.committed(&own());
+        activity.failed(&own(), "no space".into());
+        assert_eq!(activity.rested(Duration::ZERO), [], "not at once again");
+        assert_eq!(activity.failures(), [(own(), "no space".to_owned())]);
+        activity.change(&own(), |writes| writes.failed = None);
+        assert!(activity.has_rested(&own(), Duration::ZERO), "after a write");
+        activity.published(&own());
+        assert_eq!(activity.failures(), []);
     }
 }
