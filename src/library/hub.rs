@@ -332,7 +332,7 @@ fn draft(library: &Library, sought: &Sought) -> Result<Option<State>, Failure> {
     let visibility = drafts::visibility(library, &own)?;
     let shown = allows(visibility, sought.audience);
     Ok(shown.then(|| State {
-        version: Arc::new(Version::unsigned(root, said)),
+        version: library.inner.versions.unsigned(root, said),
         visibility,
         warning: None,
         files: 0,

@@ -2,6 +2,8 @@
 
 use std::{fs::File, os::unix::fs::FileExt as _, path::Path, time::Duration};
 
+use modelswarm::card::CommitId;
+
 use crate::common::{
     Home, Output, Running,
     files::{self, MIB},
@@ -101,4 +103,37 @@ fn what_a_get_finds_in_another_file_is_shared_if_that_file_is_unchanged() {
     let (got, out) = get("second");
     assert!(got["fetched_bytes"].as_u64() >= Some(MIB as u64), "the spoiled chunk: {got}");
     assert_eq!(files::tree(&out), files::tree(&theirs));
+}
+
+#[test]
+fn what_is_laid_out_for_hugging_face_clients_shares_its_bytes_with_files_of_the_user_too() {
+    let Some(disk) = Disk::new() else { return };
+    let seeder = Home::new();
+    let model = seeder.beside("model");
+    files::model(&model, 73, WEIGHTS);
+    let daemon = seeder.daemon(&[]);
+    let seeded = seeder.seed(&model, &[]);
+    let (out, cache) = (disk.mount.path().join("out"), disk.mount.path().join("cache"));
+    let set = format!("gateway.hf_cache={}", utf8(&cache));
+    let release = text(&seeded, "release");
+    let before = disk.free();
+    let got = disk.run(&["get", release, "--peer", daemon.addr(), "-o", utf8(&out), "--set", &set]);
+    assert!(!got.stderr.contains("not laid out"), "{}", got.stderr);
+    got.ok();
+    let taken = before.saturating_sub(disk.free());
+    assert!(taken < WEIGHTS as u64 + LITTLE, "{taken} bytes for {WEIGHTS} in two places");
+    let commit = CommitId::of(&text(&seeded, "root").parse().expect("a CID")).to_string();
+    let part = text(&seeded, "publisher").trim_start_matches("did:key:");
+    let name = text(&seeded, "name");
+    let snapshot = cache.join(format!("models--{part}--{name}/snapshots/{commit}"));
+    assert_eq!(files::tree(&snapshot), files::tree(&model));
+    // The file is the user's, to change as they like; what clients have stays what was signed.
+    let weights = out.join("model.safetensors");
+    File::options()
+        .write(true)
+        .open(&weights)
+        .expect("open")
+        .write_all_at(b"x", 999)
+        .expect("write");
+    assert_eq!(files::tree(&snapshot), files::tree(&model));
 }

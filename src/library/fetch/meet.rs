@@ -4,7 +4,10 @@
 //! the version is in the library as one whose files are still to come: it is not pinned, so `gc` drops it, and it is not
 //! announced, since there is nothing to be had; whoever reads from it, or a `get`, goes on from there.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::{Arc, PoisonError},
+    time::SystemTime,
+};
 
 use super::{
     jobs::Job,
@@ -47,6 +50,8 @@ pub(in crate::library) async fn meet(
 fn keep(library: &Library, origin: &Origin) -> Result<(), Failure> {
     let Some(card) = &origin.card else { return Ok(()) };
     let store = library.store();
+    // Two who met it at the same time keep it once.
+    let _one_at_a_time = library.inner.listing.lock().unwrap_or_else(PoisonError::into_inner);
     let trees = store.trees();
     if trees.iter().any(|(_, tree)| tree.card == Some(*card.id())) {
         return chain::accept(library, card);

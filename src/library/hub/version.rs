@@ -17,6 +17,7 @@ use crate::{
     },
     limits,
     rpc::Failure,
+    store::TreeId,
 };
 
 /// One state of a repo: a version, by its card, or what was committed after it and is not signed yet.
@@ -48,7 +49,7 @@ impl Version {
         Self { root, said: Said::Card(Box::new(card)), files: OnceLock::new() }
     }
 
-    pub(super) fn unsigned(root: Cid, what: Unsigned) -> Self {
+    fn unsigned(root: Cid, what: Unsigned) -> Self {
         Self { root, said: Said::Unsigned(what), files: OnceLock::new() }
     }
 
@@ -116,7 +117,12 @@ impl Version {
 
     /// How many files it keeps in memory, or will.
     fn weight(&self) -> u64 {
-        self.card().map_or(0, |card| card.statement().file_count)
+        let known = || self.files.get().map_or(0, |files| files.len() as u64);
+        self.card().map_or_else(known, |card| card.statement().file_count)
+    }
+
+    fn is_draft(&self, id: TreeId) -> bool {
+        matches!(&self.said, Said::Unsigned(Unsigned::Draft(draft)) if draft.held.id == id)
     }
 }
 
@@ -152,11 +158,24 @@ impl Versions {
         held: &Held,
     ) -> Result<Option<Arc<Version>>, Failure> {
         let Some(id) = held.tree.card else { return Ok(None) };
-        if let Some(known) = self.known(&id) {
+        if let Some(known) = self.known(|version| version.card().is_some_and(|it| *it.id() == id)) {
             return Ok(Some(known));
         }
         let Some(card) = sign::card_of(library, &held.tree)? else { return Ok(None) };
-        let version = Arc::new(Version::signed(card));
+        Ok(Some(self.keep(Version::signed(card))))
+    }
+
+    /// The state of a repo that nobody has signed yet.
+    pub(super) fn unsigned(&self, root: Cid, what: Unsigned) -> Arc<Version> {
+        let known = match &what {
+            Unsigned::Draft(draft) => self.known(|version| version.is_draft(draft.held.id)),
+            Unsigned::Empty(_) => None,
+        };
+        known.unwrap_or_else(|| self.keep(Version::unsigned(root, what)))
+    }
+
+    fn keep(&self, version: Version) -> Arc<Version> {
+        let version = Arc::new(version);
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.push(Arc::clone(&version));
         let mut files: u64 = kept.iter().map(|version| version.weight()).sum();
@@ -168,13 +187,12 @@ impl Versions {
             leave += 1;
         }
         kept.drain(..leave);
-        Ok(Some(version))
+        version
     }
 
-    fn known(&self, card: &Cid) -> Option<Arc<Version>> {
+    fn known(&self, is: impl Fn(&Version) -> bool) -> Option<Arc<Version>> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let at =
-            kept.iter().position(|version| version.card().is_some_and(|own| own.id() == card))?;
+        let at = kept.iter().position(|version| is(version))?;
         let version = kept.remove(at);
         kept.push(Arc::clone(&version));
         Some(version)
