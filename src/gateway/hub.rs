@@ -366,9 +366,7 @@ fn of_version(state: &State, value: &Json) -> Response {
 fn missed(missed: Missed) -> Error {
     match missed {
         Missed::Unknown => Error::new(StatusCode::NOT_FOUND, "there is nothing at this path"),
-        Missed::Method(allow) => {
-            Error::new(StatusCode::METHOD_NOT_ALLOWED, format!("only {allow}"))
-        }
+        Missed::Method(allow) => Error::method(allow),
         Missed::Bad(why) => Error::bad(why),
         Missed::BadRepo(why) => Error::no_repo(why),
     }

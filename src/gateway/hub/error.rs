@@ -31,15 +31,23 @@ pub(super) struct Error {
     said: Option<&'static str>,
     /// The version that was looked into; with it clients remember that an entry is absent.
     commit: Option<CommitId>,
+    /// The methods that the path is for.
+    allow: Option<&'static str>,
 }
 
 impl Error {
     pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, code: None, message: message.into(), said: None, commit: None }
+        Self { status, code: None, message: message.into(), said: None, commit: None, allow: None }
     }
 
     pub(super) fn bad(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    /// Of a path that is for these methods alone.
+    pub(super) fn method(allow: &'static str) -> Self {
+        let error = Self::new(StatusCode::METHOD_NOT_ALLOWED, format!("only {allow}"));
+        Self { allow: Some(allow), ..error }
     }
 
     fn code(self, code: &'static str) -> Self {
@@ -87,6 +95,9 @@ impl Error {
         if let Some(commit) = self.commit {
             headers.insert("x-repo-commit", visible(&commit.to_string()));
         }
+        if let Some(allow) = self.allow {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
         if self.status == StatusCode::TOO_MANY_REQUESTS {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
         }
@@ -129,5 +140,18 @@ impl From<Miss> for Error {
             }
             Miss::Failed(failure) => failure.into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_by_a_wrong_method_is_told_the_right_ones() {
+        let response = Error::method("GET, HEAD").response();
+        assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(response.headers()[header::ALLOW], "GET, HEAD");
+        assert!(!Error::bad("no").response().headers().contains_key(header::ALLOW));
     }
 }
