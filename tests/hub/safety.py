@@ -243,6 +243,12 @@ class Guard(Case):
                 connection.sendall("\r\n".join([*lines, "Connection: close", "", ""]).encode())
                 self.refused(answer(connection), 403, says="host")
 
+    def test_addresses_in_an_answer_are_of_the_host_that_the_first_line_names(self) -> None:
+        for target, host in [("/api/models?limit=1", "127.0.0.1"), ("http://swarm.example:1/api/models?limit=1", "swarm.example:1")]:
+            found = LAB.request("GET", target, [("Host", "127.0.0.1")])
+            self.assertEqual(found.status, 200)
+            self.assertRegex(found.headers["link"], f"^<http://{re.escape(host)}/api/models[?]")
+
     def test_names_of_this_machine_and_those_that_are_set_are_answered(self) -> None:
         for host in ["127.0.0.1", f"127.0.0.1:{LAB.port}", "localhost", "LocalHost:1", "[::1]", f"[::1]:{LAB.port}",
                      "swarm.example", "Swarm.Example:9000"]:

@@ -2,7 +2,7 @@
 
 use axum::{
     body::{Body, Bytes},
-    http::{StatusCode, header},
+    http::StatusCode,
     response::Response,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 use tokio::sync::Semaphore;
 
-use super::{Asked, Error, answer_json, git};
+use super::{super::http, Asked, Error, answer_json, git};
 use crate::{
     card::{CommitId, frontmatter, json::parse_hex},
     config::Audience,
@@ -315,7 +315,7 @@ impl Asked<'_> {
 
     /// The endpoint as the client wrote it.
     pub(super) fn endpoint(&self) -> String {
-        let host = self.head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let host = http::host(&self.head.uri, &self.head.headers);
         let host = host.map_or_else(|| self.shared.address.to_string(), str::to_owned);
         format!("http://{host}")
     }
