@@ -13,6 +13,7 @@ mod info;
 mod lfs;
 mod list;
 mod ollama;
+mod proof;
 mod route;
 mod tree;
 mod write;
