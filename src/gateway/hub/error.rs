@@ -67,7 +67,12 @@ impl Error {
 
     /// The same for a Xet client, which shows no text, takes 507 for a reason to try again for minutes, and gives up at a 413.
     pub(super) fn for_uploader(mut self) -> Self {
-        tracing::warn!(status = %self.status, "an upload was refused: {}", self.message);
+        if self.status == StatusCode::NOT_FOUND {
+            // Before each upload it asks for more than it needs.
+            tracing::debug!("a client that uploads asked for what there is not");
+        } else {
+            tracing::warn!(status = %self.status, "an upload was refused: {}", self.message);
+        }
         if self.status == StatusCode::INSUFFICIENT_STORAGE {
             self.status = StatusCode::PAYLOAD_TOO_LARGE;
         }
