@@ -193,11 +193,15 @@ impl<'a> Asked<'a> {
             (self.library.clone(), state.version.clone(), directory.to_owned());
         let entries = blocking(move || {
             let listing = tree::Listing::new(version.files(&library)?, &version, expand);
-            Ok(listing.below(&below, recursive))
+            let entries = listing.below(&below, recursive).map(|all| page.of(all));
+            Ok(entries.map(|(page, next)| {
+                (page.into_iter().map(|entry| listing.json(entry)).collect(), next)
+            }))
         });
+        let page = self.page(limits::HUB_PAGE_MAX)?;
         let entries = entries.await?;
-        let entries = entries.ok_or_else(|| Error::no_entry(state.version.commit(), directory))?;
-        let (page, next) = self.page(entries, limits::HUB_PAGE_MAX)?;
+        let (page, next) =
+            entries.ok_or_else(|| Error::no_entry(state.version.commit(), directory))?;
         Ok(self.with_next(of_version(&state, &Json::Array(page)), next))
     }
 
@@ -250,7 +254,8 @@ impl<'a> Asked<'a> {
                 "authors": [{ "user": repo.namespace, "avatar": "" }],
             })
         };
-        let (page, next) = self.page(past.iter().map(line).collect(), limits::HUB_PAGE)?;
+        let (page, next) = self.page(limits::HUB_PAGE)?.of(past);
+        let page = page.iter().map(line).collect();
         let mut response = self.with_next(of_version(&state, &Json::Array(page)), next);
         response.headers_mut().insert("x-total-count", count.into());
         Ok(response)
@@ -282,8 +287,8 @@ impl<'a> Asked<'a> {
         })))
     }
 
-    /// The part of a list that the query asks for, and where the next one begins.
-    fn page<T>(&self, all: Vec<T>, by_itself: usize) -> Result<(Vec<T>, Option<usize>), Error> {
+    /// The part of a list that the query asks for; so long if it does not say.
+    fn page(&self, by_itself: usize) -> Result<Page, Error> {
         let number = |name: &str| -> Result<Option<usize>, Error> {
             let text = self.query.first(name);
             let number = text.map(str::parse).transpose();
@@ -291,9 +296,7 @@ impl<'a> Asked<'a> {
         };
         let from = number("cursor")?.unwrap_or(0);
         let most = number("limit")?.unwrap_or(by_itself).clamp(1, limits::HUB_PAGE_MAX);
-        let next = from.saturating_add(most);
-        let more = next < all.len();
-        Ok((all.into_iter().skip(from).take(most).collect(), more.then_some(next)))
+        Ok(Page { from, most })
     }
 
     /// Says where the next page is: the same request with another cursor, at the host that was asked.
@@ -320,6 +323,22 @@ fn encode(text: &str) -> String {
 fn wanted_paths(head: &Parts, body: &[u8]) -> Result<(Vec<String>, bool), Error> {
     let too_many = || Error::bad(format!("at most {} paths at a time", limits::HUB_PATHS));
     let kind = head.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+/// Part of a list.
+#[derive(Debug, Clone, Copy)]
+struct Page {
+    from: usize,
+    most: usize,
+}
+
+impl Page {
+    /// It, and where the next one begins.
+    fn of<T>(self, all: Vec<T>) -> (Vec<T>, Option<usize>) {
+        let next = self.from.saturating_add(self.most);
+        let more = next < all.len();
+        (all.into_iter().skip(self.from).take(self.most).collect(), more.then_some(next))
+    }
+}
+
     if kind.is_some_and(|kind| kind.starts_with("application/json")) {
         #[derive(serde::Deserialize)]
         struct Wanted {

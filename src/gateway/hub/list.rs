@@ -32,7 +32,7 @@ pub(super) async fn answer(asked: &Asked<'_>, kind: Kind) -> Result<Response, Er
             repos.reverse();
         }
     }
-    let (page, next) = asked.page(repos, limits::HUB_PAGE)?;
+    let (page, next) = asked.page(limits::HUB_PAGE)?.of(repos);
     let full = asked.query.flag("full");
     let library = asked.library.clone();
     let page = blocking(move || {
