@@ -41,7 +41,7 @@ use crate::{
 use self::version::Unsigned;
 pub use self::{
     bytes::{Body, body},
-    lists::{Listing, Past, history, list, tags},
+    lists::{Listing, Past, authors, history, list, tags},
     version::{Version, file},
 };
 pub(super) use self::{room::Reads, seen::Seen, version::Versions};
@@ -184,9 +184,7 @@ impl Sought {
         let Some(namespace) = &id.namespace else {
             return Err(no_repo("repos are called PUBLISHER/NAME here".to_owned()));
         };
-        // A lab's id is told from a key's by its form.
-        let lab = format!("tuf:{namespace}").parse::<Identity>().ok();
-        let publisher = match lab.map_or_else(|| names::publisher_of(library, namespace), Ok) {
+        let publisher = match publisher_of(library, namespace) {
             Ok(publisher) => publisher,
             Err(failure) if matches!(failure.code, Code::NotFound | Code::Usage) => {
                 return Err(no_repo(failure.message));
@@ -199,6 +197,13 @@ impl Sought {
     fn target(&self, revision: Revision) -> Target {
         Target::Repo { publisher: Publisher::Id(self.publisher), name: self.name.clone(), revision }
     }
+}
+
+/// Whose a namespace is.
+fn publisher_of(library: &Library, namespace: &str) -> Result<Identity, Failure> {
+    // A lab's id is told from a key's by its form.
+    let lab = format!("tuf:{namespace}").parse::<Identity>().ok();
+    lab.map_or_else(|| names::publisher_of(library, namespace), Ok)
 }
 
 fn parse_revision(text: &str) -> Result<Revision, Miss> {

@@ -319,8 +319,10 @@ class Lists(Case):
     def test_search_and_author(self) -> None:
         self.assertEqual([model.id for model in hub.list_models(search="minilm")], [REPO])
         self.assertEqual([model.id for model in hub.list_models(search="no such model")], [])
-        self.assertLessEqual({REPO, TINY}, {model.id for model in hub.list_models(author="lab")})
-        self.assertEqual(list(hub.list_models(author="nobody")), [])
+        for author in ["lab", LAB.publisher.removeprefix("did:key:"), LAB.publisher]:
+            self.assertLessEqual({REPO, TINY}, {model.id for model in hub.list_models(author=author)}, author)
+        for author in ["nobody", READER.publisher.removeprefix("did:key:")]:
+            self.assertEqual([model.id for model in hub.list_models(author=author)], [], author)
         self.assertEqual([dataset.id for dataset in hub.list_datasets(search="word", author="lab")], [DATASET])
 
     def test_filters_must_all_hold(self) -> None:

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use futures::{StreamExt as _, stream};
 
-use super::{RepoId, Sought, State, Version, held};
+use super::{RepoId, Sought, State, Version, held, publisher_of};
 use crate::{
     card::{
         CommitId, Identity, RepoName, index::Listed, name, reference::Revision, statement::Status,
@@ -30,6 +30,8 @@ pub struct Listing {
     pub commit: CommitId,
     /// How far it may go.
     pub visibility: Visibility,
+    /// Whose it is.
+    pub publisher: Identity,
     /// Its card, if that is here.
     pub version: Option<Arc<Version>>,
 }
@@ -66,6 +68,7 @@ pub async fn list(
                     visibility: Visibility::Lan,
                     version: None,
                 })
+                    publisher,
             });
         }
     }
@@ -78,6 +81,14 @@ pub async fn list(
 type Known = BTreeMap<(Identity, String), Option<Listing>>;
 
 fn library_repos(library: &Library, kind: Kind, audience: Audience) -> Result<Known, Failure> {
+/// The publishers that these are, by an alias or an id; none for what is nobody. Blocks.
+pub fn authors<'a>(
+    library: &Library,
+    written: impl Iterator<Item = &'a str>,
+) -> Vec<Option<Identity>> {
+    written.map(|author| publisher_of(library, author).ok()).collect()
+}
+
     let mut newest: BTreeMap<(Identity, String), Held> = BTreeMap::new();
     for (id, tree) in library.store().trees_where(|tree| tree.kind == kind) {
         let Some(repo) = &tree.repo else { continue };
@@ -122,6 +133,7 @@ fn listing(
         visibility: held.tree.visibility,
         version: Some(version),
     }))
+        publisher: *publisher,
 }
 
 /// The trusted publishers whose indexes are asked.
