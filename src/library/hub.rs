@@ -23,7 +23,7 @@ use super::{
     names,
     note::{Note, Statements},
     refs::{self, Held},
-    trust,
+    seed, trust,
 };
 use crate::{
     card::{
@@ -313,6 +313,13 @@ fn draft(library: &Library, sought: &Sought) -> Result<Option<State>, Failure> {
         return Ok(None);
     }
     let own = Own { kind: sought.id.kind, name: sought.name.clone() };
+    if let Revision::Version(version) = &sought.revision {
+        // What is called exactly so goes before what a start of an id may mean.
+        let mut signed = seed::versions(library, &own.name).into_iter();
+        if signed.any(|(_, tree)| tree.version.as_deref() == Some(version.as_str())) {
+            return Ok(None);
+        }
+    }
     let is_meant = |draft: &Draft| match &sought.revision {
         Revision::Head => true,
         Revision::Commit(commit) => CommitId::of(&draft.held.tree.root) == *commit,
