@@ -38,7 +38,7 @@ use crate::{
     config::Audience,
     library::{
         Library, blocking,
-        hub::{self, Past, RepoId, State},
+        hub::{self, History, Past, RepoId, State},
     },
     limits,
 };
@@ -243,7 +243,9 @@ impl<'a> Asked<'a> {
         let state = self.state(repo, revision).await?;
         let (library, told) = (self.library.clone(), state.clone());
         let id = repo.clone();
-        let past = blocking(move || hub::history(&library, &id, &told, limits::HUB_PAGE)).await?;
+        let (audience, most) = (self.audience, limits::HUB_PAGE);
+        let history = blocking(move || hub::history(&library, &id, &told, audience, most)).await?;
+        let History { past, whole } = history;
         let count = past.len();
         let line = |past: &Past| {
             json!({
@@ -257,7 +259,9 @@ impl<'a> Asked<'a> {
         let (page, next) = self.page(limits::HUB_PAGE)?.of(past);
         let page = page.iter().map(line).collect();
         let mut response = self.with_next(of_version(&state, &Json::Array(page)), next);
-        response.headers_mut().insert("x-total-count", count.into());
+        if whole {
+            response.headers_mut().insert("x-total-count", count.into());
+        }
         Ok(response)
     }
 

@@ -404,6 +404,16 @@ class Private(Case):
                 self.assertNotIn(b"secret", LAB.request("GET", f"/api/models{query}", [STRANGER]).body)
                 self.assertIn(b"lab/secret", LAB.request("GET", f"/api/models{query}", [LAB.proof]).body)
 
+    def test_a_version_before_one_that_others_may_see_is_in_the_history_for_who_has_the_token(self) -> None:
+        seeded = [LAB.ask("seed", folder(LAB, name, {"a.txt": name.encode()}), "--name", "later-shown", "--visibility", visibility)
+                  for name, visibility in [("shown-to-none", "private"), ("shown-to-all", "lan")]]
+        first, second = (nodes.commit_id(each["root"]) for each in seeded)
+        for headers, expected in [([], [second]), ([STRANGER], [second]), ([LAB.proof], [second, first])]:
+            with self.subTest(headers=headers):
+                found = LAB.request("GET", "/api/models/lab/later-shown/commits/main", headers)
+                self.assertEqual([each["id"] for each in found.json], expected)
+                self.assertEqual(found.headers["x-total-count"], str(len(expected)))
+
     def test_the_metrics_do_not_name_it(self) -> None:
         self.assertNotIn(b"secret", LAB.request("GET", "/metrics").body)
 

@@ -13,6 +13,7 @@ use crate::{
     library::{
         Library, blocking, chain,
         drafts::{self, Own},
+    dag::Cid,
         fetch::index_of_publisher,
         refs::Held,
         seed, sign, trust,
@@ -186,8 +187,17 @@ pub struct Past {
     pub made_at: String,
 }
 
-/// The states up to this one, the newest first, as far as their cards are here; no more than `most`. Cards over one tree are
-/// one state, the newest of them.
+/// States of a repo, the newest first.
+#[derive(Debug, Clone)]
+pub struct History {
+    /// Those that are here and may be shown.
+    pub past: Vec<Past>,
+    /// Whether there are no others that may be.
+    pub whole: bool,
+}
+
+/// The states up to this one, as far as their cards are here and `audience` may know of them; no more than `most` are looked
+/// at. Cards over one tree are one state, the newest of them.
 ///
 /// # Errors
 /// As the store fails; refused (4) for a damaged card.
@@ -196,12 +206,14 @@ pub fn history(
     id: &RepoId,
     state: &State,
     most: usize,
-) -> Result<Vec<Past>, Failure> {
+) -> Result<History, Failure> {
     let mut past: Vec<Past> = Vec::new();
+    audience: Audience,
     let mut at = state.version.card().cloned();
     if at.is_none() {
         let name: RepoName = id
             .name
+    let publisher = at.as_ref().map_or(*library.publisher(), |card| *card.publisher());
             .parse()
             .map_err(|why: name::Error| Failure::new(Code::Usage, why.to_string()))?;
         let drafts = drafts::drafts(library, &Own { kind: id.kind, name: name.clone() });
@@ -217,22 +229,52 @@ pub fn history(
         at = versions.last().map(|(_, tree)| sign::card_of(library, tree)).transpose()?.flatten();
     }
     while let Some(card) = at.take() {
-        let version = Version::signed(card.clone());
-        if past.last().is_none_or(|last| last.commit != version.commit()) {
+        if looked >= most {
+            whole = false;
+            break;
+        }
+        looked += 1;
+        let before = card.statement().prev;
+        let version = Version::signed(card);
+        if past.last().is_none_or(|last| last.commit != version.commit())
+            && may_know(version.root())
+        {
+    let may_know = may_know(library, &publisher, &id.name, audience);
+    let (mut looked, mut whole) = (past.len(), past.len() <= most);
             past.push(Past {
                 commit: version.commit(),
                 title: version.title(),
                 made_at: version.made_at(),
             });
         }
-        if past.len() < most
-            && let Some(before) = card.statement().prev
-        {
+        if let Some(before) = before {
             at = sign::card_by_id(library, &before)?;
         }
     }
     past.truncate(most);
-    Ok(past)
+            whole = at.is_some();
+    Ok(History { past, whole })
+}
+
+/// Tells of the versions of a repo which may be known to an audience, by their roots.
+fn may_know(
+    library: &Library,
+    publisher: &Identity,
+    name: &str,
+    audience: Audience,
+) -> impl Fn(&Cid) -> bool {
+    let publisher_text = publisher.to_string();
+    let of_repo = library.store().trees_where(|tree| {
+        let repo = tree.repo.as_ref();
+        repo.is_some_and(|repo| repo.publisher == publisher_text && repo.name == name)
+    });
+    let mut here: HashMap<Cid, bool> = HashMap::new();
+    for (_, tree) in of_repo {
+        *here.entry(tree.root).or_default() |= allows(tree.visibility, audience);
+    }
+    // How far one of the user's own might go that is no longer here nobody knows; a card of somebody else's came from peers.
+    let otherwise = audience == Audience::Local || !library.is_own(publisher);
+    move |root| here.get(root).copied().unwrap_or(otherwise)
 }
 
 /// The versions of a repo that are here, as names and what they stand for, the newest first.
