@@ -41,7 +41,7 @@ use crate::{
 use self::version::Unsigned;
 pub use self::{
     bytes::{Body, body},
-    lists::{History, Listing, Past, authors, history, list, tags},
+    lists::{History, Listing, Past, Standing, authors, history, list, standing, tags},
     version::{Version, file},
 };
 pub(super) use self::{room::Reads, seen::Seen, version::Versions};

@@ -256,6 +256,34 @@ class Unsigned(Case):
         self.assertEqual([file["rfilename"] for file in self.get(f"/api/models/{repo}").json["siblings"]], ["b.txt"])
 
     def test_another_repo_s_deletion_takes_nothing_from_it(self) -> None:
+    def delete(self, repo: str) -> Answer:
+        return AUTHOR.request("DELETE", "/api/repos/delete", [AUTHOR.proof], json.dumps({"name": repo.split("/")[1]}).encode())
+
+    def test_one_that_has_signed_versions_is_not_deleted_and_it_is_said_what_does_that(self) -> None:
+        repo = self.repo
+        signed = committed(repo, put("a.txt", b"one"))
+        AUTHOR.ask("publish", repo)
+        self.refused(self.delete(repo), 409, says="^.* has signed versions, .*modelswarm rm .*modelswarm card withdraw")
+        committed(repo, put("a.txt", b"two"))
+        self.refused(self.delete(repo), 409, says="not signed yet is gone.*modelswarm rm")
+        self.assertEqual(head(repo), signed)
+        self.assertEqual(self.get(f"/{repo}/resolve/main/a.txt").body, b"one")
+
+    def test_one_that_is_not_there_is_not_deleted(self) -> None:
+        found = self.delete(self.repo)
+        self.refused(found, 404)
+        self.assertEqual(found.headers["x-error-code"], "RepoNotFound")
+
+    def test_what_a_version_is_called_goes_before_the_start_of_a_commit_s_id(self) -> None:
+        repo, folder = self.repo, AUTHOR.folder / "called-like-a-commit"
+        folder.mkdir()
+        (folder / "a.txt").write_bytes(b"signed")
+        with half_sent(repo, LARGE):
+            last = committed(repo, put("a.txt", b"committed"))
+            AUTHOR.ask("seed", folder, "--name", repo.split("/")[1], "--version", last[:7])
+            self.assertEqual(self.get(f"/{repo}/resolve/{last[:8]}/a.txt").body, b"committed")
+            self.assertEqual(self.get(f"/{repo}/resolve/{last[:7]}/a.txt").body, b"signed")
+
         kept, gone = "author/kept-beside", "author/gone-beside"
         for repo in (kept, gone):
             committed(repo, link("large.bin", lfs(repo, LARGE)))

@@ -18,7 +18,7 @@ use crate::{
     library::{
         blocking,
         drafts::{self, Change, Commit, Own, Upload},
-        hub::{self, RepoId},
+        hub::{self, RepoId, Standing},
     },
     limits,
     rpc::Kind,
@@ -126,7 +126,24 @@ impl Asked<'_> {
         let (_, own) = self.named(body).await?;
         drafts::abandon(self.library, &own).await?;
         Ok(answer_json(&json!({})))
+        let Standing { signed, unsigned } = {
+            let (library, own) = (self.library.clone(), own.clone());
+            blocking(move || Ok(hub::standing(&library, &own))).await?
+        };
+        if !signed && !unsigned {
+            return Err(Error::no_repo(format!("there is no {}", own.name)));
+        }
+        // What was asked to be gone must not be signed in a moment.
     }
+        if signed {
+            let name = &own.name;
+            let also = if unsigned { "what was not signed yet is gone; " } else { "" };
+            let why = format!(
+                "{also}{name} has signed versions, which are not deleted this way: modelswarm rm {name} forgets them here, \
+                 modelswarm card withdraw {name} tells others not to use them"
+            );
+            return Err(Error::new(StatusCode::CONFLICT, why));
+        }
 
     async fn named(&self, body: Body) -> Result<(Named, Own), Error> {
         let named: Named = self.json(body).await?;

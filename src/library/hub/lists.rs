@@ -1,6 +1,9 @@
 //! Repos and versions in lists: what the library holds, and what trusted publishers list in their indexes.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use futures::{StreamExt as _, stream};
 
@@ -10,10 +13,10 @@ use crate::{
         CommitId, Identity, RepoName, index::Listed, name, reference::Revision, statement::Status,
     },
     config::{Audience, Visibility, allows, gateway::OnDemand},
+    dag::Cid,
     library::{
         Library, blocking, chain,
         drafts::{self, Own},
-    dag::Cid,
         fetch::index_of_publisher,
         refs::Held,
         seed, sign, trust,
@@ -27,12 +30,12 @@ use crate::{
 pub struct Listing {
     /// What it is called: the alias of its publisher where there is one.
     pub id: RepoId,
+    /// Whose it is.
+    pub publisher: Identity,
     /// The newest version's.
     pub commit: CommitId,
     /// How far it may go.
     pub visibility: Visibility,
-    /// Whose it is.
-    pub publisher: Identity,
     /// Its card, if that is here.
     pub version: Option<Arc<Version>>,
 }
@@ -65,11 +68,11 @@ pub async fn list(
             all.entry((publisher, name.clone())).or_insert_with(|| {
                 is_new.then(|| Listing {
                     id: RepoId { kind, namespace: Some(namespace.clone()), name },
+                    publisher,
                     commit: CommitId::of(&newest.root),
                     visibility: Visibility::Lan,
                     version: None,
                 })
-                    publisher,
             });
         }
     }
@@ -78,10 +81,6 @@ pub async fn list(
     Ok(listings)
 }
 
-/// By publisher and name; none for what must not be shown.
-type Known = BTreeMap<(Identity, String), Option<Listing>>;
-
-fn library_repos(library: &Library, kind: Kind, audience: Audience) -> Result<Known, Failure> {
 /// The publishers that these are, by an alias or an id; none for what is nobody. Blocks.
 pub fn authors<'a>(
     library: &Library,
@@ -90,6 +89,10 @@ pub fn authors<'a>(
     written.map(|author| publisher_of(library, author).ok()).collect()
 }
 
+/// By publisher and name; none for what must not be shown.
+type Known = BTreeMap<(Identity, String), Option<Listing>>;
+
+fn library_repos(library: &Library, kind: Kind, audience: Audience) -> Result<Known, Failure> {
     let mut newest: BTreeMap<(Identity, String), Held> = BTreeMap::new();
     for (id, tree) in library.store().trees_where(|tree| tree.kind == kind) {
         let Some(repo) = &tree.repo else { continue };
@@ -130,11 +133,11 @@ fn listing(
     let namespace = trust::folder_name(library, publisher)?;
     Ok(Some(Listing {
         id: RepoId { kind, namespace: Some(namespace), name: name.to_owned() },
+        publisher: *publisher,
         commit: version.commit(),
         visibility: held.tree.visibility,
         version: Some(version),
     }))
-        publisher: *publisher,
 }
 
 /// The trusted publishers whose indexes are asked.
@@ -205,15 +208,15 @@ pub fn history(
     library: &Library,
     id: &RepoId,
     state: &State,
+    audience: Audience,
     most: usize,
 ) -> Result<History, Failure> {
     let mut past: Vec<Past> = Vec::new();
-    audience: Audience,
     let mut at = state.version.card().cloned();
+    let publisher = at.as_ref().map_or(*library.publisher(), |card| *card.publisher());
     if at.is_none() {
         let name: RepoName = id
             .name
-    let publisher = at.as_ref().map_or(*library.publisher(), |card| *card.publisher());
             .parse()
             .map_err(|why: name::Error| Failure::new(Code::Usage, why.to_string()))?;
         let drafts = drafts::drafts(library, &Own { kind: id.kind, name: name.clone() });
@@ -228,6 +231,8 @@ pub fn history(
         versions.sort_by_key(|(_, tree)| tree.seq);
         at = versions.last().map(|(_, tree)| sign::card_of(library, tree)).transpose()?.flatten();
     }
+    let may_know = may_know(library, &publisher, &id.name, audience);
+    let (mut looked, mut whole) = (past.len(), past.len() <= most);
     while let Some(card) = at.take() {
         if looked >= most {
             whole = false;
@@ -239,8 +244,6 @@ pub fn history(
         if past.last().is_none_or(|last| last.commit != version.commit())
             && may_know(version.root())
         {
-    let may_know = may_know(library, &publisher, &id.name, audience);
-    let (mut looked, mut whole) = (past.len(), past.len() <= most);
             past.push(Past {
                 commit: version.commit(),
                 title: version.title(),
@@ -249,10 +252,10 @@ pub fn history(
         }
         if let Some(before) = before {
             at = sign::card_by_id(library, &before)?;
+            whole = at.is_some();
         }
     }
     past.truncate(most);
-            whole = at.is_some();
     Ok(History { past, whole })
 }
 
@@ -275,6 +278,24 @@ fn may_know(
     // How far one of the user's own might go that is no longer here nobody knows; a card of somebody else's came from peers.
     let otherwise = audience == Audience::Local || !library.is_own(publisher);
     move |root| here.get(root).copied().unwrap_or(otherwise)
+}
+
+/// What there is of one of the user's own repos.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Versions.
+    pub signed: bool,
+    /// What was uploaded or committed since, or that it was made.
+    pub unsigned: bool,
+}
+
+/// What there is of one of the user's own repos. Blocks.
+pub fn standing(library: &Library, own: &Own) -> Standing {
+    let mut versions = seed::versions(library, &own.name).into_iter();
+    Standing {
+        signed: versions.any(|(_, tree)| tree.kind == own.kind),
+        unsigned: drafts::folder(library, own).exists() || !drafts::drafts(library, own).is_empty(),
+    }
 }
 
 /// The versions of a repo that are here, as names and what they stand for, the newest first.
