@@ -40,7 +40,7 @@ use crate::{
 
 use self::version::Unsigned;
 pub use self::{
-    bytes::{Body, body},
+    bytes::{Body, body, small},
     lists::{History, Listing, Past, Standing, authors, history, list, standing, tags},
     version::{Version, file},
 };
