@@ -174,7 +174,11 @@ impl<'a> Asked<'a> {
         let object = blocking(move || {
             let version = &told.version;
             let mut object = info::repo(&repo, version.commit(), told.visibility, version.card());
-            let siblings = info::siblings(version.files(&library)?, full);
+            let files = version.files(&library)?;
+            if let Some(config) = info::config(&library, files) {
+                object.insert("config".to_owned(), config);
+            }
+            let siblings = info::siblings(files, full);
             object.insert("siblings".to_owned(), siblings);
             Ok(Json::Object(object))
         });
@@ -191,6 +195,7 @@ impl<'a> Asked<'a> {
         let (recursive, expand) = (self.query.flag("recursive"), self.query.flag("expand"));
         let (library, version, below) =
             (self.library.clone(), state.version.clone(), directory.to_owned());
+        let page = self.page(limits::HUB_PAGE_MAX)?;
         let entries = blocking(move || {
             let listing = tree::Listing::new(version.files(&library)?, &version, expand);
             let entries = listing.below(&below, recursive).map(|all| page.of(all));
@@ -198,7 +203,6 @@ impl<'a> Asked<'a> {
                 (page.into_iter().map(|entry| listing.json(entry)).collect(), next)
             }))
         });
-        let page = self.page(limits::HUB_PAGE_MAX)?;
         let entries = entries.await?;
         let (page, next) =
             entries.ok_or_else(|| Error::no_entry(state.version.commit(), directory))?;
@@ -319,14 +323,6 @@ impl<'a> Asked<'a> {
     }
 }
 
-fn encode(text: &str) -> String {
-    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
-}
-
-/// The paths of a `paths-info`, as a form or as JSON, and whether more is asked of them.
-fn wanted_paths(head: &Parts, body: &[u8]) -> Result<(Vec<String>, bool), Error> {
-    let too_many = || Error::bad(format!("at most {} paths at a time", limits::HUB_PATHS));
-    let kind = head.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
 /// Part of a list.
 #[derive(Debug, Clone, Copy)]
 struct Page {
@@ -343,6 +339,14 @@ impl Page {
     }
 }
 
+fn encode(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+/// The paths of a `paths-info`, as a form or as JSON, and whether more is asked of them.
+fn wanted_paths(head: &Parts, body: &[u8]) -> Result<(Vec<String>, bool), Error> {
+    let too_many = || Error::bad(format!("at most {} paths at a time", limits::HUB_PATHS));
+    let kind = head.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     if kind.is_some_and(|kind| kind.starts_with("application/json")) {
         #[derive(serde::Deserialize)]
         struct Wanted {

@@ -283,6 +283,11 @@ class Answers(Case):
         self.assertEqual(entries["README.md"].lfs.sha256, files(WORDS)["README.md"])
         self.assertEqual(entries["README.md"].last_commit.oid, COMMIT["words"])
 
+    def test_what_config_json_says_that_a_model_is(self) -> None:
+        api = hub.HfApi(endpoint=LAB.http)
+        self.assertEqual(api.model_info(TINY).config, {"model_type": "bert"})
+        self.assertEqual(api.model_info(REPO).config, {"model_type": "bert", "architectures": ["BertModel"]})
+
     def test_refs_and_commits(self) -> None:
         branches = {branch.name: branch.target_commit for branch in hub.list_repo_refs(TINY).branches}
         self.assertEqual(branches["main"], COMMIT["tiny"])
