@@ -15,8 +15,8 @@ use crate::limits;
 use super::did::PublisherId;
 
 /// Words an alias may not be: first segments of the gateway's paths (cli.md).
-const RESERVED: [&str; 8] =
-    ["api", "datasets", "spaces", "kernels", "v2", "ipfs", "metrics", "healthz"];
+pub(crate) const RESERVED: [&str; 9] =
+    ["api", "datasets", "spaces", "kernels", "v2", "ipfs", "metrics", "healthz", "_up"];
 
 /// Which rule a name breaks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

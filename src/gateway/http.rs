@@ -10,7 +10,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use axum::{
     Router,
     extract::{Request, State},
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, Uri, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
@@ -51,7 +51,7 @@ pub(super) struct Shared {
 
 impl Shared {
     /// As whom a client asks that sent this `Authorization`.
-    pub(super) fn audience(&self, headers: &axum::http::HeaderMap) -> Audience {
+    pub(super) fn audience(&self, headers: &HeaderMap) -> Audience {
         let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         match guard::bearer(given) {
             Some(given) if guard::same(&self.token, given) => Audience::Local,
@@ -154,17 +154,24 @@ async fn converse(stream: TcpStream, router: Router, stop: CancellationToken) {
     }
 }
 
+/// A header's text. One that stands twice, or is no text, is none that we understand; the guard refuses an empty one.
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?;
+    Some(if values.next().is_some() { "" } else { value.to_str().unwrap_or("") })
+}
+
+/// The host that a request is for, as the client wrote it. A proxy's request has the whole address in its first line, and that is
+/// what counts then, whatever the header says.
+pub(super) fn host<'a>(target: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+    target.authority().map_or_else(|| text(headers, "host"), |at| Some(at.as_str()))
+}
+
 /// Lets a request pass, or says why not.
 async fn admit(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let headers = request.headers();
-    // One that stands twice, or is no text, is none that we understand; the guard refuses an empty one.
-    let text = |name: &str| {
-        let mut values = headers.get_all(name).iter();
-        let value = values.next()?;
-        Some(if values.next().is_some() { "" } else { value.to_str().unwrap_or("") })
-    };
-    // A proxy's request has the whole address in its first line, and that is what counts then.
-    let host = request.uri().authority().map_or_else(|| text("host"), |at| Some(at.as_str()));
+    let text = |name: &str| text(headers, name);
+    let host = host(request.uri(), headers);
     let hosts = &shared.node.config().gateway.hosts;
     let site = text("sec-fetch-site");
     let port = shared.address.port();
@@ -193,5 +200,23 @@ async fn export(State(shared): State<Arc<Shared>>) -> Response {
     match metrics::export(&shared.node).await {
         Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(failure) => (StatusCode::SERVICE_UNAVAILABLE, format!("{failure}\n")).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_of_the_first_line_counts_whatever_the_header_says() {
+        let mut headers = HeaderMap::new();
+        let whole = Uri::from_static("http://evil.example:1/api/models");
+        let path = Uri::from_static("/api/models");
+        assert_eq!(host(&path, &headers), None);
+        headers.append(header::HOST, "localhost".parse().expect("a header"));
+        assert_eq!(host(&path, &headers), Some("localhost"));
+        assert_eq!(host(&whole, &headers), Some("evil.example:1"));
+        headers.append(header::HOST, "localhost".parse().expect("a header"));
+        assert_eq!(host(&path, &headers), Some(""), "none that we understand");
     }
 }

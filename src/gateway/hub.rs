@@ -13,6 +13,7 @@ mod info;
 mod lfs;
 mod list;
 mod ollama;
+mod proof;
 mod route;
 mod tree;
 mod write;
@@ -37,7 +38,7 @@ use crate::{
     config::Audience,
     library::{
         Library, blocking,
-        hub::{self, Past, RepoId, State},
+        hub::{self, History, Past, RepoId, State},
     },
     limits,
 };
@@ -173,7 +174,11 @@ impl<'a> Asked<'a> {
         let object = blocking(move || {
             let version = &told.version;
             let mut object = info::repo(&repo, version.commit(), told.visibility, version.card());
-            let siblings = info::siblings(version.files(&library)?, full);
+            let files = version.files(&library)?;
+            if let Some(config) = info::config(&library, files) {
+                object.insert("config".to_owned(), config);
+            }
+            let siblings = info::siblings(files, full);
             object.insert("siblings".to_owned(), siblings);
             Ok(Json::Object(object))
         });
@@ -190,13 +195,17 @@ impl<'a> Asked<'a> {
         let (recursive, expand) = (self.query.flag("recursive"), self.query.flag("expand"));
         let (library, version, below) =
             (self.library.clone(), state.version.clone(), directory.to_owned());
+        let page = self.page(limits::HUB_PAGE_MAX)?;
         let entries = blocking(move || {
             let listing = tree::Listing::new(version.files(&library)?, &version, expand);
-            Ok(listing.below(&below, recursive))
+            let entries = listing.below(&below, recursive).map(|all| page.of(all));
+            Ok(entries.map(|(page, next)| {
+                (page.into_iter().map(|entry| listing.json(entry)).collect(), next)
+            }))
         });
         let entries = entries.await?;
-        let entries = entries.ok_or_else(|| Error::no_entry(state.version.commit(), directory))?;
-        let (page, next) = self.page(entries, limits::HUB_PAGE_MAX)?;
+        let (page, next) =
+            entries.ok_or_else(|| Error::no_entry(state.version.commit(), directory))?;
         Ok(self.with_next(of_version(&state, &Json::Array(page)), next))
     }
 
@@ -238,7 +247,9 @@ impl<'a> Asked<'a> {
         let state = self.state(repo, revision).await?;
         let (library, told) = (self.library.clone(), state.clone());
         let id = repo.clone();
-        let past = blocking(move || hub::history(&library, &id, &told, limits::HUB_PAGE)).await?;
+        let (audience, most) = (self.audience, limits::HUB_PAGE);
+        let history = blocking(move || hub::history(&library, &id, &told, audience, most)).await?;
+        let History { past, whole } = history;
         let count = past.len();
         let line = |past: &Past| {
             json!({
@@ -249,9 +260,12 @@ impl<'a> Asked<'a> {
                 "authors": [{ "user": repo.namespace, "avatar": "" }],
             })
         };
-        let (page, next) = self.page(past.iter().map(line).collect(), limits::HUB_PAGE)?;
+        let (page, next) = self.page(limits::HUB_PAGE)?.of(past);
+        let page = page.iter().map(line).collect();
         let mut response = self.with_next(of_version(&state, &Json::Array(page)), next);
-        response.headers_mut().insert("x-total-count", count.into());
+        if whole {
+            response.headers_mut().insert("x-total-count", count.into());
+        }
         Ok(response)
     }
 
@@ -281,8 +295,8 @@ impl<'a> Asked<'a> {
         })))
     }
 
-    /// The part of a list that the query asks for, and where the next one begins.
-    fn page<T>(&self, all: Vec<T>, by_itself: usize) -> Result<(Vec<T>, Option<usize>), Error> {
+    /// The part of a list that the query asks for; so long if it does not say.
+    fn page(&self, by_itself: usize) -> Result<Page, Error> {
         let number = |name: &str| -> Result<Option<usize>, Error> {
             let text = self.query.first(name);
             let number = text.map(str::parse).transpose();
@@ -290,9 +304,7 @@ impl<'a> Asked<'a> {
         };
         let from = number("cursor")?.unwrap_or(0);
         let most = number("limit")?.unwrap_or(by_itself).clamp(1, limits::HUB_PAGE_MAX);
-        let next = from.saturating_add(most);
-        let more = next < all.len();
-        Ok((all.into_iter().skip(from).take(most).collect(), more.then_some(next)))
+        Ok(Page { from, most })
     }
 
     /// Says where the next page is: the same request with another cursor, at the host that was asked.
@@ -308,6 +320,22 @@ impl<'a> Asked<'a> {
             response.headers_mut().insert(header::LINK, link);
         }
         response
+    }
+}
+
+/// Part of a list.
+#[derive(Debug, Clone, Copy)]
+struct Page {
+    from: usize,
+    most: usize,
+}
+
+impl Page {
+    /// It, and where the next one begins.
+    fn of<T>(self, all: Vec<T>) -> (Vec<T>, Option<usize>) {
+        let next = self.from.saturating_add(self.most);
+        let more = next < all.len();
+        (all.into_iter().skip(self.from).take(self.most).collect(), more.then_some(next))
     }
 }
 
@@ -366,9 +394,7 @@ fn of_version(state: &State, value: &Json) -> Response {
 fn missed(missed: Missed) -> Error {
     match missed {
         Missed::Unknown => Error::new(StatusCode::NOT_FOUND, "there is nothing at this path"),
-        Missed::Method(allow) => {
-            Error::new(StatusCode::METHOD_NOT_ALLOWED, format!("only {allow}"))
-        }
+        Missed::Method(allow) => Error::method(allow),
         Missed::Bad(why) => Error::bad(why),
         Missed::BadRepo(why) => Error::no_repo(why),
     }

@@ -23,7 +23,7 @@ use super::{
     names,
     note::{Note, Statements},
     refs::{self, Held},
-    trust,
+    seed, trust,
 };
 use crate::{
     card::{
@@ -40,8 +40,8 @@ use crate::{
 
 use self::version::Unsigned;
 pub use self::{
-    bytes::{Body, body},
-    lists::{Listing, Past, history, list, tags},
+    bytes::{Body, body, small},
+    lists::{History, Listing, Past, Standing, authors, history, list, standing, tags},
     version::{Version, file},
 };
 pub(super) use self::{room::Reads, seen::Seen, version::Versions};
@@ -184,9 +184,7 @@ impl Sought {
         let Some(namespace) = &id.namespace else {
             return Err(no_repo("repos are called PUBLISHER/NAME here".to_owned()));
         };
-        // A lab's id is told from a key's by its form.
-        let lab = format!("tuf:{namespace}").parse::<Identity>().ok();
-        let publisher = match lab.map_or_else(|| names::publisher_of(library, namespace), Ok) {
+        let publisher = match publisher_of(library, namespace) {
             Ok(publisher) => publisher,
             Err(failure) if matches!(failure.code, Code::NotFound | Code::Usage) => {
                 return Err(no_repo(failure.message));
@@ -199,6 +197,13 @@ impl Sought {
     fn target(&self, revision: Revision) -> Target {
         Target::Repo { publisher: Publisher::Id(self.publisher), name: self.name.clone(), revision }
     }
+}
+
+/// Whose a namespace is.
+fn publisher_of(library: &Library, namespace: &str) -> Result<Identity, Failure> {
+    // A lab's id is told from a key's by its form.
+    let lab = format!("tuf:{namespace}").parse::<Identity>().ok();
+    lab.map_or_else(|| names::publisher_of(library, namespace), Ok)
 }
 
 fn parse_revision(text: &str) -> Result<Revision, Miss> {
@@ -308,6 +313,13 @@ fn draft(library: &Library, sought: &Sought) -> Result<Option<State>, Failure> {
         return Ok(None);
     }
     let own = Own { kind: sought.id.kind, name: sought.name.clone() };
+    if let Revision::Version(version) = &sought.revision {
+        // What is called exactly so goes before what a start of an id may mean.
+        let mut signed = seed::versions(library, &own.name).into_iter();
+        if signed.any(|(_, tree)| tree.version.as_deref() == Some(version.as_str())) {
+            return Ok(None);
+        }
+    }
     let is_meant = |draft: &Draft| match &sought.revision {
         Revision::Head => true,
         Revision::Commit(commit) => CommitId::of(&draft.held.tree.root) == *commit,

@@ -283,6 +283,11 @@ class Answers(Case):
         self.assertEqual(entries["README.md"].lfs.sha256, files(WORDS)["README.md"])
         self.assertEqual(entries["README.md"].last_commit.oid, COMMIT["words"])
 
+    def test_what_config_json_says_that_a_model_is(self) -> None:
+        api = hub.HfApi(endpoint=LAB.http)
+        self.assertEqual(api.model_info(TINY).config, {"model_type": "bert"})
+        self.assertEqual(api.model_info(REPO).config, {"model_type": "bert", "architectures": ["BertModel"]})
+
     def test_refs_and_commits(self) -> None:
         branches = {branch.name: branch.target_commit for branch in hub.list_repo_refs(TINY).branches}
         self.assertEqual(branches["main"], COMMIT["tiny"])
@@ -319,8 +324,10 @@ class Lists(Case):
     def test_search_and_author(self) -> None:
         self.assertEqual([model.id for model in hub.list_models(search="minilm")], [REPO])
         self.assertEqual([model.id for model in hub.list_models(search="no such model")], [])
-        self.assertLessEqual({REPO, TINY}, {model.id for model in hub.list_models(author="lab")})
-        self.assertEqual(list(hub.list_models(author="nobody")), [])
+        for author in ["lab", LAB.publisher.removeprefix("did:key:"), LAB.publisher]:
+            self.assertLessEqual({REPO, TINY}, {model.id for model in hub.list_models(author=author)}, author)
+        for author in ["nobody", READER.publisher.removeprefix("did:key:")]:
+            self.assertEqual([model.id for model in hub.list_models(author=author)], [], author)
         self.assertEqual([dataset.id for dataset in hub.list_datasets(search="word", author="lab")], [DATASET])
 
     def test_filters_must_all_hold(self) -> None:

@@ -2,6 +2,7 @@
 the disk. Asked as no well-meaning client would. See `run` beside this file."""
 
 import base64
+import hashlib
 import json
 import random
 import socket
@@ -255,6 +256,34 @@ class Unsigned(Case):
         committed(repo, put("b.txt", b"two"))
         self.assertEqual([file["rfilename"] for file in self.get(f"/api/models/{repo}").json["siblings"]], ["b.txt"])
 
+    def delete(self, repo: str) -> Answer:
+        return AUTHOR.request("DELETE", "/api/repos/delete", [AUTHOR.proof], json.dumps({"name": repo.split("/")[1]}).encode())
+
+    def test_one_that_has_signed_versions_is_not_deleted_and_it_is_said_what_does_that(self) -> None:
+        repo = self.repo
+        signed = committed(repo, put("a.txt", b"one"))
+        AUTHOR.ask("publish", repo)
+        self.refused(self.delete(repo), 409, says="^.* has signed versions, .*modelswarm rm .*modelswarm card withdraw")
+        committed(repo, put("a.txt", b"two"))
+        self.refused(self.delete(repo), 409, says="not signed yet is gone.*modelswarm rm")
+        self.assertEqual(head(repo), signed)
+        self.assertEqual(self.get(f"/{repo}/resolve/main/a.txt").body, b"one")
+
+    def test_one_that_is_not_there_is_not_deleted(self) -> None:
+        found = self.delete(self.repo)
+        self.refused(found, 404)
+        self.assertEqual(found.headers["x-error-code"], "RepoNotFound")
+
+    def test_what_a_version_is_called_goes_before_the_start_of_a_commit_s_id(self) -> None:
+        repo, folder = self.repo, AUTHOR.folder / "called-like-a-commit"
+        folder.mkdir()
+        (folder / "a.txt").write_bytes(b"signed")
+        with half_sent(repo, LARGE):
+            last = committed(repo, put("a.txt", b"committed"))
+            AUTHOR.ask("seed", folder, "--name", repo.split("/")[1], "--version", last[:7])
+            self.assertEqual(self.get(f"/{repo}/resolve/{last[:8]}/a.txt").body, b"committed")
+            self.assertEqual(self.get(f"/{repo}/resolve/{last[:7]}/a.txt").body, b"signed")
+
     def test_another_repo_s_deletion_takes_nothing_from_it(self) -> None:
         kept, gone = "author/kept-beside", "author/gone-beside"
         for repo in (kept, gone):
@@ -388,6 +417,27 @@ class Uploads(Case):
                 self.refused(AUTHOR.request("POST", f"{place}/v1/xorbs/default/{name}", [proof], b"a piece"), 400, 404)
         self.refused(AUTHOR.request("POST", f"{place}/v1/shards", [proof], random.Random(3).randbytes(100_000)), 400)
         self.assertEqual(found(uploads(AUTHOR, self.repo)), [])
+
+    def test_of_a_file_whose_bytes_are_lost_no_id_is_told_so_that_it_is_sent_again(self) -> None:
+        repo, content = self.repo, random.Random(9).randbytes(200_000)
+        committed(repo, put("lost.bin", content))
+        AUTHOR.ask("publish", repo)
+
+        def told() -> dict:
+            answer = write(AUTHOR, f"/api/models/{repo}/preupload/main", {"files": [{"path": "lost.bin", "size": 200_000, "sample": ""}]})
+            self.assertEqual(answer.status, 200, answer.body)
+            return answer.json["files"][0]
+
+        self.assertEqual(told()["oid"], hashlib.sha1(b"blob 200000\0" + content).hexdigest())
+        [path] = (AUTHOR.home / "library" / "models").rglob("lost.bin")
+        path.unlink()
+        self.assertEqual(told(), {"path": "lost.bin", "uploadMode": "regular", "shouldIgnore": False})
+
+    def test_what_xet_asks_for_besides_is_not_there_and_no_warning(self) -> None:
+        place, proof = xet(self.repo)
+        for method, path in [("GET", "/v1/chunks/default/" + NO_OID), ("POST", "/v1/xorb-grants/default/" + NO_OID), ("POST", "/v2/shards")]:
+            self.refused(AUTHOR.request(method, place + path, [proof], None if method == "GET" else b""), 404)
+        self.assertNotIn("not needed here", (AUTHOR.folder / "log").read_text(errors="replace"))
 
     def test_publishing_at_once_leaves_alone_what_is_still_being_uploaded(self) -> None:
         repo, sent = self.repo, b"sent and not committed yet"

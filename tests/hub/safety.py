@@ -243,6 +243,12 @@ class Guard(Case):
                 connection.sendall("\r\n".join([*lines, "Connection: close", "", ""]).encode())
                 self.refused(answer(connection), 403, says="host")
 
+    def test_addresses_in_an_answer_are_of_the_host_that_the_first_line_names(self) -> None:
+        for target, host in [("/api/models?limit=1", "127.0.0.1"), ("http://swarm.example:1/api/models?limit=1", "swarm.example:1")]:
+            found = LAB.request("GET", target, [("Host", "127.0.0.1")])
+            self.assertEqual(found.status, 200)
+            self.assertRegex(found.headers["link"], f"^<http://{re.escape(host)}/api/models[?]")
+
     def test_names_of_this_machine_and_those_that_are_set_are_answered(self) -> None:
         for host in ["127.0.0.1", f"127.0.0.1:{LAB.port}", "localhost", "LocalHost:1", "[::1]", f"[::1]:{LAB.port}",
                      "swarm.example", "Swarm.Example:9000"]:
@@ -397,6 +403,16 @@ class Private(Case):
             with self.subTest(query=query):
                 self.assertNotIn(b"secret", LAB.request("GET", f"/api/models{query}", [STRANGER]).body)
                 self.assertIn(b"lab/secret", LAB.request("GET", f"/api/models{query}", [LAB.proof]).body)
+
+    def test_a_version_before_one_that_others_may_see_is_in_the_history_for_who_has_the_token(self) -> None:
+        seeded = [LAB.ask("seed", folder(LAB, name, {"a.txt": name.encode()}), "--name", "later-shown", "--visibility", visibility)
+                  for name, visibility in [("shown-to-none", "private"), ("shown-to-all", "lan")]]
+        first, second = (nodes.commit_id(each["root"]) for each in seeded)
+        for headers, expected in [([], [second]), ([STRANGER], [second]), ([LAB.proof], [second, first])]:
+            with self.subTest(headers=headers):
+                found = LAB.request("GET", "/api/models/lab/later-shown/commits/main", headers)
+                self.assertEqual([each["id"] for each in found.json], expected)
+                self.assertEqual(found.headers["x-total-count"], str(len(expected)))
 
     def test_the_metrics_do_not_name_it(self) -> None:
         self.assertNotIn(b"secret", LAB.request("GET", "/metrics").body)

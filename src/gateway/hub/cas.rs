@@ -2,12 +2,7 @@
 //! files are made of them (shards), and the files are made at once. Each batch of uploads has an address of its own, so a client
 //! never counts on pieces that it sent for another; a commit that names any of its files ends the batch.
 
-use std::{
-    fs::File,
-    io,
-    path::PathBuf,
-    time::{Duration, SystemTime},
-};
+use std::{fs::File, io, path::PathBuf};
 
 use axum::{
     body::Body,
@@ -21,7 +16,7 @@ use super::{
     super::guard,
     Asked, Error, answer_json,
     error::visible,
-    lfs, route, write,
+    lfs, proof, route, write,
     xet::{self, XetHash},
 };
 use crate::{
@@ -33,9 +28,6 @@ use crate::{
     limits,
     rpc::{Code, Failure},
 };
-
-/// For how long a client may use an address; it asks for another when it is over.
-const VALID: Duration = Duration::from_secs(24 * 3600);
 
 /// Xorbs and shards are whole in memory.
 static PIECES_AT_ONCE: Semaphore = Semaphore::const_new(limits::PIECES_AT_ONCE);
@@ -51,9 +43,8 @@ impl Asked<'_> {
         let batch = lfs::new_batch();
         let address = route::address(own.kind, own.name.as_str(), &batch);
         let url = format!("{}{address}", self.endpoint());
-        let token = self.proof(&own, &batch, PIECES);
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let end = (now + VALID).as_secs();
+        let end = proof::end();
+        let token = self.proof(&own, &batch, PIECES, end);
         let mut response = answer_json(&json!({ "casUrl": url, "exp": end, "accessToken": token }));
         let headers = response.headers_mut();
         headers.insert("x-xet-cas-url", visible(&url));
@@ -66,7 +57,7 @@ impl Asked<'_> {
     fn may_send(&self, own: &Own, batch: &str) -> Result<(), Error> {
         let given = self.head.headers.get(header::AUTHORIZATION).and_then(|it| it.to_str().ok());
         match guard::bearer(given) {
-            Some(given) if guard::same(&self.proof(own, batch, PIECES), given) => Ok(()),
+            Some(given) if self.proves(own, batch, PIECES, given) => Ok(()),
             _ => Err(Error::new(StatusCode::UNAUTHORIZED, "this is not the token of this address")),
         }
     }

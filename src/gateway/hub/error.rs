@@ -31,15 +31,23 @@ pub(super) struct Error {
     said: Option<&'static str>,
     /// The version that was looked into; with it clients remember that an entry is absent.
     commit: Option<CommitId>,
+    /// The methods that the path is for.
+    allow: Option<&'static str>,
 }
 
 impl Error {
     pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, code: None, message: message.into(), said: None, commit: None }
+        Self { status, code: None, message: message.into(), said: None, commit: None, allow: None }
     }
 
     pub(super) fn bad(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    /// Of a path that is for these methods alone.
+    pub(super) fn method(allow: &'static str) -> Self {
+        let error = Self::new(StatusCode::METHOD_NOT_ALLOWED, format!("only {allow}"));
+        Self { allow: Some(allow), ..error }
     }
 
     fn code(self, code: &'static str) -> Self {
@@ -59,7 +67,12 @@ impl Error {
 
     /// The same for a Xet client, which shows no text, takes 507 for a reason to try again for minutes, and gives up at a 413.
     pub(super) fn for_uploader(mut self) -> Self {
-        tracing::warn!(status = %self.status, "an upload was refused: {}", self.message);
+        if self.status == StatusCode::NOT_FOUND {
+            // Before each upload it asks for more than it needs.
+            tracing::debug!("a client that uploads asked for what there is not");
+        } else {
+            tracing::warn!(status = %self.status, "an upload was refused: {}", self.message);
+        }
         if self.status == StatusCode::INSUFFICIENT_STORAGE {
             self.status = StatusCode::PAYLOAD_TOO_LARGE;
         }
@@ -86,6 +99,9 @@ impl Error {
         }
         if let Some(commit) = self.commit {
             headers.insert("x-repo-commit", visible(&commit.to_string()));
+        }
+        if let Some(allow) = self.allow {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
         }
         if self.status == StatusCode::TOO_MANY_REQUESTS {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
@@ -129,5 +145,18 @@ impl From<Miss> for Error {
             }
             Miss::Failed(failure) => failure.into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_by_a_wrong_method_is_told_the_right_ones() {
+        let response = Error::method("GET, HEAD").response();
+        assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(response.headers()[header::ALLOW], "GET, HEAD");
+        assert!(!Error::bad("no").response().headers().contains_key(header::ALLOW));
     }
 }

@@ -1,5 +1,6 @@
 //! What the Hub's clients are told of a repo: one JSON object, alone or in a list.
 
+use serde::Deserialize;
 use serde_json::{Map as Object, Value as Json, json};
 
 use super::git;
@@ -7,10 +8,14 @@ use crate::{
     card::{
         CommitId, Verified,
         json::{Map, Value, hex},
-        manifest::FileEntry,
+        manifest::{FileEntry, find},
     },
     config::Visibility,
-    library::hub::RepoId,
+    library::{
+        Library,
+        hub::{self, RepoId},
+    },
+    limits,
     rpc::Kind,
 };
 
@@ -69,6 +74,21 @@ pub(super) fn siblings(files: &[FileEntry], full: bool) -> Json {
         object
     };
     files.iter().map(sibling).collect()
+}
+
+/// What a model is by its `config.json`, if that is here: nothing is fetched for it.
+pub(super) fn config(library: &Library, files: &[FileEntry]) -> Option<Json> {
+    #[derive(Deserialize)]
+    struct Config {
+        model_type: Option<String>,
+        architectures: Option<Vec<String>>,
+    }
+    let file = find(files, "config.json").filter(|file| file.size <= limits::INLINE_FILE)?;
+    let config: Config = serde_json::from_slice(&hub::small(library, file)?).ok()?;
+    let mut object = Object::new();
+    object.extend(config.model_type.map(|it| ("model_type".to_owned(), json!(it))));
+    object.extend(config.architectures.map(|it| ("architectures".to_owned(), json!(it))));
+    (!object.is_empty()).then_some(Json::Object(object))
 }
 
 /// Every file is of the large kind, known by its digest; `key`: what the digest is called.

@@ -10,10 +10,8 @@ use rand::{RngExt as _, distr::Alphanumeric};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use super::{super::guard, Asked, Error, answer_json, route, write};
+use super::{Asked, Error, answer_json, proof, route, write};
 use crate::{
-    card::json::hex,
-    dag::block::sha256,
     library::{
         blocking,
         drafts::{self, Own},
@@ -44,10 +42,16 @@ pub(super) fn new_batch() -> String {
 }
 
 impl Asked<'_> {
-    /// That we made an address, for this. Only who knows the token can make one.
-    pub(super) fn proof(&self, own: &Own, batch: &str, what: &str) -> String {
-        let (token, kind) = (&self.shared.token, own.kind.as_str());
-        hex(&sha256(format!("{token}\n{kind}\n{}\n{batch}\n{what}", own.name).as_bytes()))
+    /// That we made an address, for this and until then.
+    pub(super) fn proof(&self, own: &Own, batch: &str, what: &str, end: u64) -> String {
+        let words = [own.kind.as_str(), own.name.as_str(), batch, what];
+        proof::make(&self.shared.token, &words, end)
+    }
+
+    /// Whether that was given.
+    pub(super) fn proves(&self, own: &Own, batch: &str, what: &str, given: &str) -> bool {
+        let words = [own.kind.as_str(), own.name.as_str(), batch, what];
+        proof::holds(&self.shared.token, &words, given)
     }
 
     /// Says where the files of a batch are to be sent; those that are here need not be.
@@ -64,6 +68,7 @@ impl Asked<'_> {
         let batch = new_batch();
         let base =
             format!("{}{}", self.endpoint(), route::address(own.kind, own.name.as_str(), &batch));
+        let end = proof::end();
         let mut objects = Vec::with_capacity(asked.objects.len());
         for Object { oid, size } in asked.objects {
             let digest = write::parse_oid(&oid)?;
@@ -73,7 +78,7 @@ impl Asked<'_> {
             };
             let mut object = json!({ "oid": oid, "size": size, "authenticated": true });
             if !here {
-                let proof = self.proof(&own, &batch, &format!("{oid} {size}"));
+                let proof = self.proof(&own, &batch, &format!("{oid} {size}"), end);
                 let href = format!("{base}/lfs/{oid}/{size}/{proof}");
                 let action = json!({ "href": href, "header": {} });
                 object["actions"] = json!({ "upload": action, "verify": action });
@@ -94,8 +99,9 @@ impl Asked<'_> {
         (oid, size, proof): (&str, u64, &str),
         body: Body,
     ) -> Result<Response, Error> {
-        if !guard::same(&self.proof(own, batch, &format!("{oid} {size}")), proof) {
-            return Err(Error::new(StatusCode::FORBIDDEN, "this address was not made here"));
+        if !self.proves(own, batch, &format!("{oid} {size}"), proof) {
+            let why = "this address was not made here, or is no longer good; ask for another";
+            return Err(Error::new(StatusCode::FORBIDDEN, why));
         }
         let expected = (write::parse_oid(oid)?, size);
         let _writing = drafts::writing(self.library, own);

@@ -16,6 +16,12 @@ use crate::{
 /// The repos of a kind that the query asks for.
 pub(super) async fn answer(asked: &Asked<'_>, kind: Kind) -> Result<Response, Error> {
     let listings = hub::list(asked.library, kind, asked.audience).await?;
+    // By whatever name the client knows a publisher, the lists call it by its alias.
+    let authors = {
+        let library = asked.library.clone();
+        let written: Vec<String> = asked.query.all("author").map(str::to_owned).collect();
+        blocking(move || Ok(hub::authors(&library, written.iter().map(String::as_str)))).await?
+    };
     let mut repos: Vec<(Listing, Object<String, Json>)> = listings
         .into_iter()
         .map(|it| {
@@ -23,7 +29,9 @@ pub(super) async fn answer(asked: &Asked<'_>, kind: Kind) -> Result<Response, Er
             let object = info::repo(&it.id, it.commit, it.visibility, card);
             (it, object)
         })
-        .filter(|(_, object)| matches(asked, object))
+        .filter(|(it, object)| {
+            authors.iter().all(|author| *author == Some(it.publisher)) && matches(asked, object)
+        })
         .collect();
     // By what this node knows nothing of, all are equal.
     if let Some(key @ ("lastModified" | "createdAt")) = asked.query.first("sort") {
@@ -32,7 +40,7 @@ pub(super) async fn answer(asked: &Asked<'_>, kind: Kind) -> Result<Response, Er
             repos.reverse();
         }
     }
-    let (page, next) = asked.page(repos, limits::HUB_PAGE)?;
+    let (page, next) = asked.page(limits::HUB_PAGE)?.of(repos);
     let full = asked.query.flag("full");
     let library = asked.library.clone();
     let page = blocking(move || {
@@ -52,7 +60,7 @@ fn text<'a>(object: &'a Object<String, Json>, key: &str) -> &'a str {
     object.get(key).and_then(Json::as_str).unwrap_or_default()
 }
 
-/// Whether a repo is what the query asks for: every word, every tag, the author.
+/// Whether a repo is what the query asks for: every word, every tag.
 fn matches(asked: &Asked<'_>, object: &Object<String, Json>) -> bool {
     let query = &asked.query;
     let id = text(object, "id").to_lowercase();
@@ -63,7 +71,6 @@ fn matches(asked: &Asked<'_>, object: &Object<String, Json>) -> bool {
         .unwrap_or_default();
     let has_tag = |tag: &str| tags.contains(&tag.to_lowercase());
     query.all("search").all(|word| id.contains(&word.to_lowercase()))
-        && query.all("author").all(|author| text(object, "author") == author)
         && query.all("filter").flat_map(|filter| filter.split(',')).all(has_tag)
         && query.all("pipeline_tag").all(|tag| text(object, "pipeline_tag") == tag)
 }

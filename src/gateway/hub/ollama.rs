@@ -113,13 +113,20 @@ fn is_model(file: &FileEntry) -> bool {
 fn chosen<'a>(files: &'a [FileEntry], tag: &str) -> Option<&'a FileEntry> {
     let tagged = |tag: &str| {
         let tag = tag.to_lowercase();
-        files.iter().find(|file| is_model(file) && name(file).contains(&tag))
+        files.iter().find(|file| is_model(file) && has_parts(&name(file), &tag))
     };
     if tag == "latest" {
         let preferred = PREFERRED.iter().find_map(|tag| tagged(tag));
         return preferred.or_else(|| files.iter().find(|file| is_model(file)));
     }
     tagged(tag)
+}
+
+/// Whether a tag is some of the parts of a file's name, one after the other: `f16` is no part of `bf16`.
+fn has_parts(name: &str, tag: &str) -> bool {
+    let parts = |text| str::split(text, ['-', '.', '_']).collect::<Vec<_>>();
+    let (name, tag) = (parts(name), parts(tag));
+    name.windows(tag.len()).any(|some| some == tag)
 }
 
 /// What Ollama wants to know before it loads a model; it reads the rest from the file.
@@ -159,6 +166,19 @@ mod tests {
         assert_eq!(chosen("latest"), Some("m-Q4_K_M.gguf"));
         assert_eq!(chosen("q8_0"), Some("m-Q8_0.gguf"));
         assert_eq!(chosen("Q2_K"), None, "a projector is no model");
+    }
+
+    #[test]
+    fn a_tag_is_whole_parts_of_the_name() {
+        let files = files(&["m-BF16.gguf", "m-F16.gguf", "m-IQ4_XS.gguf", "m.q4_k_m.gguf"]);
+        let chosen = |tag| chosen(&files, tag).map(|file| file.path.as_str());
+        assert_eq!(chosen("F16"), Some("m-F16.gguf"));
+        assert_eq!(chosen("bf16"), Some("m-BF16.gguf"));
+        assert_eq!(chosen("Q4_K_M"), Some("m.q4_k_m.gguf"));
+        assert_eq!(chosen("Q4"), Some("m.q4_k_m.gguf"), "not IQ4_XS");
+        for tag in ["16", "K_", "4_K_M", "-F16", "F16.ggu"] {
+            assert_eq!(chosen(tag), None, "{tag}");
+        }
     }
 
     #[test]

@@ -4,8 +4,10 @@
 //! inside its piece and nothing decoded is decoded again. Not: whether a repo, revision or file exists, what a revision
 //! means (`refs/heads/main` stays as sent), who may ask.
 //!
-//! Invariants of a [`Route`]: a [`RepoId`] follows the Hub's rules for ids and is not called like a keyword, which would
-//! make paths ambiguous; file paths, directories and revisions are relative, have no empty, `.` or `..` part, no
+//! A path may be about a repo with an owner or about one without: `/api/models/a/refs` about `a/refs` or about `a`. Every repo
+//! here has an owner, so that is what it is about if it is a path then; a repo may be called like any word of a path.
+//!
+//! Invariants of a [`Route`]: a [`RepoId`] follows the Hub's rules for ids; file paths, directories and revisions are relative, have no empty, `.` or `..` part, no
 //! backslash and no control character.
 
 use axum::http::Method;
@@ -13,7 +15,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::{library::hub::RepoId, rpc::Kind};
 
-use self::id::{API_WORDS, FILE_WORDS, repo};
+use self::id::repo;
 
 mod id;
 mod query;
@@ -169,7 +171,11 @@ fn api(method: &Method, kind: Kind, pieces: &[&str]) -> Result<Route, Missed> {
     if pieces.is_empty() {
         return only(method, READ).map(|()| Route::List { kind });
     }
-    let (namespace, name, rest) = split_id(pieces, &API_WORDS).ok_or(Missed::Unknown)?;
+    first_known(pieces, |id| about(method, kind, id))
+}
+
+/// What follows the id there.
+fn about(method: &Method, kind: Kind, (namespace, name, rest): Id) -> Result<Route, Missed> {
     let repo_for = |methods| {
         only(method, methods)?;
         repo(kind, namespace, name)
@@ -216,16 +222,19 @@ fn content(method: &Method, kind: Kind, pieces: &[&str]) -> Result<Route, Missed
         let namespace = owner.first().copied().filter(|namespace| !namespace.is_empty());
         return Ok(Route::LfsBatch { repo: repo(kind, namespace, name)? });
     }
-    let (namespace, name, rest) = split_id(pieces, &FILE_WORDS).ok_or(Missed::Unknown)?;
-    let ["resolve" | "raw", revision, ref path @ ..] = *rest else { return Err(Missed::Unknown) };
-    if path.is_empty() {
-        return Err(Missed::Unknown);
-    }
-    only(method, READ)?;
-    Ok(Route::File {
-        repo: repo(kind, namespace, name)?,
-        revision: inside("the revision", revision)?,
-        path: inside("the path", &path.join("/"))?,
+    first_known(pieces, |(namespace, name, rest)| {
+        let ["resolve" | "raw", revision, ref path @ ..] = *rest else {
+            return Err(Missed::Unknown);
+        };
+        if path.is_empty() {
+            return Err(Missed::Unknown);
+        }
+        only(method, READ)?;
+        Ok(Route::File {
+            repo: repo(kind, namespace, name)?,
+            revision: inside("the revision", revision)?,
+            path: inside("the path", &path.join("/"))?,
+        })
     })
 }
 
@@ -237,16 +246,23 @@ fn only(method: &Method, allow: &'static str) -> Result<(), Missed> {
 
 type Id<'a, 'b> = (Option<&'a str>, &'a str, &'b [&'a str]);
 
-/// Splits a repo id off: its namespace, its name, and the rest, which begins with one of `words` or is empty.
-fn split_id<'a, 'b>(pieces: &'b [&'a str], words: &[&str]) -> Option<Id<'a, 'b>> {
+/// Reads what begins with a repo's id: its namespace, its name, and the rest. As one with an owner, then as one without.
+fn first_known<'a, 'b>(
+    pieces: &'b [&'a str],
+    read: impl Fn(Id<'a, 'b>) -> Result<Route, Missed>,
+) -> Result<Route, Missed> {
     match pieces {
         // The crate hf-hub writes the id of a repo without an owner with one that is empty.
-        ["", name, rest @ ..] => Some((None, name, rest)),
-        [name, rest @ ..] if rest.first().is_none_or(|word| words.contains(word)) => {
-            Some((None, name, rest))
-        }
-        [namespace, name, rest @ ..] => Some((Some(namespace), name, rest)),
-        _ => None,
+        ["", name, rest @ ..] => return read((None, name, rest)),
+        [namespace, name, rest @ ..] => match read((Some(namespace), name, rest)) {
+            Err(Missed::Unknown) => {}
+            found => return found,
+        },
+        _ => {}
+    }
+    match pieces {
+        [name, rest @ ..] => read((None, name, rest)),
+        [] => Err(Missed::Unknown),
     }
 }
 

@@ -18,6 +18,22 @@ pub(super) struct Listing<'a> {
     last: Option<Json>,
 }
 
+/// A file, or a directory by its path and id.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Entry<'a> {
+    File(&'a FileEntry),
+    Directory(&'a str, &'a str),
+}
+
+impl<'a> Entry<'a> {
+    fn path(&self) -> &'a str {
+        match self {
+            Self::File(file) => &file.path,
+            Self::Directory(path, _) => path,
+        }
+    }
+}
+
 impl<'a> Listing<'a> {
     /// `expand`: say with each entry which version it is from.
     pub(super) fn new(files: &'a [FileEntry], version: &Version, expand: bool) -> Self {
@@ -38,7 +54,7 @@ impl<'a> Listing<'a> {
     }
 
     /// The entries below a directory, sorted by path; none if there is no such directory.
-    pub(super) fn below(&self, directory: &str, recursive: bool) -> Option<Vec<Json>> {
+    pub(super) fn below(&self, directory: &str, recursive: bool) -> Option<Vec<Entry<'_>>> {
         if !directory.is_empty() && !self.directories.contains_key(directory) {
             return None;
         }
@@ -49,12 +65,20 @@ impl<'a> Listing<'a> {
                 .and_then(|rest| rest.strip_prefix('/'))
                 .is_some_and(|rest| recursive || !rest.contains('/')),
         };
-        let mut entries: BTreeMap<&str, Json> = BTreeMap::new();
         let directories = self.directories.iter().filter(|(path, _)| is_below(path));
-        entries.extend(directories.map(|(path, id)| (path.as_str(), self.directory(path, id))));
-        let files = self.files.iter().filter(|file| is_below(&file.path));
-        entries.extend(files.map(|file| (file.path.as_str(), self.file(file))));
-        Some(entries.into_values().collect())
+        let directories = directories.map(|(path, id)| Entry::Directory(path, id));
+        let files = self.files.iter().filter(|file| is_below(&file.path)).map(Entry::File);
+        let mut entries: Vec<Entry> = directories.chain(files).collect();
+        entries.sort_by_key(Entry::path);
+        Some(entries)
+    }
+
+    /// As the Hub writes an entry.
+    pub(super) fn json(&self, entry: Entry) -> Json {
+        match entry {
+            Entry::File(file) => self.file(file),
+            Entry::Directory(path, id) => self.directory(path, id),
+        }
     }
 
     /// The entry at a path, a file or a directory.

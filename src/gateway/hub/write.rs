@@ -1,8 +1,10 @@
 //! What is written: repos made, files announced, commits. Everything here needs the token, and a repo of the user's own.
 
+use std::sync::Arc;
+
 use axum::{
     body::{Body, Bytes},
-    http::{StatusCode, header},
+    http::StatusCode,
     response::Response,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
@@ -11,14 +13,14 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 use tokio::sync::Semaphore;
 
-use super::{Asked, Error, answer_json, git};
+use super::{super::http, Asked, Error, answer_json, git};
 use crate::{
     card::{CommitId, frontmatter, json::parse_hex},
     config::Audience,
     library::{
         blocking,
         drafts::{self, Change, Commit, Own, Upload},
-        hub::{self, RepoId},
+        hub::{self, RepoId, Standing, Version},
     },
     limits,
     rpc::Kind,
@@ -124,7 +126,24 @@ impl Asked<'_> {
     pub(super) async fn delete(&self, body: Body) -> Result<Response, Error> {
         self.writes()?;
         let (_, own) = self.named(body).await?;
+        let Standing { signed, unsigned } = {
+            let (library, own) = (self.library.clone(), own.clone());
+            blocking(move || Ok(hub::standing(&library, &own))).await?
+        };
+        if !signed && !unsigned {
+            return Err(Error::no_repo(format!("there is no {}", own.name)));
+        }
+        // What was asked to be gone must not be signed in a moment.
         drafts::abandon(self.library, &own).await?;
+        if signed {
+            let name = &own.name;
+            let also = if unsigned { "what was not signed yet is gone; " } else { "" };
+            let why = format!(
+                "{also}{name} has signed versions, which are not deleted this way: modelswarm rm {name} forgets them here, \
+                 modelswarm card withdraw {name} tells others not to use them"
+            );
+            return Err(Error::new(StatusCode::CONFLICT, why));
+        }
         Ok(answer_json(&json!({})))
     }
 
@@ -188,7 +207,7 @@ impl Asked<'_> {
             let mut answer =
                 json!({ "path": file.path, "uploadMode": mode, "shouldIgnore": false });
             if let Some(state) = &state
-                && let Some(oid) = self.oid(state, &file.path, mode).await?
+                && let Some(oid) = self.oid(&state.version, &file.path, mode).await?
             {
                 answer["oid"] = json!(oid);
             }
@@ -197,14 +216,15 @@ impl Asked<'_> {
         Ok(answer_json(&json!({ "files": answers })))
     }
 
-    /// What a client knows the file at a path by that it would send in this way.
+    /// What a client knows the file at a path by that it would send in this way; none, so that it is sent, if it can't be read
+    /// here.
     async fn oid(
         &self,
-        state: &hub::State,
+        version: &Arc<Version>,
         path: &str,
         mode: &str,
     ) -> Result<Option<String>, Error> {
-        let entry = hub::file(self.library, &state.version, path).await?;
+        let entry = hub::file(self.library, version, path).await?;
         let Some(entry) = entry else { return Ok(None) };
         if mode == "lfs" {
             return Ok(Some(crate::card::json::hex(&entry.sha256)));
@@ -212,12 +232,9 @@ impl Asked<'_> {
         if entry.size > limits::INLINE_FILE {
             return Ok(None);
         }
-        let mut body = hub::body(self.library, state, &entry, 0..entry.size).await?;
-        let mut bytes = Vec::new();
-        while let Some(piece) = body.next().await? {
-            bytes.extend_from_slice(&piece);
-        }
-        Ok(Some(git::blob_id(&bytes)))
+        let library = self.library.clone();
+        let bytes = blocking(move || Ok(hub::small(&library, &entry))).await?;
+        Ok(bytes.map(|bytes| git::blob_id(&bytes)))
     }
 
     pub(super) async fn commit(
@@ -315,7 +332,7 @@ impl Asked<'_> {
 
     /// The endpoint as the client wrote it.
     pub(super) fn endpoint(&self) -> String {
-        let host = self.head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let host = http::host(&self.head.uri, &self.head.headers);
         let host = host.map_or_else(|| self.shared.address.to_string(), str::to_owned);
         format!("http://{host}")
     }

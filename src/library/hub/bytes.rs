@@ -21,7 +21,7 @@ use crate::{
     },
     dag::{Cid, block::RAW},
     library::{
-        Library, Watch, content,
+        Library, Watch, blocks, content,
         fetch::Hold,
         read::{self, Chunks, File},
         trust,
@@ -95,6 +95,19 @@ pub async fn body(
         sha256: entry.sha256,
     });
     Ok(Body { chunks: file.read(range), stated, _reading: reading })
+}
+
+/// All bytes of a small file that the card lists, from this machine alone; none if they are not all here and right. Blocks.
+pub fn small(library: &Library, entry: &FileEntry) -> Option<Vec<u8>> {
+    let max = usize::try_from(entry.size).ok()?;
+    match blocks::small_file(library.store(), entry.cid, max) {
+        Ok(bytes) => bytes
+            .filter(|bytes| bytes.len() == max && Sha256::digest(bytes)[..] == entry.sha256[..]),
+        Err(failure) => {
+            tracing::debug!(path = %entry.path, %failure, "a file can't be read here");
+            None
+        }
+    }
 }
 
 /// A file of a tree of so many files that it would take long to look at them all.

@@ -1,15 +1,19 @@
 //! Repos and versions in lists: what the library holds, and what trusted publishers list in their indexes.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use futures::{StreamExt as _, stream};
 
-use super::{RepoId, Sought, State, Version, held};
+use super::{RepoId, Sought, State, Version, held, publisher_of};
 use crate::{
     card::{
         CommitId, Identity, RepoName, index::Listed, name, reference::Revision, statement::Status,
     },
     config::{Audience, Visibility, allows, gateway::OnDemand},
+    dag::Cid,
     library::{
         Library, blocking, chain,
         drafts::{self, Own},
@@ -26,6 +30,8 @@ use crate::{
 pub struct Listing {
     /// What it is called: the alias of its publisher where there is one.
     pub id: RepoId,
+    /// Whose it is.
+    pub publisher: Identity,
     /// The newest version's.
     pub commit: CommitId,
     /// How far it may go.
@@ -62,6 +68,7 @@ pub async fn list(
             all.entry((publisher, name.clone())).or_insert_with(|| {
                 is_new.then(|| Listing {
                     id: RepoId { kind, namespace: Some(namespace.clone()), name },
+                    publisher,
                     commit: CommitId::of(&newest.root),
                     visibility: Visibility::Lan,
                     version: None,
@@ -72,6 +79,14 @@ pub async fn list(
     let mut listings: Vec<Listing> = all.into_values().flatten().collect();
     listings.sort_by(|a, b| (&a.id.namespace, &a.id.name).cmp(&(&b.id.namespace, &b.id.name)));
     Ok(listings)
+}
+
+/// The publishers that these are, by an alias or an id; none for what is nobody. Blocks.
+pub fn authors<'a>(
+    library: &Library,
+    written: impl Iterator<Item = &'a str>,
+) -> Vec<Option<Identity>> {
+    written.map(|author| publisher_of(library, author).ok()).collect()
 }
 
 /// By publisher and name; none for what must not be shown.
@@ -118,6 +133,7 @@ fn listing(
     let namespace = trust::folder_name(library, publisher)?;
     Ok(Some(Listing {
         id: RepoId { kind, namespace: Some(namespace), name: name.to_owned() },
+        publisher: *publisher,
         commit: version.commit(),
         visibility: held.tree.visibility,
         version: Some(version),
@@ -174,8 +190,17 @@ pub struct Past {
     pub made_at: String,
 }
 
-/// The states up to this one, the newest first, as far as their cards are here; no more than `most`. Cards over one tree are
-/// one state, the newest of them.
+/// States of a repo, the newest first.
+#[derive(Debug, Clone)]
+pub struct History {
+    /// Those that are here and may be shown.
+    pub past: Vec<Past>,
+    /// Whether there are no others that may be.
+    pub whole: bool,
+}
+
+/// The states up to this one, as far as their cards are here and `audience` may know of them; no more than `most` are looked
+/// at. Cards over one tree are one state, the newest of them.
 ///
 /// # Errors
 /// As the store fails; refused (4) for a damaged card.
@@ -183,10 +208,12 @@ pub fn history(
     library: &Library,
     id: &RepoId,
     state: &State,
+    audience: Audience,
     most: usize,
-) -> Result<Vec<Past>, Failure> {
+) -> Result<History, Failure> {
     let mut past: Vec<Past> = Vec::new();
     let mut at = state.version.card().cloned();
+    let publisher = at.as_ref().map_or(*library.publisher(), |card| *card.publisher());
     if at.is_none() {
         let name: RepoName = id
             .name
@@ -204,23 +231,71 @@ pub fn history(
         versions.sort_by_key(|(_, tree)| tree.seq);
         at = versions.last().map(|(_, tree)| sign::card_of(library, tree)).transpose()?.flatten();
     }
+    let may_know = may_know(library, &publisher, &id.name, audience);
+    let (mut looked, mut whole) = (past.len(), past.len() <= most);
     while let Some(card) = at.take() {
-        let version = Version::signed(card.clone());
-        if past.last().is_none_or(|last| last.commit != version.commit()) {
+        if looked >= most {
+            whole = false;
+            break;
+        }
+        looked += 1;
+        let before = card.statement().prev;
+        let version = Version::signed(card);
+        if past.last().is_none_or(|last| last.commit != version.commit())
+            && may_know(version.root())
+        {
             past.push(Past {
                 commit: version.commit(),
                 title: version.title(),
                 made_at: version.made_at(),
             });
         }
-        if past.len() < most
-            && let Some(before) = card.statement().prev
-        {
+        if let Some(before) = before {
             at = sign::card_by_id(library, &before)?;
+            whole = at.is_some();
         }
     }
     past.truncate(most);
-    Ok(past)
+    Ok(History { past, whole })
+}
+
+/// Tells of the versions of a repo which may be known to an audience, by their roots.
+fn may_know(
+    library: &Library,
+    publisher: &Identity,
+    name: &str,
+    audience: Audience,
+) -> impl Fn(&Cid) -> bool {
+    let publisher_text = publisher.to_string();
+    let of_repo = library.store().trees_where(|tree| {
+        let repo = tree.repo.as_ref();
+        repo.is_some_and(|repo| repo.publisher == publisher_text && repo.name == name)
+    });
+    let mut here: HashMap<Cid, bool> = HashMap::new();
+    for (_, tree) in of_repo {
+        *here.entry(tree.root).or_default() |= allows(tree.visibility, audience);
+    }
+    // How far one of the user's own might go that is no longer here nobody knows; a card of somebody else's came from peers.
+    let otherwise = audience == Audience::Local || !library.is_own(publisher);
+    move |root| here.get(root).copied().unwrap_or(otherwise)
+}
+
+/// What there is of one of the user's own repos.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Versions.
+    pub signed: bool,
+    /// What was uploaded or committed since, or that it was made.
+    pub unsigned: bool,
+}
+
+/// What there is of one of the user's own repos. Blocks.
+pub fn standing(library: &Library, own: &Own) -> Standing {
+    let mut versions = seed::versions(library, &own.name).into_iter();
+    Standing {
+        signed: versions.any(|(_, tree)| tree.kind == own.kind),
+        unsigned: drafts::folder(library, own).exists() || !drafts::drafts(library, own).is_empty(),
+    }
 }
 
 /// The versions of a repo that are here, as names and what they stand for, the newest first.

@@ -8,34 +8,9 @@ use crate::{library::hub::RepoId, rpc::Kind};
 /// Longest part of a repo id, in characters.
 const ID_PART_MAX: usize = 96;
 
-/// What stands behind the id in paths of the API; no repo is called so.
-pub(super) const API_WORDS: [&str; 13] = [
-    "revision",
-    "tree",
-    "paths-info",
-    "refs",
-    "commits",
-    "commit",
-    "preupload",
-    "branch",
-    "tag",
-    "auth-check",
-    "xet-read-token",
-    "xet-write-token",
-    "resolve",
-];
-
-/// What stands behind the id in paths of files; no repo is called so.
-pub(super) const FILE_WORDS: [&str; 2] = ["resolve", "raw"];
-
 /// Decodes and checks both parts of a repo id.
 pub(super) fn repo(kind: Kind, namespace: Option<&str>, name: &str) -> Result<RepoId, Missed> {
-    let namespace = namespace.map(id_part).transpose()?;
-    let name = id_part(name)?;
-    if API_WORDS.contains(&&*name) || FILE_WORDS.contains(&&*name) {
-        return Err(Missed::BadRepo(format!("{name:?} cannot name a repo: paths use the word")));
-    }
-    Ok(RepoId { kind, namespace, name })
+    Ok(RepoId { kind, namespace: namespace.map(id_part).transpose()?, name: id_part(name)? })
 }
 
 fn id_part(raw: &str) -> Result<String, Missed> {

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::card::{Alias, name::RESERVED};
 
 fn id(text: &str) -> RepoId {
     let (kind, text) = match text.strip_prefix("datasets/") {
@@ -52,9 +53,11 @@ fn ids_of_one_and_two_parts_are_told_apart_by_the_word_behind_them() {
         let whole = Route::Tree { repo: repo(), revision: m(), directory: directory.clone() };
         assert_eq!(read("/tree/main/a/b"), Ok(whole));
         assert_eq!(write("/paths-info/main"), Ok(Route::PathsInfo { repo: repo(), revision: m() }));
-        assert_eq!(read("/refs"), Ok(Route::Refs { repo: repo() }));
         assert_eq!(read("/commits/main"), Ok(Route::Commits { repo: repo(), revision: m() }));
-        assert_eq!(read("/auth-check"), Ok(Route::AuthCheck { repo: repo() }));
+        if repo().namespace.is_some() {
+            assert_eq!(read("/refs"), Ok(Route::Refs { repo: repo() }));
+            assert_eq!(read("/auth-check"), Ok(Route::AuthCheck { repo: repo() }));
+        }
         assert_eq!(write("/preupload/main"), Ok(Route::Preupload { repo: repo(), revision: m() }));
         assert_eq!(write("/commit/main"), Ok(Route::Commit { repo: repo(), revision: m() }));
         assert_eq!(write("/branch/main"), Ok(Route::Branch { repo: repo(), name: m() }));
@@ -221,28 +224,95 @@ fn ids_that_no_repo_has_are_refused() {
     }
     assert!(is_bad_repo(&post("/.git/info/lfs/objects/batch")));
     assert!(get(&format!("/api/models/{}/{}", "a".repeat(96), "b".repeat(96))).is_ok());
-    // An id is an id once it is decoded, and what it hides is no word of a path.
+    // An id is an id once it is decoded.
     assert_eq!(get("/api/models/n%73/r"), Ok(Route::Info { repo: id("ns/r"), revision: None }));
-    assert!(is_bad_repo(&get("/api/models/ns/%72efs")));
+    assert_eq!(get("/api/models/ns/%72"), Ok(Route::Info { repo: id("ns/r"), revision: None }));
     let Err(Missed::BadRepo(why)) = get(&format!("/api/models/{}%1B", "a".repeat(3000))) else {
         panic!("an id of 3,000 characters")
     };
     assert!(why.len() < 300 && !why.contains(char::is_control), "{why}");
 }
 
+/// Every word of a path, one of another kind among them.
+const WORDS: [&str; 22] = [
+    "api",
+    "models",
+    "datasets",
+    "spaces",
+    "v2",
+    "_up",
+    "healthz",
+    "revision",
+    "tree",
+    "paths-info",
+    "refs",
+    "commits",
+    "commit",
+    "preupload",
+    "branch",
+    "tag",
+    "auth-check",
+    "xet-read-token",
+    "xet-write-token",
+    "resolve",
+    "raw",
+    "main",
+];
+
+fn model(namespace: &str, name: &str) -> RepoId {
+    RepoId { kind: Kind::Model, namespace: Some(namespace.to_owned()), name: name.to_owned() }
+}
+
+fn a_file_of(repo: RepoId) -> Result<Route, Missed> {
+    Ok(Route::File { repo, revision: "main".into(), path: "f".into() })
+}
+
 #[test]
-fn no_repo_is_named_like_a_word_of_paths() {
-    for word in API_WORDS.into_iter().chain(FILE_WORDS) {
-        assert!(is_bad_repo(&get(&format!("/api/models/{word}"))), "{word}");
-        for path in [format!("/api/models/ns/{word}/revision/a"), format!("/ns/{word}/raw/a/f")] {
-            // What is found, if anything, is of a repo `ns`: `/tree/revision/a` is a path too.
-            let route = get(&path).ok();
-            let repo = route.as_ref().and_then(Route::repo);
-            assert!(repo.is_none_or(|repo| *repo == id("ns")), "{path}");
+fn a_repo_may_be_called_like_a_word_of_paths() {
+    for word in WORDS {
+        for namespace in ["ns", word] {
+            let repo = || model(namespace, word);
+            let name = repo().to_string();
+            let at = format!("/api/models/{name}");
+            assert_eq!(get(&at), Ok(Route::Info { repo: repo(), revision: None }), "{name}");
+            let revision = Some("main".to_owned());
+            let info = Route::Info { repo: repo(), revision };
+            assert_eq!(get(&format!("{at}/revision/main")), Ok(info));
+            let (revision, directory) = ("main".to_owned(), String::new());
+            let tree = Route::Tree { repo: repo(), revision, directory };
+            assert_eq!(get(&format!("{at}/tree/main")), Ok(tree));
+            assert_eq!(get(&format!("{at}/refs")), Ok(Route::Refs { repo: repo() }));
+            let commit = Route::Commit { repo: repo(), revision: "main".into() };
+            assert_eq!(post(&format!("{at}/commit/main")), Ok(commit));
+            if namespace.parse::<Alias>().is_ok() {
+                for verb in ["resolve", "raw"] {
+                    assert_eq!(get(&format!("/{name}/{verb}/main/f")), a_file_of(repo()));
+                }
+            }
         }
-        assert!(get(&format!("/api/models/{word}/r")).is_ok(), "{word}");
     }
-    assert_eq!(get("/api/models/ns/refs"), Ok(Route::Refs { repo: id("ns") }));
+}
+
+#[test]
+fn no_alias_is_what_another_path_begins_with() {
+    for word in WORDS.into_iter().chain(RESERVED) {
+        let first = get(&format!("/{word}/r/resolve/main/f"));
+        // Served beside the Hub's routes, or to be.
+        let beside = ["healthz", "metrics", "ipfs"].contains(&word);
+        let is_own = first == a_file_of(model(word, "r")) && !beside;
+        assert_eq!(word.parse::<Alias>().is_ok(), is_own, "{word}: {first:?}");
+    }
+}
+
+#[test]
+fn a_path_that_is_none_of_a_repo_with_an_owner_is_of_one_without() {
+    let revision = || "main".to_owned();
+    let commit = Ok(Route::Commit { repo: id("r"), revision: revision() });
+    assert_eq!(post("/api/models/r/commit/main"), commit);
+    assert_eq!(get("/r/resolve/resolve/f"), file("r", "resolve", "f"));
+    assert_eq!(get("/api/models/r/refs"), Ok(Route::Info { repo: id("r/refs"), revision: None }));
+    let info = Route::Info { repo: id("tree"), revision: Some(revision()) };
+    assert_eq!(get("/api/models/tree/revision/main"), Ok(info));
 }
 
 #[test]
@@ -399,7 +469,7 @@ proptest! {
         revision in "[^/\\\\\\pC]{1,8}(/[^/\\\\\\pC]{1,8})?",
         path in "[^/\\\\\\pC]{1,8}(/[^/\\\\\\pC]{1,8}){0,3}",
     ) {
-        let word = |word: &str| API_WORDS.contains(&word) || FILE_WORDS.contains(&word);
+        let word = |word: &str| WORDS.contains(&word);
         let first = repo.split('/').next().unwrap_or_default();
         let taken = ["api", "v2", "spaces", "kernels"].contains(&first) || repo.split('/').any(word);
         prop_assume!(!taken && is_safe(&revision) && is_safe(&path));

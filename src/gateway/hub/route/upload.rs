@@ -28,7 +28,7 @@ pub(in crate::gateway) enum Bytes {
         oid: String,
         /// Bytes.
         size: u64,
-        /// That we made the address.
+        /// That we made the address, and until when.
         proof: String,
     },
     /// `POST` to the same address: the file is there.
