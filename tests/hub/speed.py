@@ -33,13 +33,15 @@ print(time.monotonic() - begin)
 
 
 def made(name: str, files: dict[str, int]) -> Path:
-    """A folder of files of noise."""
+    """A folder of files of noise, each of another second: nginx makes ETags of time and size, and a client downloads what has
+    the same ETag once."""
     folder = LAB.folder / name
-    for path, size in files.items():
+    for number, (path, size) in enumerate(files.items()):
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         with open(folder / path, "wb") as file:
             for start in range(0, size, 16 * MIB):
                 file.write(random.Random(f"{path} {start}").randbytes(min(16 * MIB, size - start)))
+        os.utime(folder / path, (number, number))
     return folder
 
 
