@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -96,6 +97,35 @@ class Case(unittest.TestCase):
                 with self.subTest(tool=verify.__name__):
                     self.assertIsNotNone(verify(folder))
             self.assertEqual(list(folder.rglob("pwned")), [])
+
+
+class Page(Case):
+    """What the README says of checking a model without modelswarm, typed as it stands there."""
+
+    def test_its_lines_export_a_card_and_show_how_it_is_checked(self) -> None:
+        readme = (tools.HERE.parent.parent / "README.md").read_text()
+        section = re.search(r"^### Checking a model without modelswarm\n(.*?)^### ", readme, re.DOTALL | re.MULTILINE)[1]
+        lines = re.search(r"^```sh\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)[1]
+        model = self.scratch / "my-model"
+        make(model, ["config.json", "sub/weights.bin"])
+        swarm(self.home, "seed", model)
+        command = self.scratch / "bin" / "modelswarm"
+        command.parent.mkdir()
+        command.write_text(f"#!/bin/sh\nexec {BINARY} --home {self.home} --network isolated \"$@\"\n")
+        command.chmod(0o755)
+        path = f"{command.parent}:{os.environ['PATH']}"
+        done = subprocess.run(
+            ["sh", "-ec", lines], cwd=self.scratch, env={**os.environ, "PATH": path}, capture_output=True, text=True, timeout=300
+        )
+        self.assertEqual(done.returncode, 0, done)
+        # What it shows is what checks the files that were downloaded beside it.
+        shown = re.findall(r"^```sh\n(.*?)^```$", done.stdout, re.DOTALL | re.MULTILINE)
+        proof = self.scratch / "proof"
+        self.assertEqual(shown, tools.blocks(proof))
+        shutil.copytree(model, proof / "model")
+        self.assertIsNone(tools.verify_md(proof))
+        change_file(proof / "model" / "sub" / "weights.bin")
+        self.assertIsNotNone(tools.verify_md(proof))
 
 
 class Card(Case):
