@@ -9,8 +9,9 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
+    body::HttpBody as _,
     extract::{Request, State},
-    http::{HeaderMap, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
@@ -91,7 +92,7 @@ pub(super) fn serve(
         .route("/healthz", get(health))
         .route("/metrics", get(export))
         .fallback(hub::answer)
-        .layer(middleware::from_fn_with_state(shared.clone(), admit))
+        .layer(middleware::from_fn_with_state(shared.clone(), answer))
         .with_state(shared);
     tokio::spawn(accept(listener, router, stop))
 }
@@ -167,8 +168,19 @@ pub(super) fn host<'a>(target: &'a Uri, headers: &'a HeaderMap) -> Option<&'a st
     target.authority().map_or_else(|| text(headers, "host"), |at| Some(at.as_str()))
 }
 
+/// Answers a request. One that is refused before its body was read ends the connection, which is said: a client that took it
+/// for open would lose its next request there.
+async fn answer(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    let has_body = !request.body().is_end_stream();
+    let mut response = admit(&shared, request, next).await;
+    if has_body && !response.status().is_success() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
 /// Lets a request pass, or says why not.
-async fn admit(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+async fn admit(shared: &Shared, request: Request, next: Next) -> Response {
     let headers = request.headers();
     let text = |name: &str| text(headers, name);
     let host = host(request.uri(), headers);

@@ -77,6 +77,9 @@ pub const FETCH_LAST_CHANCE: Duration = Duration::from_secs(5);
 /// Bytes of the largest file read into memory by a fetch: a card, or a list of files beside it.
 pub const FETCH_SMALL_FILE: usize = 256 * MIB;
 
+/// Indexes of trusted publishers that are looked through for a card of which only the id is known.
+pub const CARD_INDEXES: usize = 32;
+
 /// Readers of one fetch at a time: connections of a gateway, mostly.
 pub const READERS: usize = 256;
 

@@ -4,6 +4,7 @@ the disk. Asked as no well-meaning client would. See `run` beside this file."""
 import base64
 import hashlib
 import json
+import os
 import random
 import socket
 import time
@@ -118,7 +119,7 @@ def uploads(node: Node, repo: str) -> Path:
 
 def found(folder: Path) -> list[Path]:
     """The files below a folder, some of which may go meanwhile."""
-    return [path for path in folder.rglob("*") if path.is_file()]
+    return [Path(top) / name for top, _, names in os.walk(folder) for name in names]
 
 
 def incoming(node: Node, repo: str) -> list[Path]:

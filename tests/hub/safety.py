@@ -565,6 +565,13 @@ class Giants(Case):
                 self.assertIn(LAB.request("GET", "/healthz", headers).status, (400, 431))
         self.well(LAB)
 
+    def test_a_refusal_before_the_body_is_there_says_that_the_connection_ends(self) -> None:
+        head = ["POST /api/repos/create HTTP/1.1", f"Host: 127.0.0.1:{LAB.port}", "Content-Length: 20", "", ""]
+        with LAB.connect() as connection:
+            connection.sendall("\r\n".join(head).encode())
+            found = answer(connection, "POST")
+            self.assertEqual((found.status, found.headers["connection"]), (401, "close"))
+
     def test_a_head_without_end_is_cut_off(self) -> None:
         with LAB.connect() as connection:
             connection.sendall(b"GET /healthz HTTP/1.1\r\n")

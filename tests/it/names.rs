@@ -199,6 +199,23 @@ fn a_name_is_found_and_followed_by_a_node_that_knows_only_the_key_and_a_rendezvo
 }
 
 #[test]
+fn a_card_s_id_alone_is_found_in_the_indexes_of_those_whom_the_user_trusts() {
+    let world = World::new();
+    let first = world.seed("tiny", "one", &["--version", "1.0"]);
+    world.seed("tiny", "two", &["--version", "2.0"]);
+    let card = text(&first, "card");
+    let home = Home::new();
+    world.get(&home, card).fails(3).says("nobody whom you trust").says("@CARD");
+    let by_name = format!("{}/tiny@{card}", world.publisher);
+    assert_eq!(world.get(&home, &by_name).ok()["release"], first["release"]);
+    let friend = Home::new();
+    friend.ask(&["trust", "add", "lab", &world.publisher]);
+    let got = world.get(&friend, card).ok();
+    assert_eq!((&got["release"], &got["root"]), (&first["release"], &first["root"]));
+    assert_eq!(got["provenance"]["trust"], "trusted");
+}
+
+#[test]
 fn names_outlive_their_publisher_s_daemon_and_a_restart() {
     let mut world = World::new();
     let seeded = world.seed("tiny", "one", &[]);

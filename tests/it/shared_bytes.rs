@@ -126,7 +126,10 @@ fn what_is_laid_out_for_hugging_face_clients_shares_its_bytes_with_files_of_the_
     let part = text(&seeded, "publisher").trim_start_matches("did:key:");
     let name = text(&seeded, "name");
     let snapshot = cache.join(format!("models--{part}--{name}/snapshots/{commit}"));
-    assert_eq!(files::tree(&snapshot), files::tree(&model));
+    let signed = files::tree(&model);
+    let is_as_signed =
+        || signed.iter().all(|(path, it)| files::digest(&snapshot.join(path)) == *it);
+    assert!(is_as_signed());
     // The file is the user's, to change as they like; what clients have stays what was signed.
     let weights = out.join("model.safetensors");
     File::options()
@@ -135,5 +138,5 @@ fn what_is_laid_out_for_hugging_face_clients_shares_its_bytes_with_files_of_the_
         .expect("open")
         .write_all_at(b"x", 999)
         .expect("write");
-    assert_eq!(files::tree(&snapshot), files::tree(&model));
+    assert!(is_as_signed());
 }

@@ -1,10 +1,13 @@
 //! What a name stands for now, out of the DHT: the publisher's record, the index it points to, the release listed there.
 //!
-//! Asked only for `PUBLISHER/NAME` of somebody else. What the library holds already is enough where it is as new, and all
+//! Asked only for `PUBLISHER/NAME` of somebody else, and for a card's id, which one of the publishers that the user trusts may
+//! list. What the library holds already is enough where it is as new, and all
 //! there is where no peer knows the name. The index is a hint: the release's card is verified, must be the one that was
 //! listed, and must follow from what was accepted before.
 
 use std::sync::Arc;
+
+use futures::{StreamExt as _, stream::FuturesUnordered};
 
 use super::{
     jobs::Job,
@@ -21,7 +24,7 @@ use crate::{
         statement::Status,
     },
     dag::{Block, Cid},
-    library::{Library, blocking, refs},
+    library::{Library, blocking, refs, trust},
     limits,
     rpc::{Code, Failure, Get},
 };
@@ -54,8 +57,18 @@ pub(super) async fn look_up(
     job: &Arc<Job>,
 ) -> Result<Option<Lookup>, Failure> {
     let reference = refs::parse(&get.reference)?;
-    let Target::Repo { publisher, name, revision } = &reference.target else { return Ok(None) };
-    let publisher = refs::publisher_id(library, publisher)?;
+    let (publisher, name, revision, found) = match &reference.target {
+        Target::Repo { publisher, name, revision } => {
+            (refs::publisher_id(library, publisher)?, name, revision.clone(), None)
+        }
+        Target::Card(card) => match lists(library, card, get, job).await? {
+            Some((publisher, name, found)) => {
+                (publisher, &name.clone(), Revision::Cid(*card), Some(found))
+            }
+            None => return Ok(None),
+        },
+        Target::Cid(_) | Target::Local { .. } => return Ok(None),
+    };
     let (held, mark) = {
         let (library, target) = (library.clone(), reference.target.clone());
         let (publisher, name) = (publisher.to_string(), name.to_string());
@@ -65,12 +78,15 @@ pub(super) async fn look_up(
         };
         blocking(known).await?
     };
-    let head = *revision == Revision::Head;
+    let head = revision == Revision::Head;
     if library.is_own(&publisher) || library.inner.network.is_none() || !head && held {
         return Ok(None);
     }
     let wait = if held { limits::NAME_WAIT_HELD } else { limits::NAME_WAIT };
-    let found = index_of(library, &publisher, &get.reference, wait, job).await;
+    let found = match found {
+        Some(found) => Ok(Some(found)),
+        None => index_of(library, &publisher, &get.reference, wait, job).await,
+    };
     let (index, blocks) = match found {
         Ok(Some(Found { index, blocks, .. })) => (index, blocks),
         Ok(None) => return Ok(None),
@@ -78,7 +94,7 @@ pub(super) async fn look_up(
         Err(_) if held => return Ok(None),
         Err(failure) => return Err(failure),
     };
-    let Some(listed) = index.find(name, revision).cloned() else {
+    let Some(listed) = index.find(name, &revision).cloned() else {
         if held {
             return Ok(None);
         }
@@ -107,6 +123,38 @@ pub(super) async fn look_up(
         Lookup { publisher, name, listed, versions, asked, later: None, index, blocks };
     lookup.hear_later(library, get, job).await;
     Ok(Some(lookup))
+}
+
+/// Who lists a card that is not here, of those whom the user trusts, and as which repo: a card's id alone does not say whose it
+/// is. Their indexes are asked at the same time.
+async fn lists(
+    library: &Library,
+    card: &Cid,
+    get: &Get,
+    job: &Arc<Job>,
+) -> Result<Option<(Identity, RepoName, Found)>, Failure> {
+    let (of, target) = (library.clone(), Target::Card(*card));
+    let here = blocking(move || Ok(!refs::known(&of, &target)?.is_empty())).await?;
+    if here || library.inner.network.is_none() {
+        return Ok(None);
+    }
+    let list = trust::load(&library.inner.home)?;
+    let publishers = list.publishers().iter().map(|trusted| trusted.id);
+    let others = publishers.filter(|publisher| !library.is_own(publisher));
+    let asked = others.take(limits::CARD_INDEXES).map(|publisher| async move {
+        let found = index_of(library, &publisher, &get.reference, limits::NAME_WAIT, job).await;
+        found.ok().flatten().map(|found| (publisher, found))
+    });
+    let mut asked: FuturesUnordered<_> = asked.collect();
+    while let Some(answer) = asked.next().await {
+        let Some((publisher, found)) = answer else { continue };
+        let mut repos = found.index.repos();
+        let repo = repos.find(|(_, versions)| versions.iter().any(|listed| listed.card == *card));
+        let Some(name) = repo.map(|(name, _)| name.clone()) else { continue };
+        drop(repos);
+        return Ok(Some((publisher, name, found)));
+    }
+    Ok(None)
 }
 
 impl Lookup {

@@ -99,6 +99,13 @@ impl Wanted {
             (None, _, Some(held)) => {
                 (held.tree.release.unwrap_or(held.tree.root), findable(&held.tree))
             }
+            (None, Target::Card(card), None) => {
+                return Err(Failure::new(
+                    Code::NotFound,
+                    format!("the card {card} is not known here, and nobody whom you trust lists it"),
+                )
+                .hint("say whose it is: modelswarm get PUBLISHER/NAME@CARD; or trust its publisher: modelswarm trust add"));
+            }
             (None, _, None) => {
                 return Err(Failure::new(
                     Code::NotFound,
