@@ -2,9 +2,10 @@
 //!
 //! Each commit makes a state of the repo: a tree of the library without a card, shown to nobody but the user's own clients,
 //! never announced. Its new files lie below the library's `drafts/`, under their digests (`uploads`), and are indexed there;
-//! files that did not change are those of the state before. When a repo has rested for [`limits::DRAFT_QUIET`], or by
-//! `publish`, the last state is signed as ONE version (`seed::publish`): its files are moved to their place, and every
-//! draft is forgotten with the files that it alone has. What no commit has named yet stays for a while.
+//! files that did not change are those of the state before. When a repo has rested for
+//! [`DRAFT_QUIET`](crate::limits::DRAFT_QUIET), or by `publish`, the last state is signed as ONE version (`seed::publish`): its
+//! files get their names in the version's folder, and every draft is forgotten with the files that it alone has. What no commit
+//! has named yet stays for a while.
 //!
 //! Invariants: one copy of every byte; what is listed in a draft has the digest that the client named; a commit names the
 //! root of its files, so the signed version has the id of the last draft.
